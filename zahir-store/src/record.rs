@@ -1,0 +1,150 @@
+//! The facts of a run, as they are stored.
+//!
+//! A run is an append-only sequence of records; its state is their fold. This is the only
+//! vocabulary that is ever written: changing it is a change of the file format. A record is never
+//! reinterpreted: what is new gets a variant of its own.
+
+use crate::{Attempt, DefinitionId, Position, Timestamp};
+
+/// One fact about a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the engine must handle every fact by name"
+)]
+pub enum Record {
+    /// The run exists. Always the first record of a run, and only that.
+    RunStarted(RunStart),
+    /// An attempt is about to be polled for the first time.
+    AttemptStarted {
+        /// The node instance.
+        at: Position,
+        /// Which try of it.
+        attempt: Attempt,
+    },
+    /// The node instance has its result.
+    AttemptSucceeded {
+        /// The node instance.
+        at: Position,
+        /// The try that gave it.
+        attempt: Attempt,
+        /// The encoded result.
+        output: Vec<u8>,
+    },
+    /// An attempt failed.
+    AttemptFailed {
+        /// The node instance.
+        at: Position,
+        /// The try that failed.
+        attempt: Attempt,
+        /// How.
+        failure: Failure,
+        /// When the next attempt is due; `None` if this was the last.
+        retry_at: Option<Timestamp>,
+    },
+    /// An attempt was dropped by an orderly shutdown. It counts neither as failed nor as crashed.
+    AttemptInterrupted {
+        /// The node instance.
+        at: Position,
+        /// The try that was dropped.
+        attempt: Attempt,
+    },
+    /// A `for` knows how many items it goes over.
+    ItemsCounted {
+        /// The `for`.
+        at: Position,
+        /// How many items.
+        items: u32,
+    },
+    /// Somebody asked for the run to stop. Wins over everything not yet recorded.
+    CancelRequested(CancelRequest),
+    /// The run is over. Always the last record of a run.
+    RunFinished(Ending),
+}
+
+/// How a run began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "part of the closed record vocabulary"
+)]
+pub struct RunStart {
+    /// The workflow's name.
+    pub workflow: String,
+    /// The idempotency key, if the caller gave one. One run per workflow and key.
+    pub key: Option<String>,
+    /// What the run's node numbers refer to.
+    pub definition: DefinitionId,
+    /// The encoded inputs.
+    pub input: Vec<u8>,
+}
+
+/// A wish to stop a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "part of the closed record vocabulary"
+)]
+pub struct CancelRequest {
+    /// Why.
+    pub reason: String,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the engine must handle every ending by name"
+)]
+pub enum Ending {
+    /// With its output.
+    Succeeded {
+        /// The encoded output.
+        output: Vec<u8>,
+    },
+    /// A node failed for good.
+    Failed {
+        /// The node instance that failed; `None` if the run itself did.
+        at: Option<Position>,
+        /// How.
+        failure: Failure,
+    },
+    /// It was cancelled.
+    Cancelled,
+}
+
+/// How an attempt, or a run, failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "part of the closed record vocabulary"
+)]
+pub struct Failure {
+    /// What kind of failure.
+    pub kind: FailureKind,
+    /// What happened, in words, without its kind. At most 4 KiB.
+    pub message: String,
+}
+
+/// The kinds of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "part of the closed record vocabulary"
+)]
+pub enum FailureKind {
+    /// The job returned an error.
+    Error,
+    /// User code panicked.
+    Panic,
+    /// The attempt took longer than it may.
+    TimedOut,
+    /// A value is larger than the configured limit.
+    TooLarge,
+    /// A value could not be encoded.
+    Unencodable,
+    /// A stored value could not be decoded.
+    Undecodable,
+    /// zahir broke one of its own invariants. A bug.
+    Bug,
+}

@@ -1,0 +1,156 @@
+//! What a store promises.
+
+use std::sync::Arc;
+
+use crate::{DefinitionId, Record, RunId, StoreError, Timestamp};
+
+/// Where records live.
+///
+/// Narrow, blocking and dumb: it knows nothing of scheduling and looks into no value. Every method
+/// may block on the disk; none may be called on an async worker thread.
+pub trait Store: Send + Sync + 'static {
+    /// Appends all of `batch` in one transaction.
+    ///
+    /// All or nothing: after `Ok` every record is durable, also against loss of power. An error
+    /// whose [`StoreError::is_outcome_unknown`] is true may have been written all the same; this
+    /// store then refuses every further append, and what is really there is learnt by opening it
+    /// again. Any other error has written nothing.
+    ///
+    /// `append` is called by one thread only.
+    ///
+    /// # Errors
+    ///
+    /// If a run's records do not go on where its last ones ended, if a run is started twice, if a
+    /// key is taken by another run, if a record is larger than the store can hold, or if the
+    /// medium fails.
+    fn append(&self, batch: &[Append]) -> Result<(), StoreError>;
+
+    /// Every record of a run in the order they were appended, verified; `None` if there is no such
+    /// run.
+    ///
+    /// # Errors
+    ///
+    /// If a record is damaged or missing, or if the medium fails. Other runs stay readable.
+    fn load(&self, run: RunId) -> Result<Option<StoredRun>, StoreError>;
+
+    /// The runs without a [`Record::RunFinished`], in the order they were started.
+    ///
+    /// # Errors
+    ///
+    /// If the medium fails.
+    fn unfinished(&self) -> Result<Vec<RunId>, StoreError>;
+
+    /// The run of this workflow that was started with this key.
+    ///
+    /// # Errors
+    ///
+    /// If the medium fails.
+    fn find(&self, workflow: &str, key: &str) -> Result<Option<RunId>, StoreError>;
+
+    /// At most `limit` runs in the order they were started, beginning behind `after`.
+    ///
+    /// # Errors
+    ///
+    /// If the medium fails.
+    fn runs(&self, after: Option<RunId>, limit: usize) -> Result<Vec<RunHead>, StoreError>;
+
+    /// The definition that [`Append::definition`] stored under this id.
+    ///
+    /// # Errors
+    ///
+    /// If it is damaged, or if the medium fails.
+    fn definition(&self, id: DefinitionId) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Whether what is written still reaches the place that was opened: fails when the file was
+    /// deleted or replaced meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If it was, or if that can't be found out.
+    fn check_attached(&self) -> Result<(), StoreError>;
+}
+
+/// Records to be added to one run.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "plain data between the runtime and a store"
+)]
+pub struct Append {
+    /// The run.
+    pub run: RunId,
+    /// The number of the first of the records: how many the run has so far.
+    pub first: u64,
+    /// When they were made.
+    pub at: Timestamp,
+    /// The records, at least one.
+    pub records: Vec<Record>,
+    /// With a [`Record::RunStarted`], the definition it names. Stored once per id.
+    pub definition: Option<Arc<[u8]>>,
+}
+
+/// What a list of runs shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "plain data between the runtime and a store"
+)]
+pub struct RunHead {
+    /// The run.
+    pub id: RunId,
+    /// The workflow's name.
+    pub workflow: String,
+    /// The idempotency key it was started with.
+    pub key: Option<String>,
+    /// Whether and how it ended.
+    pub status: RunStatus,
+    /// When it was started.
+    pub started_at: Timestamp,
+    /// When its last record was made.
+    pub updated_at: Timestamp,
+    /// How many records it has.
+    pub records: u64,
+}
+
+/// Whether and how a run ended, as a store sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "follows the closed record vocabulary"
+)]
+pub enum RunStatus {
+    /// It has not.
+    Running,
+    /// With an output.
+    Succeeded,
+    /// With a failure.
+    Failed,
+    /// It was cancelled.
+    Cancelled,
+}
+
+/// A run and all of its records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "plain data between the runtime and a store"
+)]
+pub struct StoredRun {
+    /// The run.
+    pub head: RunHead,
+    /// Its records, in order, as they were appended.
+    pub steps: Vec<StoredStep>,
+}
+
+/// The records of one [`Append`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "plain data between the runtime and a store"
+)]
+pub struct StoredStep {
+    /// When they were made.
+    pub at: Timestamp,
+    /// The records.
+    pub records: Vec<Record>,
+}

@@ -145,6 +145,8 @@ pub enum FailureKind {
     Unencodable,
     /// A stored value could not be decoded.
     Undecodable,
+    /// Pure code of the workflow gave another answer after a restart than the one on record.
+    Diverged,
     /// zahir broke one of its own invariants. A bug.
     Bug,
 }

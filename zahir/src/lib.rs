@@ -1,1 +1,5 @@
 //! Durable workflows.
+
+mod engine;
+pub mod job;
+mod plan;

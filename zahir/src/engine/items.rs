@@ -1,0 +1,201 @@
+//! `for`: one frame for each item, as many at once as there is use for.
+
+use zahir_store::{Failure, FailureKind, Record};
+
+use super::action::Evaluation;
+use super::frame::Place;
+use super::state::{Change, Each, State};
+use super::{Engine, Phase};
+use crate::plan::{PlanKind, RegionId};
+
+/// How many nodes may be ready before no further item is begun. A `for` over a million items keeps
+/// about this many frames beyond those that have a job under way.
+const READY_AHEAD: usize = 256;
+
+impl<V: Clone> Engine<V> {
+    /// The items of a `for` are known.
+    pub(super) fn count_items(&mut self, place: Place, body: RegionId, items: Vec<V>) {
+        let Ok(count) = u32::try_from(items.len()) else {
+            let message = format!(
+                "this `for` goes over {} items; at most {} are possible",
+                items.len(),
+                u32::MAX
+            );
+            return self.fail(
+                place,
+                Failure {
+                    kind: FailureKind::TooLarge,
+                    message,
+                },
+            );
+        };
+        let on_record = self.each(place).map(|each| each.results.len());
+        match on_record {
+            None => {
+                self.outbox.record(|| Record::ItemsCounted {
+                    at: self.frames.position(place),
+                    items: count,
+                });
+                self.set_count(place, body, items.len());
+            }
+            Some(recorded) if recorded == items.len() => {}
+            Some(recorded) => {
+                let message = format!(
+                    "this `for` went over {recorded} items before the restart and would go over \
+                     {count} now: what it goes over must depend on nothing but values of the workflow"
+                );
+                return self.fail(
+                    place,
+                    Failure {
+                        kind: FailureKind::Diverged,
+                        message,
+                    },
+                );
+            }
+        }
+        self.deal_items(place, items);
+    }
+
+    /// Makes room for the results; the same for a live count and for one on record.
+    pub(super) fn set_count(&mut self, place: Place, body: RegionId, count: usize) {
+        self.change(place, Change::Counted(count));
+        let jobs = self.plan.region(body).jobs;
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.progress.known = self
+            .progress
+            .known
+            .saturating_add(jobs.saturating_mul(count));
+    }
+
+    /// Gives items to the frames that replay rebuilt, drops those that have their result, and keeps
+    /// the rest for frames to come.
+    fn deal_items(&mut self, place: Place, items: Vec<V>) {
+        let mut waiting = Vec::with_capacity(items.len());
+        let mut rebuilt = Vec::new();
+        for (item, index) in items.into_iter().zip(0_u32..) {
+            if let Some(frame) = self.replayed.remove(&(place, index)) {
+                rebuilt.push((frame, item));
+            } else if self.each(place).is_some_and(|each| each.lacks(index)) {
+                waiting.push((index, item));
+            }
+        }
+        if let Some(each) = self.each_mut(place) {
+            each.items = Some(waiting.into_iter());
+            each.active = u32::try_from(rebuilt.len()).unwrap_or(u32::MAX);
+        }
+        self.going.push(place);
+        for (frame, item) in rebuilt {
+            self.wake(frame, [item]);
+        }
+        self.join_if_done(place);
+    }
+
+    /// An item has its result.
+    pub(super) fn finish_item(&mut self, owner: Place, index: u32, value: V) {
+        let Some(each) = self.each_mut(owner) else {
+            return;
+        };
+        let Some(result) = usize::try_from(index)
+            .ok()
+            .and_then(|at| each.results.get_mut(at))
+        else {
+            return;
+        };
+        *result = Some(value);
+        each.left -= 1;
+        each.active = each.active.saturating_sub(1);
+        if std::mem::take(&mut each.is_at_limit) {
+            self.going.push(owner);
+        }
+        self.join_if_done(owner);
+    }
+
+    /// If every item has its result: joins them, in item order.
+    fn join_if_done(&mut self, place: Place) {
+        if self.is_failing(place.frame) {
+            return;
+        }
+        let Some(each) = self.each_mut(place) else {
+            return;
+        };
+        if each.left > 0 || each.items.is_none() {
+            return;
+        }
+        let results = std::mem::take(&mut each.results)
+            .into_iter()
+            .flatten()
+            .collect();
+        self.going.retain(|other| *other != place);
+        self.evaluate(place, Evaluation::Join, results);
+    }
+
+    /// Opens frames for items until enough is ready.
+    pub(super) fn open_frames(&mut self) {
+        if self.phase != Phase::Going {
+            return;
+        }
+        while self.ready.len() + self.evaluating < READY_AHEAD {
+            let Some(place) = self.going.last().copied() else {
+                return;
+            };
+            let PlanKind::Each { body, limit } = self.plan.node(place.node).kind else {
+                return;
+            };
+            let Some((index, item)) = self.each_mut(place).and_then(|each| each.take(limit)) else {
+                self.going.pop();
+                continue;
+            };
+            let frame = self.open_frame(body, Some(place), index);
+            self.wake(frame, [item]);
+        }
+    }
+
+    pub(super) fn each(&self, place: Place) -> Option<&Each<V>> {
+        match &self.instance(place)?.state {
+            State::Going(each) => Some(each),
+            State::Blocked(_)
+            | State::Ready(_)
+            | State::Running(_)
+            | State::Backoff(..)
+            | State::Evaluating
+            | State::Calling
+            | State::Succeeded(_)
+            | State::Failed => None,
+        }
+    }
+
+    fn each_mut(&mut self, place: Place) -> Option<&mut Each<V>> {
+        match &mut self.instance_mut(place)?.state {
+            State::Going(each) => Some(each),
+            State::Blocked(_)
+            | State::Ready(_)
+            | State::Running(_)
+            | State::Backoff(..)
+            | State::Evaluating
+            | State::Calling
+            | State::Succeeded(_)
+            | State::Failed => None,
+        }
+    }
+}
+
+impl<V> Each<V> {
+    fn lacks(&self, index: u32) -> bool {
+        usize::try_from(index)
+            .ok()
+            .and_then(|at| self.results.get(at))
+            .is_some_and(Option::is_none)
+    }
+
+    /// The next item to open a frame for.
+    fn take(&mut self, limit: Option<u32>) -> Option<(u32, V)> {
+        let items = self.items.as_mut()?;
+        if limit.is_some_and(|limit| self.active >= limit) {
+            self.is_at_limit = items.len() > 0;
+            return None;
+        }
+        let next = items.next()?;
+        self.active += 1;
+        Some(next)
+    }
+}

@@ -1,0 +1,122 @@
+//! What the engine wants done, held back until what justifies it is durable.
+
+use std::collections::VecDeque;
+
+use zahir_store::Record;
+
+use super::action::{Action, Violation};
+
+/// Records on their way to the store, and the actions that wait for them.
+#[derive(Debug)]
+pub(super) struct Outbox<V> {
+    /// Whether there is a store at all.
+    is_durable: bool,
+    /// The number of the next record of the run.
+    next_record: u64,
+    /// Records made since the last append.
+    pending: Vec<Record>,
+    /// The last append that was handed out.
+    issued: u64,
+    /// The last append that is durable.
+    acknowledged: u64,
+    /// Actions that wait for an append, in order.
+    gated: VecDeque<(u64, Action<V>)>,
+    /// Actions that the world outside can't see, such as a pure computation.
+    free: VecDeque<Action<V>>,
+}
+
+impl<V> Outbox<V> {
+    pub(super) const fn new(is_durable: bool, next_record: u64) -> Self {
+        Self {
+            is_durable,
+            next_record,
+            pending: Vec::new(),
+            issued: 0,
+            acknowledged: 0,
+            gated: VecDeque::new(),
+            free: VecDeque::new(),
+        }
+    }
+
+    pub(super) const fn is_durable(&self) -> bool {
+        self.is_durable
+    }
+
+    /// Adds a record, if there is a store to keep it.
+    pub(super) fn record(&mut self, record: impl FnOnce() -> Record) {
+        if self.is_durable {
+            self.pending.push(record());
+        }
+    }
+
+    /// Hands out `action` once every record made so far is durable.
+    pub(super) fn gate(&mut self, action: Action<V>) {
+        let seq = if self.pending.is_empty() {
+            self.issued
+        } else {
+            self.issued + 1
+        };
+        self.gated.push_back((seq, action));
+    }
+
+    /// Hands out `action` as soon as possible.
+    pub(super) fn push(&mut self, action: Action<V>) {
+        self.free.push_back(action);
+    }
+
+    /// Takes back the attempts that have not been handed out.
+    pub(super) fn take_starts(&mut self) -> Vec<Action<V>> {
+        let (starts, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.gated)
+            .into_iter()
+            .partition(|(_, action)| matches!(action, Action::Start { .. }));
+        self.gated = rest;
+        starts.into_iter().map(|(_, action)| action).collect()
+    }
+
+    /// Forgets everything that has not been handed out.
+    pub(super) fn discard(&mut self) {
+        self.pending.clear();
+        self.gated.clear();
+        self.free.clear();
+    }
+
+    /// Everything up to this append is durable.
+    pub(super) fn acknowledge(&mut self, seq: u64) -> Result<(), Violation> {
+        if seq <= self.acknowledged || seq > self.issued {
+            return Err(Violation {
+                invariant: "I1 appends are acknowledged in order",
+                seen: format!("{seq} after {} of {}", self.acknowledged, self.issued),
+            });
+        }
+        self.acknowledged = seq;
+        Ok(())
+    }
+
+    /// Whether something here will lead to a report.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.pending.is_empty()
+            || self.acknowledged < self.issued
+            || !self.gated.is_empty()
+            || !self.free.is_empty()
+    }
+
+    pub(super) fn poll(&mut self) -> Option<Action<V>> {
+        if !self.pending.is_empty() {
+            let records = std::mem::take(&mut self.pending);
+            let first = self.next_record;
+            self.next_record += u64::try_from(records.len()).unwrap_or(u64::MAX);
+            self.issued += 1;
+            return Some(Action::Append {
+                seq: self.issued,
+                first,
+                records,
+            });
+        }
+        match self.gated.front() {
+            Some((seq, _)) if *seq <= self.acknowledged => {
+                self.gated.pop_front().map(|(_, action)| action)
+            }
+            _ => self.free.pop_front(),
+        }
+    }
+}

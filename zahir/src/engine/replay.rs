@@ -1,0 +1,199 @@
+//! From stored records back to a run that goes on.
+
+use std::fmt;
+use std::sync::Arc;
+
+use zahir_store::{Attempt, Failure, NodeId, Position, Record, RunId, StoredRun};
+
+use super::frame::Place;
+use super::outbox::Outbox;
+use super::state::{Change, State};
+use super::{Engine, Phase};
+use crate::plan::{Plan, PlanKind, index};
+
+/// A run that can't go on from its records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RecoverError {
+    /// A record does not fit the workflow, or the records before it.
+    Misfit {
+        /// The number of the record.
+        record: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A recorded value can't be decoded.
+    Undecodable {
+        /// Whose value.
+        at: Position,
+        /// Why.
+        failure: Failure,
+    },
+}
+
+impl fmt::Display for RecoverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Misfit { record, reason } => write!(f, "record {record} does not fit: {reason}"),
+            Self::Undecodable { at, failure } => {
+                write!(
+                    f,
+                    "the result of node {at:?} can't be decoded: {}",
+                    failure.message
+                )
+            }
+        }
+    }
+}
+
+/// Turns the stored bytes of a node's result into a value.
+pub(crate) type Decode<'a, V> = dyn FnMut(NodeId, &[u8]) -> Result<V, Failure> + 'a;
+
+impl<V: Clone> Engine<V> {
+    /// Goes on with a run where its records end.
+    ///
+    /// The same state changes are applied as when the records were made. Attempts without an outcome
+    /// are tried again under a new number; pure values are computed again.
+    pub(crate) fn recover(
+        plan: Arc<Plan>,
+        stored: &StoredRun,
+        inputs: Vec<V>,
+        unit: V,
+        decode: &mut Decode<'_, V>,
+    ) -> Result<Self, RecoverError> {
+        let outbox = Outbox::new(true, stored.head.records);
+        let mut engine = Self::new(plan, stored.head.id, unit, outbox);
+        let mut number = 0;
+        for step in &stored.steps {
+            engine.now = engine.now.max(step.at);
+            for record in &step.records {
+                engine.replay(number, record, decode)?;
+                number += 1;
+            }
+        }
+        engine.go_on(inputs);
+        Ok(engine)
+    }
+
+    fn replay(
+        &mut self,
+        number: u64,
+        record: &Record,
+        decode: &mut Decode<'_, V>,
+    ) -> Result<(), RecoverError> {
+        let misfit = |reason: &str| RecoverError::Misfit {
+            record: number,
+            reason: reason.to_owned(),
+        };
+        let placed = |at: Option<Place>| at.ok_or_else(|| misfit("there is no such node"));
+        match record {
+            Record::RunStarted(_) if number == 0 => {}
+            Record::RunStarted(_) => return Err(misfit("the run started before")),
+            Record::AttemptStarted { at, attempt } => {
+                let place = placed(self.place(at))?;
+                self.change(place, Change::Started(*attempt));
+            }
+            Record::AttemptSucceeded {
+                at,
+                attempt,
+                output,
+            } => {
+                let place = placed(self.place(at))?;
+                self.check_attempt(place, *attempt).map_err(misfit)?;
+                let value =
+                    decode(at.node, output).map_err(|failure| RecoverError::Undecodable {
+                        at: at.clone(),
+                        failure,
+                    })?;
+                self.progress.done += 1;
+                self.complete(place, value);
+            }
+            Record::AttemptFailed {
+                at,
+                attempt,
+                failure,
+                retry_at,
+            } => {
+                let place = placed(self.place(at))?;
+                self.check_attempt(place, *attempt).map_err(misfit)?;
+                match retry_at {
+                    Some(due) => self.change(place, Change::Retried(*due)),
+                    None => self.fail(place, failure.clone()),
+                }
+            }
+            Record::AttemptInterrupted { at, attempt } => {
+                let place = placed(self.place(at))?;
+                self.check_attempt(place, *attempt).map_err(misfit)?;
+                self.change(place, Change::Interrupted);
+            }
+            Record::ItemsCounted { at, items } => {
+                let place = placed(self.place(at))?;
+                let PlanKind::Each { body, .. } = self.plan.node(place.node).kind else {
+                    return Err(misfit("items of a node that is no `for`"));
+                };
+                let count = usize::try_from(*items).map_err(|_| misfit("too many items"))?;
+                self.set_count(place, body, count);
+            }
+            Record::CancelRequested(_) | Record::RunFinished(_) => {
+                return Err(misfit("the run is over"));
+            }
+        }
+        if self.phase == Phase::Halted {
+            return Err(misfit("the node can't have changed like that"));
+        }
+        Ok(())
+    }
+
+    fn check_attempt(&self, place: Place, attempt: Attempt) -> Result<(), &'static str> {
+        match self.instance(place).map(|instance| &instance.state) {
+            Some(State::Running(tries)) if tries.attempts == attempt.number() => Ok(()),
+            _ => Err("that attempt was not under way"),
+        }
+    }
+
+    /// The node instance that a record speaks of, in a frame that is rebuilt if it is not there.
+    fn place(&mut self, position: &Position) -> Option<Place> {
+        let mut frame = self.body;
+        for step in &position.frames {
+            let owner = Place {
+                frame,
+                node: step.node,
+            };
+            let region = self.plan.nodes.get(index(step.node))?.region;
+            if self.frames.get(frame)?.region != region {
+                return None;
+            }
+            let known = self.replayed.get(&(owner, step.index)).copied();
+            frame = match (known, self.plan.node(step.node).kind) {
+                (Some(known), _) => known,
+                (None, PlanKind::Each { body, .. }) => {
+                    let count = self.each(owner)?.results.len();
+                    if usize::try_from(step.index).is_ok_and(|index| index >= count) {
+                        return None;
+                    }
+                    self.open_frame(body, Some(owner), step.index)
+                }
+                (None, PlanKind::Call { body }) if step.index == 0 => {
+                    self.progress.known += self.plan.region(body).jobs;
+                    self.open_frame(body, Some(owner), 0)
+                }
+                (None, _) => return None,
+            };
+            self.replayed.insert((owner, step.index), frame);
+        }
+        let node = self.plan.nodes.get(index(position.node))?;
+        (self.frames.get(frame)?.region == node.region).then_some(Place {
+            frame,
+            node: position.node,
+        })
+    }
+
+    /// Everything on record is in place: goes on from there.
+    fn go_on(&mut self, inputs: Vec<V>) {
+        self.phase = Phase::Going;
+        if self.is_failing(self.body) {
+            return self.settle_failure(self.body);
+        }
+        self.wake(self.body, inputs);
+        self.open_frames();
+    }
+}

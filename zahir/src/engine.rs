@@ -46,7 +46,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use zahir_store::{NodeId, Record, RunId, RunStart, Timestamp};
+use zahir_store::{NodeId, Position, Record, RunId, RunStart, Timestamp};
 
 use crate::plan::{Plan, RegionId};
 use frame::{Frame, FrameId, Frames};
@@ -226,10 +226,21 @@ impl<V: Clone> Engine<V> {
         self.progress
     }
 
+    /// How many attempts wait for their record to be durable.
+    #[cfg(test)]
+    fn starting(&self) -> usize {
+        self.outbox.starts()
+    }
+
     /// Whether nothing is under way and everything that was recorded is durable: a run that was told
     /// to stop can be left now.
     pub(crate) fn is_idle(&self) -> bool {
         self.live() == 0 && !self.outbox.is_waiting()
+    }
+
+    /// The position that records name a node instance by.
+    pub(crate) fn position(&self, place: Place) -> Position {
+        self.frames.position(place)
     }
 
     fn is_going(&self) -> bool {

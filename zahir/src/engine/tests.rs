@@ -7,6 +7,8 @@
 mod plans;
 mod reference;
 mod rng;
+mod rules;
 mod schedules;
+mod traces;
 
 mod world;

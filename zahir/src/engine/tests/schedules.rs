@@ -50,7 +50,7 @@ fn for_seeds(count: u64, body: impl Fn(u64) -> u64 + Sync) -> u64 {
 }
 
 /// Everything in the order it was asked for, until the run is over or `appends` are on the disk.
-fn drive_in_order(world: &mut World<'_>, appends: usize) {
+pub(super) fn drive_in_order(world: &mut World<'_>, appends: usize) {
     for _ in 0..EVENTS_MAX {
         if world.is_finished() || world.appends_on_disk() >= appends {
             return;

@@ -493,6 +493,8 @@ impl<'a> World<'a> {
             "twice at once"
         );
         assert!(process.live.len() < slots, "more jobs than slots");
+        self.check_limits(&position);
+        let process = self.process();
         process.live.push(Live {
             place,
             position: position.clone(),
@@ -500,6 +502,31 @@ impl<'a> World<'a> {
             inputs,
         });
         *self.executions.entry(position).or_default() += 1;
+    }
+
+    /// No `for` around `starting` has more items under way than it may.
+    fn check_limits(&mut self, starting: &Position) {
+        let plan = Arc::clone(&self.plan);
+        for (depth, step) in starting.frames.iter().enumerate() {
+            let PlanKind::Each {
+                limit: Some(limit), ..
+            } = plan.node(step.node).kind
+            else {
+                continue;
+            };
+            let around = &starting.frames[..depth];
+            let live = self.process().live.iter().map(|live| &live.position);
+            let items: BTreeSet<u32> = live
+                .chain([starting])
+                .filter(|it| it.frames.len() > depth && it.frames[..depth] == *around)
+                .filter(|it| it.frames[depth].node == step.node)
+                .map(|it| it.frames[depth].index)
+                .collect();
+            assert!(
+                items.len() <= usize::try_from(limit).unwrap(),
+                "a `for` beyond its limit"
+            );
+        }
     }
 
     /// The run is over: is that what it had to give?

@@ -169,7 +169,7 @@ impl Maker {
                 after.extend(source(rng, visible));
             }
         }
-        let mut policy = Policy::default();
+        let mut policy = Policy::ONCE;
         let mut fails = 0;
         if kind == PlanKind::Job {
             self.regions[region.0].jobs += 1;

@@ -25,7 +25,7 @@ fn fan(retry: u32) -> Arc<Plan> {
         after: vec![],
         policy: Policy {
             retry,
-            ..Policy::default()
+            ..Policy::ONCE
         },
         waits: 0,
         dependents: vec![],

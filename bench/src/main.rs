@@ -73,7 +73,10 @@ fn compare(name: &str, units: u64, ours: Duration, theirs: (&str, Duration)) {
 }
 
 /// The medians of two sides that take turns.
-async fn in_turns<A, B>(mut ours: impl FnMut() -> A, mut theirs: impl FnMut() -> B) -> Outcome<(Duration, Duration)>
+async fn in_turns<A, B>(
+    mut ours: impl FnMut() -> A,
+    mut theirs: impl FnMut() -> B,
+) -> Outcome<(Duration, Duration)>
 where
     A: Future<Output = Outcome>,
     B: Future<Output = Outcome>,
@@ -102,7 +105,10 @@ async fn chain() -> Outcome {
     let runtime = Runtime::in_memory().workflow::<Thousand>().start().await?;
     let (ours, theirs) = in_turns(
         || async {
-            assert_eq!(runtime.run(thousand(0)).start().await?.output().await?, 1_000);
+            assert_eq!(
+                runtime.run(thousand(0)).start().await?.output().await?,
+                1_000
+            );
             Ok(())
         },
         || async {
@@ -111,7 +117,12 @@ async fn chain() -> Outcome {
         },
     )
     .await?;
-    compare("chain of 1,000 in memory, a job", 1_000, ours, ("tokio", theirs));
+    compare(
+        "chain of 1,000 in memory, a job",
+        1_000,
+        ours,
+        ("tokio", theirs),
+    );
     Ok(())
 }
 
@@ -129,7 +140,12 @@ async fn fan_out() -> Outcome {
         },
     )
     .await?;
-    compare("fan-out of 10,000 and join in memory, a job", WIDTH, ours, ("tokio", theirs));
+    compare(
+        "fan-out of 10,000 and join in memory, a job",
+        WIDTH,
+        ours,
+        ("tokio", theirs),
+    );
     Ok(())
 }
 
@@ -150,8 +166,14 @@ async fn five_many(runtime: &Runtime) -> Outcome {
 
 async fn many_in_memory() -> Outcome {
     let runtime = Runtime::in_memory().workflow::<Five>().start().await?;
-    let (ours, theirs) = in_turns(|| five_many(&runtime), || plain::five_many(RUNS, AT_ONCE)).await?;
-    compare("10,000 runs of a 5-chain in memory, a job", RUNS * 5, ours, ("tokio", theirs));
+    let (ours, theirs) =
+        in_turns(|| five_many(&runtime), || plain::five_many(RUNS, AT_ONCE)).await?;
+    compare(
+        "10,000 runs of a 5-chain in memory, a job",
+        RUNS * 5,
+        ours,
+        ("tokio", theirs),
+    );
     Ok(())
 }
 
@@ -164,7 +186,12 @@ async fn many_durable() -> Outcome {
         .await?;
     let (ours, theirs) =
         in_turns(|| five_many(&runtime), || floor.five_many(RUNS, AT_ONCE)).await?;
-    compare("10,000 runs of a 5-chain durable, a job", RUNS * 5, ours, ("floor", theirs));
+    compare(
+        "10,000 runs of a 5-chain durable, a job",
+        RUNS * 5,
+        ours,
+        ("floor", theirs),
+    );
     println!(
         "{:<44} {:>9.0} jobs/s   floor {:>9.0} jobs/s",
         "",
@@ -195,7 +222,12 @@ async fn alone() -> Outcome {
         },
     )
     .await?;
-    compare("one 5-chain alone durable, a job", 200, ours, ("commit", theirs));
+    compare(
+        "one 5-chain alone durable, a job",
+        200,
+        ours,
+        ("commit", theirs),
+    );
     runtime.shutdown().await?;
     Ok(())
 }
@@ -204,7 +236,11 @@ async fn resume() -> Outcome {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("zahir.redb");
     workflows::hold(true);
-    let runtime = Runtime::open(&path).workflow::<workflows::Held>().jobs_max(20_000).start().await?;
+    let runtime = Runtime::open(&path)
+        .workflow::<workflows::Held>()
+        .jobs_max(20_000)
+        .start()
+        .await?;
     let mut starts = stream::iter(0..RUNS)
         .map(|from| runtime.run(workflows::held(from)).start())
         .buffer_unordered(AT_ONCE);
@@ -216,11 +252,18 @@ async fn resume() -> Outcome {
     runtime.shutdown_within(Duration::ZERO).await?;
     workflows::hold(false);
     let start = Instant::now();
-    let runtime = Runtime::open(&path).workflow::<workflows::Held>().start().await?;
+    let runtime = Runtime::open(&path)
+        .workflow::<workflows::Held>()
+        .start()
+        .await?;
     let opened = start.elapsed();
     assert_eq!(u64::try_from(runtime.recovered().runs().len())?, RUNS);
     for run in runtime.recovered().runs() {
-        runtime.handle::<workflows::Held>(run.id()).await?.output().await?;
+        runtime
+            .handle::<workflows::Held>(run.id())
+            .await?
+            .output()
+            .await?;
     }
     println!(
         "{:<44} {:>9.1} ms until all go on, {:.1} ms until all have ended",
@@ -243,8 +286,11 @@ async fn pending() -> Outcome {
     };
     workflows::hold(true);
     let jobs_max = usize::try_from(nodes)? * 2;
-    let runtime =
-        Runtime::in_memory().workflow::<workflows::HeldFan>().jobs_max(jobs_max).start().await?;
+    let runtime = Runtime::in_memory()
+        .workflow::<workflows::HeldFan>()
+        .jobs_max(jobs_max)
+        .start()
+        .await?;
     let before = allocation::live();
     let run = runtime.run(workflows::held_fan(nodes)).start().await?;
     workflows::all_held(nodes).await;

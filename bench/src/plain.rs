@@ -82,7 +82,9 @@ impl Journal {
         std::thread::spawn(move || {
             let mut row = 0;
             while let Ok(first) = queue.recv() {
-                let batch: Vec<_> = std::iter::once(first).chain(queue.try_iter().take(1_023)).collect();
+                let batch: Vec<_> = std::iter::once(first)
+                    .chain(queue.try_iter().take(1_023))
+                    .collect();
                 let mut write = database.begin_write().expect("a writer");
                 write.set_two_phase_commit(true);
                 {
@@ -121,8 +123,9 @@ impl Journal {
     }
 
     pub async fn five_many(&self, runs: u64, at_once: usize) -> Outcome {
-        let mut all =
-            stream::iter(0..runs).map(|from| self.five(from)).buffer_unordered(at_once);
+        let mut all = stream::iter(0..runs)
+            .map(|from| self.five(from))
+            .buffer_unordered(at_once);
         while let Some(run) = all.next().await {
             run?;
         }

@@ -21,7 +21,12 @@ impl Tally {
         self.lines += other.lines;
         self.words += other.words;
         // Of two equally long ones the first by the alphabet, whatever order they come in.
-        let key = |tally: &Self| (tally.longest.chars().count(), std::cmp::Reverse(tally.longest.clone()));
+        let key = |tally: &Self| {
+            (
+                tally.longest.chars().count(),
+                std::cmp::Reverse(tally.longest.clone()),
+            )
+        };
         if key(other) > key(self) {
             self.longest.clone_from(&other.longest);
         }
@@ -69,7 +74,11 @@ impl fmt::Display for Report {
 
 fn row(language: &str, tally: &Tally) -> [String; 5] {
     let longest: String = tally.longest.chars().take(48).collect();
-    let cut = if longest.len() < tally.longest.len() { "…" } else { "" };
+    let cut = if longest.len() < tally.longest.len() {
+        "…"
+    } else {
+        ""
+    };
     [
         language.to_owned(),
         tally.files.to_string(),

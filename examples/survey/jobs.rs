@@ -22,7 +22,10 @@ pub async fn list_folders(root: &str) -> io::Result<Vec<String>> {
                 || entry.file_type().is_dir()
                     && !SKIPPED.iter().any(|skipped| entry.file_name() == *skipped)
         };
-        let walk = WalkDir::new(&root).sort_by_file_name().into_iter().filter_entry(is_wanted);
+        let walk = WalkDir::new(&root)
+            .sort_by_file_name()
+            .into_iter()
+            .filter_entry(is_wanted);
         Ok(walk
             .filter_map(Result::ok)
             .filter_map(|entry| relative(entry.path(), &root))
@@ -36,7 +39,10 @@ pub async fn list_folders(root: &str) -> io::Result<Vec<String>> {
 pub async fn list_files(root: &str, folder: &str) -> io::Result<Vec<String>> {
     let (root, folder) = (root.to_owned(), Path::new(root).join(folder));
     blocking(move || {
-        let walk = WalkDir::new(folder).min_depth(1).max_depth(1).sort_by_file_name();
+        let walk = WalkDir::new(folder)
+            .min_depth(1)
+            .max_depth(1)
+            .sort_by_file_name();
         Ok(walk
             .into_iter()
             .filter_map(Result::ok)
@@ -58,8 +64,17 @@ pub async fn measure(root: &str, file: &str, ledger: &Option<String>) -> io::Res
         }
         let bytes = std::fs::read(&path)?;
         Ok(match std::str::from_utf8(&bytes) {
-            Ok(text) => Found { language: language(&path), tally: count(text) },
-            Err(_) => Found { language: "(binary)".into(), tally: Tally { files: 1, ..Tally::default() } },
+            Ok(text) => Found {
+                language: language(&path),
+                tally: count(text),
+            },
+            Err(_) => Found {
+                language: "(binary)".into(),
+                tally: Tally {
+                    files: 1,
+                    ..Tally::default()
+                },
+            },
         })
     })
     .await
@@ -70,7 +85,10 @@ pub async fn measure(root: &str, file: &str, ledger: &Option<String>) -> io::Res
 pub async fn add_up(found: &[Found]) -> Tallies {
     let mut tallies = Tallies::new();
     for file in found {
-        tallies.entry(file.language.clone()).or_default().add(&file.tally);
+        tallies
+            .entry(file.language.clone())
+            .or_default()
+            .add(&file.tally);
     }
     tallies
 }
@@ -82,14 +100,19 @@ pub async fn report(root: &str, tallies: &[Tallies]) -> Report {
     for (language, tally) in tallies.iter().flatten() {
         languages.entry(language.clone()).or_default().add(tally);
     }
-    Report { root: root.to_owned(), languages }
+    Report {
+        root: root.to_owned(),
+        languages,
+    }
 }
 
 /// File systems block; async workers must not.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
 }
 
 fn relative(path: &Path, root: &str) -> Option<String> {
@@ -112,7 +135,10 @@ fn count(text: &str) -> Tally {
 }
 
 fn language(path: &Path) -> String {
-    let extension = path.extension().and_then(|it| it.to_str()).unwrap_or_default();
+    let extension = path
+        .extension()
+        .and_then(|it| it.to_str())
+        .unwrap_or_default();
     match extension {
         "rs" => "Rust",
         "c" | "h" => "C",

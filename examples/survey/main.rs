@@ -74,14 +74,28 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
         .value_bytes_max(16 << 20)
         .start()
         .await?;
-    let run = match runtime.recovered().runs().iter().find(|run| run.key() == Some(&options.root)) {
+    let run = match runtime
+        .recovered()
+        .runs()
+        .iter()
+        .find(|run| run.key() == Some(&options.root))
+    {
         Some(interrupted) => {
             let run = runtime.handle::<Survey>(interrupted.id()).await?;
             let progress = run.progress();
-            eprintln!("resumed: {} of {} jobs were already done", progress.done(), progress.known());
+            eprintln!(
+                "resumed: {} of {} jobs were already done",
+                progress.done(),
+                progress.known()
+            );
             run
         }
-        None => runtime.run(survey(options.root.clone(), options.ledger.clone())).start().await?,
+        None => {
+            runtime
+                .run(survey(options.root.clone(), options.ledger.clone()))
+                .start()
+                .await?
+        }
     };
     let bar = progress::show(&run);
     let report = tokio::select! {
@@ -99,7 +113,11 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
             eprintln!("stopping: jobs under way get 10 s to finish");
             let progress = run.progress();
             runtime.shutdown().await?;
-            eprintln!("saved {} results in {}; run again to go on", progress.done(), options.store);
+            eprintln!(
+                "saved {} results in {}; run again to go on",
+                progress.done(),
+                options.store
+            );
             Ok(ExitCode::from(130))
         }
     }

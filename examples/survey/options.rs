@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-pub const USAGE: &str = "usage: survey [FOLDER] [--store FILE] [--graph dot|mermaid] [--ledger FILE]
+pub const USAGE: &str =
+    "usage: survey [FOLDER] [--store FILE] [--graph dot|mermaid] [--ledger FILE]
 
   FOLDER          what to survey (default: this repository)
   --store FILE    where to keep the records (default: survey.redb)
@@ -53,6 +54,11 @@ impl Options {
             .into_os_string()
             .into_string()
             .map_err(|path| format!("can't survey {path:?}: the path is not Unicode"))?;
-        Ok(Self { root, store, drawing, ledger })
+        Ok(Self {
+            root,
+            store,
+            drawing,
+            ledger,
+        })
     }
 }

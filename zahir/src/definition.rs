@@ -53,13 +53,20 @@ impl Definition {
             after: site.node.after().iter().map(|id| id.number()).collect(),
             fingerprint: site.node.fingerprint(),
         });
-        Self::from_shape(Shape { workflow: workflow.to_owned(), nodes: nodes.collect() })
+        Self::from_shape(Shape {
+            workflow: workflow.to_owned(),
+            nodes: nodes.collect(),
+        })
     }
 
     fn from_shape(shape: Shape) -> Self {
         // Plain strings and numbers always encode.
         let bytes: Arc<[u8]> = rmp_serde::to_vec(&shape).unwrap_or_default().into();
-        Self { id: DefinitionId::from_u128(xxh3_128(&bytes)), bytes, shape }
+        Self {
+            id: DefinitionId::from_u128(xxh3_128(&bytes)),
+            bytes,
+            shape,
+        }
     }
 
     /// The definition that was stored as these bytes.

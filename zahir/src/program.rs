@@ -89,10 +89,18 @@ struct Linked {
 impl Linker {
     /// The graph's place in the plan, made if it has none yet.
     fn add(&mut self, graph: &'static Graph) -> &Linked {
-        let known = self.graphs.iter().position(|linked| std::ptr::eq(linked.graph, graph));
+        let known = self
+            .graphs
+            .iter()
+            .position(|linked| std::ptr::eq(linked.graph, graph));
         let at = known.unwrap_or_else(|| {
             let (node, region) = (self.nodes_met, self.regions_met);
-            self.graphs.push(Linked { graph, node, region, slots: slots(graph) });
+            self.graphs.push(Linked {
+                graph,
+                node,
+                region,
+                slots: slots(graph),
+            });
             self.nodes_met += graph.nodes().len();
             self.regions_met += graph.regions().len();
             self.graphs.len() - 1
@@ -106,20 +114,27 @@ impl Linker {
         for inner in graph.regions() {
             let is_job = |id: &&NodeId| matches!(graph.nodes()[index(**id)].kind, NodeKind::Job(_));
             let is_input = |id: &NodeId| {
-                matches!(graph.nodes()[index(*id)].kind, NodeKind::Input { .. } | NodeKind::Item)
+                matches!(
+                    graph.nodes()[index(*id)].kind,
+                    NodeKind::Input { .. } | NodeKind::Item
+                )
             };
             let numbered = inner.nodes.iter().enumerate();
             self.regions.push(PlanRegion {
                 nodes: inner.nodes.iter().map(|id| shifted(*id, node)).collect(),
-                inputs: numbered.filter(|(_, id)| is_input(id)).map(|(slot, _)| slot).collect(),
+                inputs: numbered
+                    .filter(|(_, id)| is_input(id))
+                    .map(|(slot, _)| slot)
+                    .collect(),
                 result: None,
                 jobs: u64::try_from(inner.nodes.iter().filter(is_job).count()).unwrap_or(0),
             });
         }
         for (at, inner) in graph.regions().iter().enumerate() {
             let from = GraphRegion::new(u32::try_from(at).unwrap_or(u32::MAX));
-            self.regions[region + at].result =
-                inner.result.map(|result| source(graph, &slots, from, result));
+            self.regions[region + at].result = inner
+                .result
+                .map(|result| source(graph, &slots, from, result));
         }
         for inner in graph.nodes() {
             let linked = self.node(graph, inner, region, &slots);
@@ -140,23 +155,36 @@ impl Linker {
             NodeKind::Input { .. } | NodeKind::Item => (PlanKind::Input, 0),
             NodeKind::Job(_) => (PlanKind::Job, node.uses.len()),
             NodeKind::Value => (PlanKind::Value, node.uses.len()),
-            NodeKind::Each { body, limit, lends, .. } => {
-                (PlanKind::Each { body: inside(*body), limit: *limit }, *lends)
-            }
+            NodeKind::Each {
+                body, limit, lends, ..
+            } => (
+                PlanKind::Each {
+                    body: inside(*body),
+                    limit: *limit,
+                },
+                *lends,
+            ),
             NodeKind::Workflow { graph: called, .. } => {
                 let body = RegionId(self.add(called()).region);
                 (PlanKind::Call { body }, node.uses.len())
             }
         };
-        let sources =
-            |ids: &[NodeId]| ids.iter().map(|id| source(graph, slots, node.region, *id)).collect();
+        let sources = |ids: &[NodeId]| {
+            ids.iter()
+                .map(|id| source(graph, slots, node.region, *id))
+                .collect()
+        };
         PlanNode {
             kind,
             region: inside(node.region),
             slot: slots[index(node.id)],
             uses: sources(&node.uses[..lends]),
             after: sources(&node.after),
-            policy: if matches!(kind, PlanKind::Job) { node.policy } else { Policy::ONCE },
+            policy: if matches!(kind, PlanKind::Job) {
+                node.policy
+            } else {
+                Policy::ONCE
+            },
             waits: 0,
             dependents: Vec::new(),
         }
@@ -164,7 +192,10 @@ impl Linker {
 }
 
 fn shifted(id: NodeId, by: usize) -> NodeId {
-    NodeId::new(id.number().saturating_add(u32::try_from(by).unwrap_or(u32::MAX)))
+    NodeId::new(
+        id.number()
+            .saturating_add(u32::try_from(by).unwrap_or(u32::MAX)),
+    )
 }
 
 fn slots(graph: &Graph) -> Vec<usize> {
@@ -182,8 +213,13 @@ fn source(graph: &Graph, slots: &[usize], from: GraphRegion, id: NodeId) -> Sour
     let target = graph.nodes()[index(id)].region;
     let (mut at, mut up) = (from, 0);
     while at != target {
-        let Some(parent) = graph.regions()[at.index()].parent else { break };
+        let Some(parent) = graph.regions()[at.index()].parent else {
+            break;
+        };
         (at, up) = (parent, up + 1);
     }
-    Source { up, slot: slots[index(id)] }
+    Source {
+        up,
+        slot: slots[index(id)],
+    }
 }

@@ -1,0 +1,3 @@
+//! Runs workflows.
+
+pub(crate) mod inline;

@@ -48,6 +48,45 @@ pub(super) fn join(results: &[u64]) -> u64 {
         .fold(7, |hash, result| super::super::mix(hash ^ result))
 }
 
+/// `for item in input { job(item) }`: node 0 the input, 1 the `for`, 2 the item, 3 the job.
+pub(super) fn fan(retry: u32) -> Program {
+    let node = |region, slot, kind, uses| PlanNode {
+        kind,
+        region: RegionId(region),
+        slot,
+        uses,
+        after: vec![],
+        policy: Policy {
+            retry,
+            ..Policy::ONCE
+        },
+        waits: 0,
+        dependents: vec![],
+    };
+    let here = |slot| Source { up: 0, slot };
+    let each = PlanKind::Each {
+        body: RegionId(1),
+        limit: None,
+    };
+    let nodes = vec![
+        node(0, 0, PlanKind::Input, vec![]),
+        node(0, 1, each, vec![here(0)]),
+        node(1, 0, PlanKind::Input, vec![]),
+        node(1, 1, PlanKind::Job, vec![here(0)]),
+    ];
+    let region = |first: u32, result, jobs| PlanRegion {
+        nodes: vec![NodeId::new(first), NodeId::new(first + 1)],
+        inputs: vec![0],
+        result: Some(here(result)),
+        jobs,
+    };
+    let plan = Plan::new(nodes, vec![region(0, 1, 0), region(2, 1, 1)]);
+    Program {
+        plan: Arc::new(plan),
+        fails_first: vec![0, 0, 0, retry],
+    }
+}
+
 /// A random program. Some have jobs that fail for good.
 pub(super) fn random(rng: &mut Rng) -> Program {
     let mut maker = Maker {

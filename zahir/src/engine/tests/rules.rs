@@ -1,54 +1,16 @@
 //! Single rules of the engine, each in a story of its own.
 
-use std::sync::Arc;
-
 use zahir_store::{
     Attempt, DefinitionId, Ending, Failure, FailureKind, FrameStep, NodeId, Position, Record,
     RunHead, RunId, RunStart, RunStatus, StoredRun, StoredStep, Timestamp,
 };
 
+use super::plans;
 use crate::engine::{
     Action, AttemptOutcome, Engine, Evaluated, Place, Progress, RecoverError, Report,
 };
-use crate::job::policy::Policy;
-use crate::plan::{Plan, PlanKind, PlanNode, PlanRegion, RegionId, Source};
 
 const NOW: Timestamp = Timestamp::from_millis(1_000);
-
-/// `for item in input { job(item) }`: node 0 the input, 1 the `for`, 2 the item, 3 the job.
-fn fan(retry: u32) -> Arc<Plan> {
-    let node = |region, slot, kind, uses| PlanNode {
-        kind,
-        region: RegionId(region),
-        slot,
-        uses,
-        after: vec![],
-        policy: Policy {
-            retry,
-            ..Policy::ONCE
-        },
-        waits: 0,
-        dependents: vec![],
-    };
-    let here = |slot| Source { up: 0, slot };
-    let each = PlanKind::Each {
-        body: RegionId(1),
-        limit: None,
-    };
-    let nodes = vec![
-        node(0, 0, PlanKind::Input, vec![]),
-        node(0, 1, each, vec![here(0)]),
-        node(1, 0, PlanKind::Input, vec![]),
-        node(1, 1, PlanKind::Job, vec![here(0)]),
-    ];
-    let region = |first: u32, result, jobs| PlanRegion {
-        nodes: vec![NodeId::new(first), NodeId::new(first + 1)],
-        inputs: vec![0],
-        result: Some(here(result)),
-        jobs,
-    };
-    Arc::new(Plan::new(nodes, vec![region(0, 1, 0), region(2, 1, 1)]))
-}
 
 fn started() -> RunStart {
     let definition = DefinitionId::from_u128(1);
@@ -99,7 +61,7 @@ fn recover(records: Vec<Record>) -> Result<Engine<u64>, RecoverError> {
             message: "not one byte".into(),
         }),
     };
-    Engine::recover(fan(0), &stored(records), vec![5], 0, decode)
+    Engine::recover(plans::fan(0).plan, &stored(records), vec![5], 0, decode)
 }
 
 fn actions(engine: &mut Engine<u64>) -> Vec<Action<u64>> {
@@ -245,7 +207,13 @@ fn records_that_do_not_fit_are_refused() {
 
 /// Starts a fresh run over `items` items and hands out one slot.
 fn one_under_way(retry: u32, items: Vec<u64>) -> (Engine<u64>, Place, Attempt) {
-    let mut engine = Engine::start(fan(retry), RunId::from_u128(1), None, vec![5], 0);
+    let mut engine = Engine::start(
+        plans::fan(retry).plan,
+        RunId::from_u128(1),
+        None,
+        vec![5],
+        0,
+    );
     give_items(&mut engine, items);
     engine.handle(NOW, Report::Granted { slots: 1 });
     let [Action::Start { place, attempt, .. }] = actions(&mut engine)[..] else {
@@ -350,7 +318,13 @@ fn a_broken_rule_halts_the_run_with_a_report() {
 
 #[test]
 fn an_append_acknowledged_out_of_order_halts_the_run() {
-    let mut engine = Engine::start(fan(0), RunId::from_u128(1), Some(started()), vec![5], 0);
+    let mut engine = Engine::start(
+        plans::fan(0).plan,
+        RunId::from_u128(1),
+        Some(started()),
+        vec![5],
+        0,
+    );
     actions(&mut engine);
     engine.handle(NOW, Report::Durable { seq: 2 });
     let halted = actions(&mut engine);
@@ -362,7 +336,7 @@ fn an_append_acknowledged_out_of_order_halts_the_run() {
 
 #[test]
 fn a_for_over_many_items_opens_only_the_frames_it_has_use_for() {
-    let mut engine = Engine::start(fan(0), RunId::from_u128(1), None, vec![5], 0);
+    let mut engine = Engine::start(plans::fan(0).plan, RunId::from_u128(1), None, vec![5], 0);
     give_items(&mut engine, (0..1_000_000).collect());
     assert_eq!(engine.wanted(), 256);
     assert_eq!(engine.frames.iter().count(), 1 + 256);

@@ -431,7 +431,7 @@ pub(crate) fn type_parameters(generics: &Generics) -> Vec<&Ident> {
 }
 
 /// `<T, const N: usize>`: without bounds, which a type alias ignores.
-fn bare_parameters(generics: &Generics) -> Option<TokenStream> {
+pub(crate) fn bare_parameters(generics: &Generics) -> Option<TokenStream> {
     let parameters = generics.params.iter().filter_map(|parameter| match parameter {
         GenericParam::Type(ty) => Some(ty.ident.to_token_stream()),
         GenericParam::Const(constant) => {

@@ -83,14 +83,20 @@ fn a_killed_survey_goes_on_and_measures_nothing_twice_that_was_recorded() {
     let again = executions.values().map(|count| count - 1).sum::<u32>();
     println!("{kills} kills, {again} of 2000 files measured again");
     if said.is_empty() {
-        assert!(again <= kills * 64, "{again} files were measured again after {kills} kills");
+        assert!(
+            again <= kills * 64,
+            "{again} files were measured again after {kills} kills"
+        );
     }
 }
 
 #[test]
 fn the_graph_is_printed_without_a_run() {
     for (format, start) in [("dot", "digraph"), ("mermaid", "flowchart")] {
-        let output = Command::new(survey()).args(["--graph", format]).output().unwrap();
+        let output = Command::new(survey())
+            .args(["--graph", format])
+            .output()
+            .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(text.starts_with(start), "{text}");
         assert!(text.contains("measure"), "{text}");
@@ -101,11 +107,17 @@ fn the_graph_is_printed_without_a_run() {
 fn a_wrong_command_line_is_explained() {
     for (arguments, problem) in [
         (["--graph", "png"], "`png` is not a format of `--graph`"),
-        (["/nowhere/at/all", "--graph"], "missing argument for option '--graph'"),
+        (
+            ["/nowhere/at/all", "--graph"],
+            "missing argument for option '--graph'",
+        ),
     ] {
         let output = Command::new(survey()).args(arguments).output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2));
-        assert!(text.starts_with(problem) && text.contains("usage:"), "{text}");
+        assert!(
+            text.starts_with(problem) && text.contains("usage:"),
+            "{text}"
+        );
     }
 }

@@ -12,7 +12,9 @@ use zahir_tests::orders::{Fulfil, expected, fulfil};
 
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).expect("a reader");
+    writeln!(out, "{line}")
+        .and_then(|()| out.flush())
+        .expect("a reader");
 }
 
 #[tokio::main]
@@ -21,7 +23,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut next = || arguments.next().ok_or("usage: victim STORE LEDGER FIRST");
     let (store, ledger, first) = (next()?, next()?, next()?.parse::<u64>()?);
     let runtime = Runtime::open(store).workflow::<Fulfil>().start().await?;
-    assert!(runtime.recovered().problems().is_empty(), "{:?}", runtime.recovered().problems());
+    assert!(
+        runtime.recovered().problems().is_empty(),
+        "{:?}",
+        runtime.recovered().problems()
+    );
     say("ready");
     let next = Arc::new(AtomicU64::new(first));
     let mut workers = tokio::task::JoinSet::new();
@@ -31,7 +37,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             loop {
                 let order = next.fetch_add(1, Ordering::Relaxed);
                 let call = fulfil(ledger.clone(), order);
-                let run = runtime.run(call).key(order.to_string()).start().await.expect("a start");
+                let run = runtime
+                    .run(call)
+                    .key(order.to_string())
+                    .start()
+                    .await
+                    .expect("a start");
                 say(&format!("started {order}"));
                 let sent = run.output().await.expect("an output");
                 assert_eq!(sent, expected(order));

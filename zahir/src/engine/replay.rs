@@ -3,13 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use zahir_store::{Attempt, Failure, NodeId, Position, Record, RunId, StoredRun};
+use zahir_store::{Attempt, Failure, NodeId, Position, Record, StoredRun};
 
 use super::frame::Place;
 use super::outbox::Outbox;
 use super::state::{Change, State};
 use super::{Engine, Phase};
 use crate::plan::{Plan, PlanKind, index};
+
+const NO_SUCH_NODE: &str = "there is no such node";
 
 /// A run that can't go on from its records.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,72 +82,88 @@ impl<V: Clone> Engine<V> {
         record: &Record,
         decode: &mut Decode<'_, V>,
     ) -> Result<(), RecoverError> {
-        let misfit = |reason: &str| RecoverError::Misfit {
-            record: number,
-            reason: reason.to_owned(),
-        };
-        let placed = |at: Option<Place>| at.ok_or_else(|| misfit("there is no such node"));
-        match record {
-            Record::RunStarted(_) if number == 0 => {}
-            Record::RunStarted(_) => return Err(misfit("the run started before")),
+        let applied = match record {
+            Record::RunStarted(_) if number == 0 => Ok(()),
+            Record::RunStarted(_) => Err("the run started before"),
             Record::AttemptStarted { at, attempt } => {
-                let place = placed(self.place(at))?;
-                self.change(place, Change::Started(*attempt));
+                self.replay_change(at, None, || Change::Started(*attempt))
             }
             Record::AttemptSucceeded {
                 at,
                 attempt,
                 output,
             } => {
-                let place = placed(self.place(at))?;
-                self.check_attempt(place, *attempt).map_err(misfit)?;
                 let value =
                     decode(at.node, output).map_err(|failure| RecoverError::Undecodable {
                         at: at.clone(),
                         failure,
                     })?;
-                self.progress.done += 1;
-                self.complete(place, value);
+                self.live_place(at, *attempt).map(|place| {
+                    self.progress.done += 1;
+                    self.complete(place, value);
+                })
             }
             Record::AttemptFailed {
                 at,
                 attempt,
+                retry_at: Some(due),
+                ..
+            } => self.replay_change(at, Some(*attempt), || Change::Retried(*due)),
+            Record::AttemptFailed {
+                at,
+                attempt,
                 failure,
-                retry_at,
-            } => {
-                let place = placed(self.place(at))?;
-                self.check_attempt(place, *attempt).map_err(misfit)?;
-                match retry_at {
-                    Some(due) => self.change(place, Change::Retried(*due)),
-                    None => self.fail(place, failure.clone()),
-                }
-            }
+                retry_at: None,
+            } => self
+                .live_place(at, *attempt)
+                .map(|place| self.fail(place, failure.clone())),
             Record::AttemptInterrupted { at, attempt } => {
-                let place = placed(self.place(at))?;
-                self.check_attempt(place, *attempt).map_err(misfit)?;
-                self.change(place, Change::Interrupted);
+                self.replay_change(at, Some(*attempt), || Change::Interrupted)
             }
-            Record::ItemsCounted { at, items } => {
-                let place = placed(self.place(at))?;
-                let PlanKind::Each { body, .. } = self.plan.node(place.node).kind else {
-                    return Err(misfit("items of a node that is no `for`"));
-                };
-                let count = usize::try_from(*items).map_err(|_| misfit("too many items"))?;
-                self.set_count(place, body, count);
-            }
-            Record::CancelRequested(_) | Record::RunFinished(_) => {
-                return Err(misfit("the run is over"));
-            }
-        }
-        if self.phase == Phase::Halted {
-            return Err(misfit("the node can't have changed like that"));
-        }
+            Record::ItemsCounted { at, items } => self.replay_count(at, *items),
+            Record::CancelRequested(_) | Record::RunFinished(_) => Err("the run is over"),
+        };
+        let reason = match applied {
+            Err(reason) => reason,
+            Ok(()) if self.phase == Phase::Halted => "the node can't have changed like that",
+            Ok(()) => return Ok(()),
+        };
+        Err(RecoverError::Misfit {
+            record: number,
+            reason: reason.to_owned(),
+        })
+    }
+
+    /// Applies a recorded change; of a live attempt, if there must be one.
+    fn replay_change(
+        &mut self,
+        at: &Position,
+        live: Option<Attempt>,
+        change: impl FnOnce() -> Change<V>,
+    ) -> Result<(), &'static str> {
+        let place = match live {
+            Some(attempt) => self.live_place(at, attempt)?,
+            None => self.place(at).ok_or(NO_SUCH_NODE)?,
+        };
+        self.change(place, change());
         Ok(())
     }
 
-    fn check_attempt(&self, place: Place, attempt: Attempt) -> Result<(), &'static str> {
+    fn replay_count(&mut self, at: &Position, items: u32) -> Result<(), &'static str> {
+        let place = self.place(at).ok_or(NO_SUCH_NODE)?;
+        let PlanKind::Each { body, .. } = self.plan.node(place.node).kind else {
+            return Err("items of a node that is no `for`");
+        };
+        let count = usize::try_from(items).map_err(|_| "too many items")?;
+        self.set_count(place, body, count);
+        Ok(())
+    }
+
+    /// The node instance whose attempt was under way.
+    fn live_place(&mut self, at: &Position, attempt: Attempt) -> Result<Place, &'static str> {
+        let place = self.place(at).ok_or(NO_SUCH_NODE)?;
         match self.instance(place).map(|instance| &instance.state) {
-            Some(State::Running(tries)) if tries.attempts == attempt.number() => Ok(()),
+            Some(State::Running(tries)) if tries.attempts == attempt.number() => Ok(place),
             _ => Err("that attempt was not under way"),
         }
     }

@@ -22,7 +22,10 @@ fn check(retry: u32, input: u64, expected: &Expect) {
 
 #[test]
 fn a_for_over_three_items() {
-    check(0, 5, &expect![[r#"
+    check(
+        0,
+        5,
+        &expect![[r#"
         Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] })] }
         Evaluate { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, what: Step, inputs: [5] }
         Append { seq: 2, first: 1, records: [ItemsCounted { at: 1, items: 3 }] }
@@ -37,24 +40,32 @@ fn a_for_over_three_items() {
         Evaluate { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, what: Join, inputs: [11113465395574439487, 11931439520392170754, 4936180915476117796] }
         EncodeOutput { output: 14650938575939331563 }
         Append { seq: 8, first: 8, records: [RunFinished(Succeeded { output: [203, 82, 151, 2, 196, 238, 101, 235] })] }
-        Finish { ending: Succeeded { output: [203, 82, 151, 2, 196, 238, 101, 235] }, output: Some(14650938575939331563) }"#]]);
+        Finish { ending: Succeeded { output: [203, 82, 151, 2, 196, 238, 101, 235] }, output: Some(14650938575939331563) }"#]],
+    );
 }
 
 #[test]
 fn a_for_over_no_items() {
-    check(0, 1, &expect![[r#"
+    check(
+        0,
+        1,
+        &expect![[r#"
         Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] })] }
         Evaluate { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, what: Step, inputs: [1] }
         Append { seq: 2, first: 1, records: [ItemsCounted { at: 1, items: 0 }] }
         Evaluate { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, what: Join, inputs: [] }
         EncodeOutput { output: 7 }
         Append { seq: 3, first: 2, records: [RunFinished(Succeeded { output: [0, 0, 0, 0, 0, 0, 0, 7] })] }
-        Finish { ending: Succeeded { output: [0, 0, 0, 0, 0, 0, 0, 7] }, output: Some(7) }"#]]);
+        Finish { ending: Succeeded { output: [0, 0, 0, 0, 0, 0, 0, 7] }, output: Some(7) }"#]],
+    );
 }
 
 #[test]
 fn a_failure_that_is_tried_again() {
-    check(1, 2, &expect![[r#"
+    check(
+        1,
+        2,
+        &expect![[r#"
         Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] })] }
         Evaluate { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, what: Step, inputs: [2] }
         Append { seq: 2, first: 1, records: [ItemsCounted { at: 1, items: 3 }] }
@@ -78,5 +89,6 @@ fn a_failure_that_is_tried_again() {
         Evaluate { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, what: Join, inputs: [2213433407751965009, 9195261256378963295, 11132290528406061463] }
         EncodeOutput { output: 1417311367171743447 }
         Append { seq: 14, first: 14, records: [RunFinished(Succeeded { output: [19, 171, 77, 45, 224, 101, 30, 215] })] }
-        Finish { ending: Succeeded { output: [19, 171, 77, 45, 224, 101, 30, 215] }, output: Some(1417311367171743447) }"#]]);
+        Finish { ending: Succeeded { output: [19, 171, 77, 45, 224, 101, 30, 215] }, output: Some(1417311367171743447) }"#]],
+    );
 }

@@ -46,7 +46,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use zahir_store::{NodeId, Record, RunId, RunStart, Timestamp};
+use zahir_store::{NodeId, Position, Record, RunId, RunStart, Timestamp};
 
 use crate::plan::{Plan, RegionId};
 use frame::{Frame, FrameId, Frames};
@@ -224,6 +224,11 @@ impl<V: Clone> Engine<V> {
     /// How far the run has come.
     pub(crate) const fn progress(&self) -> Progress {
         self.progress
+    }
+
+    /// Where a node instance is, as records say it.
+    pub(crate) fn position(&self, place: Place) -> Position {
+        self.frames.position(place)
     }
 
     /// Whether nothing is under way and everything that was recorded is durable: a run that was told

@@ -3,12 +3,15 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::RunId;
+
 /// A store that could not do what it was asked to.
 #[derive(Debug)]
 pub struct StoreError {
     kind: StoreErrorKind,
     message: String,
     outcome_unknown: bool,
+    run: Option<RunId>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -46,6 +49,7 @@ impl StoreError {
             kind,
             message: message.into(),
             outcome_unknown: false,
+            run: None,
             source: None,
         }
     }
@@ -62,6 +66,19 @@ impl StoreError {
     pub const fn outcome_unknown(mut self) -> Self {
         self.outcome_unknown = true;
         self
+    }
+
+    /// The same error, of this run.
+    #[must_use]
+    pub const fn of_run(mut self, run: RunId) -> Self {
+        self.run = Some(run);
+        self
+    }
+
+    /// The run that can't be read or written; `None` if the whole store is concerned.
+    #[must_use]
+    pub const fn run(&self) -> Option<RunId> {
+        self.run
     }
 
     /// Whether the write that failed may have become durable all the same. What is really there is
@@ -86,6 +103,9 @@ impl fmt::Display for StoreError {
 
 impl Error for StoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+        match &self.source {
+            Some(source) => Some(source.as_ref()),
+            None => None,
+        }
     }
 }

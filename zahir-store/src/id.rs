@@ -144,6 +144,10 @@ impl fmt::Display for Attempt {
 /// One step on the way from a run's body to a node: into the `index`-th activation of the region
 /// that `node` owns (an item of a `for`, an iteration of a loop; 0 for a called workflow).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "part of the closed record vocabulary"
+)]
 pub struct FrameStep {
     /// The node that owns the region.
     pub node: NodeId,
@@ -163,6 +167,10 @@ impl fmt::Debug for FrameStep {
 /// it names the same instance in every execution. Printed as `3[17]/5`: node 5, in activation 17 of
 /// the region of node 3.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "part of the closed record vocabulary"
+)]
 pub struct Position {
     /// The frames around the node, outermost first; empty in the run's body.
     pub frames: Vec<FrameStep>,

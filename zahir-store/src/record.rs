@@ -6,6 +6,14 @@
 
 use crate::{Attempt, DefinitionId, Position, Timestamp};
 
+pub(crate) mod encode;
+
+/// The largest input, output or definition a store holds.
+pub const PAYLOAD_BYTES_MAX: usize = 16 << 20;
+
+/// The longest name, idempotency key, message or reason a store holds.
+pub const TEXT_BYTES_MAX: usize = 4 << 10;
+
 /// One fact about a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(
@@ -86,7 +94,7 @@ pub struct RunStart {
     reason = "part of the closed record vocabulary"
 )]
 pub struct CancelRequest {
-    /// Why.
+    /// Why. Of a longer text the first 4 KiB are stored.
     pub reason: String,
 }
 
@@ -122,7 +130,7 @@ pub enum Ending {
 pub struct Failure {
     /// What kind of failure.
     pub kind: FailureKind,
-    /// What happened, in words, without its kind. At most 4 KiB.
+    /// What happened, in words, without its kind. Of a longer text the first 4 KiB are stored.
     pub message: String,
 }
 
@@ -149,4 +157,13 @@ pub enum FailureKind {
     Diverged,
     /// zahir broke one of its own invariants. A bug.
     Bug,
+}
+
+/// The first [`TEXT_BYTES_MAX`] bytes of a text, without a piece of a character.
+pub(crate) fn cut(text: &str) -> &str {
+    let mut end = text.len().min(TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
 }

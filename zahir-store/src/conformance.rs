@@ -1,0 +1,498 @@
+//! The contract of [`Store`] as functions that any store must pass: one per sentence.
+//!
+//! ```
+//! zahir_store::conformance::check(zahir_store::MemoryStore::new);
+//! ```
+//!
+//! A function that finds a sentence broken panics and says which.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "to panic is how a test kit reports"
+)]
+
+use std::sync::Arc;
+
+use crate::{
+    Append, Attempt, CancelRequest, DefinitionId, Ending, Failure, FailureKind, FrameStep, NodeId,
+    PAYLOAD_BYTES_MAX, Position, Record, RunId, RunStart, RunStatus, Store, StoreError,
+    StoreErrorKind, StoredStep, TEXT_BYTES_MAX, Timestamp,
+};
+
+/// Checks everything but what concerns opening a store again; `make` gives a store without runs.
+pub fn check<S: Store>(make: impl Fn() -> S) {
+    let sentences: [fn(&dyn Store); 19] = [
+        what_was_appended_is_loaded,
+        every_kind_of_record_is_loaded_as_it_was,
+        an_unknown_run_is_none,
+        a_batch_is_all_or_nothing,
+        a_batch_may_go_on_with_a_run_it_starts,
+        an_empty_batch_changes_nothing,
+        records_must_go_on_where_the_last_ones_ended,
+        a_run_starts_with_run_started_and_only_once,
+        nothing_follows_run_finished,
+        an_append_has_a_record,
+        a_key_belongs_to_one_run_of_a_workflow,
+        a_refused_key_stays_free,
+        unfinished_runs_come_in_the_order_of_their_start,
+        runs_come_in_the_order_of_their_start_and_in_pages,
+        a_head_tells_how_the_run_ended,
+        a_definition_is_stored_once,
+        what_is_too_large_is_refused,
+        long_texts_are_cut,
+        a_fresh_store_is_attached,
+    ];
+    for sentence in sentences {
+        sentence(&make());
+    }
+}
+
+/// Checks that what was appended is there when a store is opened again: `reopen` closes the one it
+/// is given and opens the same again.
+pub fn check_reopened<S: Store>(make: impl Fn() -> S, reopen: impl Fn(S) -> S) {
+    let store = make();
+    append(
+        &store,
+        &[start(1, "order", Some("a")), start(2, "order", None)],
+    );
+    append(&store, &[attempt(1, 1), finish(2, 1)]);
+    let before = [store.load(run(1)).unwrap(), store.load(run(2)).unwrap()];
+    let heads = store.runs(None, 10).unwrap();
+
+    let store = reopen(store);
+    assert_eq!(
+        [store.load(run(1)).unwrap(), store.load(run(2)).unwrap()],
+        before
+    );
+    assert_eq!(store.runs(None, 10).unwrap(), heads);
+    assert_eq!(store.unfinished().unwrap(), [run(1)]);
+    assert_eq!(store.find("order", "a").unwrap(), Some(run(1)));
+    assert_eq!(
+        store.definition(definition(7)).unwrap().unwrap(),
+        b"definition"
+    );
+
+    append(&store, &[finish(1, 2), start(3, "order", None)]);
+    refuse(&store, &[start(4, "order", Some("a"))]);
+    refuse(&store, &[attempt(2, 2)]);
+    let store = reopen(store);
+    assert_eq!(store.unfinished().unwrap(), [run(3)]);
+    assert_eq!(store.load(run(1)).unwrap().unwrap().head.records, 3);
+}
+
+/// The run with this number.
+#[must_use]
+pub const fn run(number: u128) -> RunId {
+    RunId::from_u128(number)
+}
+
+/// The definition with this number.
+#[must_use]
+pub const fn definition(number: u128) -> DefinitionId {
+    DefinitionId::from_u128(number)
+}
+
+/// An append that starts a run.
+#[must_use]
+pub fn start(number: u128, workflow: &str, key: Option<&str>) -> Append {
+    Append {
+        run: run(number),
+        first: 0,
+        at: Timestamp::from_millis(1_000),
+        records: vec![Record::RunStarted(RunStart {
+            workflow: workflow.to_owned(),
+            key: key.map(str::to_owned),
+            definition: definition(7),
+            input: b"input".to_vec(),
+        })],
+        definition: Some(Arc::from(&b"definition"[..])),
+    }
+}
+
+/// An append of these records to a run that has `first` so far.
+#[must_use]
+pub fn more(number: u128, first: u64, records: Vec<Record>) -> Append {
+    Append {
+        run: run(number),
+        first,
+        at: Timestamp::from_millis(first.saturating_add(1_000)),
+        records,
+        definition: None,
+    }
+}
+
+/// An append of one `AttemptStarted`.
+#[must_use]
+pub fn attempt(number: u128, first: u64) -> Append {
+    let record = Record::AttemptStarted {
+        at: position(3),
+        attempt: Attempt::FIRST,
+    };
+    more(number, first, vec![record])
+}
+
+/// An append of one `RunFinished`.
+#[must_use]
+pub fn finish(number: u128, first: u64) -> Append {
+    let output = b"output".to_vec();
+    let record = Record::RunFinished(Ending::Succeeded { output });
+    more(number, first, vec![record])
+}
+
+/// A record of each kind that may stand between the first and the last of a run.
+#[must_use]
+pub fn inner_records() -> Vec<Record> {
+    let at = Position {
+        frames: vec![
+            FrameStep {
+                node: NodeId::new(3),
+                index: u32::MAX,
+            },
+            FrameStep {
+                node: NodeId::new(300),
+                index: 0,
+            },
+        ],
+        node: NodeId::new(u32::MAX),
+    };
+    let attempt = Attempt::new(u32::MAX).unwrap();
+    let mut records = vec![
+        Record::AttemptStarted {
+            at: at.clone(),
+            attempt,
+        },
+        Record::AttemptSucceeded {
+            at: at.clone(),
+            attempt,
+            output: vec![0, 255, 7],
+        },
+        Record::AttemptSucceeded {
+            at: position(0),
+            attempt: Attempt::FIRST,
+            output: Vec::new(),
+        },
+        Record::AttemptInterrupted {
+            at: position(1),
+            attempt,
+        },
+        Record::ItemsCounted { at, items: 128 },
+        Record::CancelRequested(CancelRequest {
+            reason: "nobody wants it – really".to_owned(),
+        }),
+    ];
+    for (kind, retry_at) in FAILURE_KINDS
+        .into_iter()
+        .zip([None, Some(Timestamp::MAX)].into_iter().cycle())
+    {
+        records.push(Record::AttemptFailed {
+            at: position(5),
+            attempt: Attempt::FIRST,
+            failure: failure(kind),
+            retry_at,
+        });
+    }
+    records
+}
+
+const FAILURE_KINDS: [FailureKind; 7] = [
+    FailureKind::Error,
+    FailureKind::Panic,
+    FailureKind::TimedOut,
+    FailureKind::TooLarge,
+    FailureKind::Unencodable,
+    FailureKind::Undecodable,
+    FailureKind::Bug,
+];
+
+fn endings() -> [(Ending, RunStatus); 4] {
+    let failed = |at| Ending::Failed {
+        at,
+        failure: failure(FailureKind::Error),
+    };
+    let output = vec![1, 2];
+    [
+        (Ending::Succeeded { output }, RunStatus::Succeeded),
+        (failed(Some(position(9))), RunStatus::Failed),
+        (failed(None), RunStatus::Failed),
+        (Ending::Cancelled, RunStatus::Cancelled),
+    ]
+}
+
+fn failure(kind: FailureKind) -> Failure {
+    Failure {
+        kind,
+        message: "the card was declined".to_owned(),
+    }
+}
+
+const fn position(node: u32) -> Position {
+    Position {
+        frames: Vec::new(),
+        node: NodeId::new(node),
+    }
+}
+
+fn append(store: &dyn Store, batch: &[Append]) {
+    store.append(batch).unwrap();
+}
+
+/// Checks that a batch is refused and that nothing of it is there afterwards.
+fn refuse(store: &dyn Store, batch: &[Append]) -> StoreError {
+    let runs = store.runs(None, usize::MAX).unwrap();
+    let unfinished = store.unfinished().unwrap();
+    let Err(error) = store.append(batch) else {
+        panic!("the store took a batch that breaks the contract: {batch:?}");
+    };
+    assert_eq!(error.kind(), StoreErrorKind::Refused, "{error}");
+    assert!(!error.is_outcome_unknown(), "{error}");
+    assert_eq!(store.runs(None, usize::MAX).unwrap(), runs);
+    assert_eq!(store.unfinished().unwrap(), unfinished);
+    error
+}
+
+fn what_was_appended_is_loaded(store: &dyn Store) {
+    let appends = [start(1, "order", Some("a")), attempt(1, 1), finish(1, 2)];
+    for one in &appends {
+        append(store, std::slice::from_ref(one));
+    }
+    let stored = store.load(run(1)).unwrap().unwrap();
+    let steps = appends.map(|append| StoredStep {
+        at: append.at,
+        records: append.records,
+    });
+    assert_eq!(stored.steps, steps);
+    assert_eq!(stored.head.records, 3);
+}
+
+fn every_kind_of_record_is_loaded_as_it_was(store: &dyn Store) {
+    for (number, (ending, status)) in (1..).zip(endings()) {
+        append(store, &[start(number, "order", None)]);
+        let mut records = inner_records();
+        records.push(Record::RunFinished(ending));
+        append(store, &[more(number, 1, records.clone())]);
+        let stored = store.load(run(number)).unwrap().unwrap();
+        assert_eq!(stored.steps[1].records, records);
+        assert_eq!(stored.head.status, status);
+    }
+}
+
+fn an_unknown_run_is_none(store: &dyn Store) {
+    append(store, &[start(1, "order", Some("a"))]);
+    assert_eq!(store.load(run(2)).unwrap(), None);
+    assert_eq!(store.find("order", "b").unwrap(), None);
+    assert_eq!(store.find("orde", "ra").unwrap(), None);
+    assert_eq!(store.find("", "").unwrap(), None);
+    assert_eq!(store.definition(definition(8)).unwrap(), None);
+    let error = store.runs(Some(run(2)), 1).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Refused);
+}
+
+fn a_batch_is_all_or_nothing(store: &dyn Store) {
+    append(store, &[start(1, "order", None)]);
+    refuse(
+        store,
+        &[start(2, "order", Some("k")), attempt(1, 1), attempt(1, 1)],
+    );
+    assert_eq!(store.load(run(2)).unwrap(), None);
+    assert_eq!(store.find("order", "k").unwrap(), None);
+    assert_eq!(store.load(run(1)).unwrap().unwrap().steps.len(), 1);
+    append(store, &[attempt(1, 1), start(2, "order", Some("k"))]);
+}
+
+fn a_batch_may_go_on_with_a_run_it_starts(store: &dyn Store) {
+    append(
+        store,
+        &[
+            start(1, "order", None),
+            start(2, "order", None),
+            attempt(1, 1),
+            finish(1, 2),
+            attempt(2, 1),
+        ],
+    );
+    assert_eq!(store.load(run(1)).unwrap().unwrap().steps.len(), 3);
+    assert_eq!(store.unfinished().unwrap(), [run(2)]);
+    refuse(store, &[finish(2, 2), finish(2, 3)]);
+}
+
+fn an_empty_batch_changes_nothing(store: &dyn Store) {
+    append(store, &[]);
+    assert_eq!(store.runs(None, 1).unwrap(), []);
+}
+
+fn records_must_go_on_where_the_last_ones_ended(store: &dyn Store) {
+    refuse(store, &[attempt(1, 1)]);
+    append(store, &[start(1, "order", None)]);
+    refuse(store, &[attempt(1, 2)]);
+    append(store, &[attempt(1, 1)]);
+    refuse(store, &[attempt(1, 1)]);
+    refuse(store, &[attempt(1, u64::MAX)]);
+    append(store, &[attempt(1, 2)]);
+}
+
+fn a_run_starts_with_run_started_and_only_once(store: &dyn Store) {
+    refuse(store, &[attempt(1, 0)]);
+    append(store, &[start(1, "order", None)]);
+    refuse(store, &[start(1, "order", None)]);
+    refuse(store, &[more(1, 1, start(1, "order", None).records)]);
+    append(store, &[finish(1, 1)]);
+    refuse(store, &[start(1, "order", None)]);
+    refuse(store, &[start(2, "order", None), start(2, "order", None)]);
+}
+
+fn nothing_follows_run_finished(store: &dyn Store) {
+    append(store, &[start(1, "order", None)]);
+    let mut records = finish(1, 1).records;
+    records.extend(attempt(1, 1).records);
+    refuse(store, &[more(1, 1, records)]);
+    append(store, &[finish(1, 1)]);
+    refuse(store, &[attempt(1, 2)]);
+    refuse(store, &[finish(1, 2)]);
+}
+
+fn an_append_has_a_record(store: &dyn Store) {
+    refuse(store, &[more(1, 0, Vec::new())]);
+    append(store, &[start(1, "order", None)]);
+    refuse(store, &[more(1, 1, Vec::new())]);
+}
+
+fn a_key_belongs_to_one_run_of_a_workflow(store: &dyn Store) {
+    append(
+        store,
+        &[
+            start(1, "order", Some("a")),
+            start(2, "refund", Some("a")),
+            start(3, "order", Some("")),
+        ],
+    );
+    let error = refuse(store, &[start(4, "order", Some("a"))]);
+    assert_eq!(error.run(), Some(run(4)));
+    append(store, &[finish(1, 1)]);
+    refuse(store, &[start(4, "order", Some("a"))]);
+    refuse(
+        store,
+        &[start(5, "order", Some("b")), start(6, "order", Some("b"))],
+    );
+    assert_eq!(store.find("order", "a").unwrap(), Some(run(1)));
+    assert_eq!(store.find("refund", "a").unwrap(), Some(run(2)));
+    assert_eq!(store.find("order", "").unwrap(), Some(run(3)));
+}
+
+fn a_refused_key_stays_free(store: &dyn Store) {
+    refuse(store, &[start(1, "order", Some("a")), attempt(9, 9)]);
+    append(store, &[start(2, "order", Some("a"))]);
+    assert_eq!(store.find("order", "a").unwrap(), Some(run(2)));
+}
+
+fn unfinished_runs_come_in_the_order_of_their_start(store: &dyn Store) {
+    append(store, &[start(9, "order", None), start(1, "order", None)]);
+    append(store, &[start(5, "order", None), start(0, "order", None)]);
+    append(store, &[finish(1, 1)]);
+    assert_eq!(store.unfinished().unwrap(), [run(9), run(5), run(0)]);
+}
+
+fn runs_come_in_the_order_of_their_start_and_in_pages(store: &dyn Store) {
+    append(
+        store,
+        &[
+            start(9, "order", None),
+            start(1, "order", None),
+            start(5, "order", None),
+        ],
+    );
+    append(store, &[finish(1, 1)]);
+    let ids = |after, limit| -> Vec<RunId> {
+        let heads = store.runs(after, limit).unwrap();
+        heads.into_iter().map(|head| head.id).collect()
+    };
+    assert_eq!(ids(None, usize::MAX), [run(9), run(1), run(5)]);
+    assert_eq!(ids(None, 2), [run(9), run(1)]);
+    assert_eq!(ids(Some(run(9)), 1), [run(1)]);
+    assert_eq!(ids(Some(run(1)), 5), [run(5)]);
+    assert_eq!(ids(Some(run(5)), 5), []);
+    assert_eq!(ids(None, 0), []);
+}
+
+fn a_head_tells_how_the_run_ended(store: &dyn Store) {
+    append(store, &[start(1, "order", Some("a"))]);
+    let head = store.runs(None, 1).unwrap().remove(0);
+    assert_eq!(
+        (head.id, head.workflow.as_str(), head.key.as_deref()),
+        (run(1), "order", Some("a"))
+    );
+    assert_eq!((head.status, head.records), (RunStatus::Running, 1));
+    assert_eq!(head.updated_at, head.started_at);
+    append(store, &[finish(1, 1)]);
+    let ended = store.runs(None, 1).unwrap().remove(0);
+    assert_eq!((ended.status, ended.records), (RunStatus::Succeeded, 2));
+    assert_eq!(ended.started_at, Timestamp::from_millis(1_000));
+    assert_eq!(ended.updated_at, Timestamp::from_millis(1_001));
+    assert_eq!(store.load(run(1)).unwrap().unwrap().head, ended);
+}
+
+fn a_definition_is_stored_once(store: &dyn Store) {
+    append(store, &[start(1, "order", None), start(2, "order", None)]);
+    let mut again = start(3, "order", None);
+    again.definition = Some(Arc::from(&b"another"[..]));
+    append(store, &[again]);
+    assert_eq!(
+        store.definition(definition(7)).unwrap().unwrap(),
+        b"definition"
+    );
+}
+
+fn what_is_too_large_is_refused(store: &dyn Store) {
+    append(store, &[start(1, "order", None)]);
+    let output = |bytes| {
+        let record = Record::AttemptSucceeded {
+            at: position(0),
+            attempt: Attempt::FIRST,
+            output: vec![7; bytes],
+        };
+        more(1, 1, vec![record])
+    };
+    let long = "x".repeat(TEXT_BYTES_MAX + 1);
+    let mut definition = start(2, "order", None);
+    definition.definition = Some(vec![0; PAYLOAD_BYTES_MAX + 1].into());
+    for batch in [
+        output(PAYLOAD_BYTES_MAX + 1),
+        start(2, &long, None),
+        start(2, "order", Some(&long)),
+        definition,
+    ] {
+        let error = store.append(&[batch]).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::TooLarge, "{error}");
+        assert!(!error.is_outcome_unknown());
+    }
+    append(store, &[output(PAYLOAD_BYTES_MAX)]);
+    assert_eq!(
+        store.load(run(1)).unwrap().unwrap().steps[1].records,
+        output(PAYLOAD_BYTES_MAX).records
+    );
+    assert_eq!(store.load(run(2)).unwrap(), None);
+}
+
+fn long_texts_are_cut(store: &dyn Store) {
+    append(store, &[start(1, "order", None)]);
+    let reason = "€".repeat(TEXT_BYTES_MAX);
+    append(
+        store,
+        &[more(
+            1,
+            1,
+            vec![Record::CancelRequested(CancelRequest { reason })],
+        )],
+    );
+    let kept = "€".repeat(TEXT_BYTES_MAX / 3);
+    let stored = store.load(run(1)).unwrap().unwrap();
+    assert_eq!(
+        stored.steps[1].records,
+        [Record::CancelRequested(CancelRequest { reason: kept })]
+    );
+}
+
+fn a_fresh_store_is_attached(store: &dyn Store) {
+    store.check_attached().unwrap();
+}

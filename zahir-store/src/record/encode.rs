@@ -1,0 +1,428 @@
+//! Records as bytes, and back.
+//!
+//! A record is its tag, one byte, and then its fields in the order of their declaration. A number
+//! is a varint (seven bits a byte, low ones first, the high bit set on all but the last byte); text
+//! and payloads are their length and their bytes; an absent option is a 0, a present one a 1 and
+//! its value; a position is the count of its frames, each a node and an index, and its node.
+//! Neither `usize` nor the layout of a Rust type reaches the disk.
+//!
+//! Decoding never recurses, checks each length against what is left before it allocates, and
+//! refuses unknown tags, numbers out of range and bytes left over.
+
+use crate::record::{PAYLOAD_BYTES_MAX, TEXT_BYTES_MAX, cut};
+use crate::{
+    Attempt, CancelRequest, DefinitionId, Ending, Failure, FailureKind, FrameStep, NodeId,
+    Position, Record, RunStart, StoreError, StoreErrorKind, Timestamp,
+};
+
+const RUN_STARTED: u8 = 1;
+const ATTEMPT_STARTED: u8 = 2;
+const ATTEMPT_SUCCEEDED: u8 = 3;
+const ATTEMPT_FAILED: u8 = 4;
+const ATTEMPT_INTERRUPTED: u8 = 5;
+const ITEMS_COUNTED: u8 = 6;
+const CANCEL_REQUESTED: u8 = 7;
+const RUN_FINISHED: u8 = 8;
+
+const ENDED_SUCCEEDED: u8 = 1;
+const ENDED_FAILED: u8 = 2;
+const ENDED_CANCELLED: u8 = 3;
+
+/// Bytes that are no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Malformed(pub(crate) &'static str);
+
+impl Record {
+    /// Adds the record's bytes to the end of `out`.
+    ///
+    /// Of a failure's message and a cancellation's reason only the first 4 KiB are kept.
+    ///
+    /// # Errors
+    ///
+    /// If a payload is over 16 MiB or a name over 4 KiB; `out` then ends in a piece of the record.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), StoreError> {
+        match self {
+            Self::RunStarted(start) => {
+                out.push(RUN_STARTED);
+                put_start(out, start)
+            }
+            Self::AttemptStarted { at, attempt } => {
+                put_attempt(out, ATTEMPT_STARTED, at, *attempt);
+                Ok(())
+            }
+            Self::AttemptSucceeded {
+                at,
+                attempt,
+                output,
+            } => {
+                put_attempt(out, ATTEMPT_SUCCEEDED, at, *attempt);
+                put_payload(out, output, "an output")
+            }
+            Self::AttemptFailed {
+                at,
+                attempt,
+                failure,
+                retry_at,
+            } => {
+                put_attempt(out, ATTEMPT_FAILED, at, *attempt);
+                put_failure(out, failure);
+                put_option(out, retry_at.as_ref(), |out, at| {
+                    put_number(out, at.as_millis());
+                });
+                Ok(())
+            }
+            Self::AttemptInterrupted { at, attempt } => {
+                put_attempt(out, ATTEMPT_INTERRUPTED, at, *attempt);
+                Ok(())
+            }
+            Self::ItemsCounted { at, items } => {
+                out.push(ITEMS_COUNTED);
+                put_position(out, at);
+                put_number(out, u64::from(*items));
+                Ok(())
+            }
+            Self::CancelRequested(request) => {
+                out.push(CANCEL_REQUESTED);
+                put_bytes(out, cut(&request.reason).as_bytes());
+                Ok(())
+            }
+            Self::RunFinished(ending) => {
+                out.push(RUN_FINISHED);
+                put_ending(out, ending)
+            }
+        }
+    }
+
+    /// The record that these bytes are.
+    ///
+    /// # Errors
+    ///
+    /// If they are none, or more than one.
+    pub fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        let mut reader = Reader::new(bytes);
+        reader
+            .record()
+            .and_then(|record| reader.end().map(|()| record))
+            .map_err(|Malformed(what)| {
+                StoreError::new(
+                    StoreErrorKind::Damaged,
+                    format!("these bytes are no record: {what}"),
+                )
+            })
+    }
+}
+
+pub(crate) fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    loop {
+        let [low, ..] = number.to_le_bytes();
+        number >>= 7;
+        if number == 0 {
+            out.push(low & 0x7f);
+            return;
+        }
+        out.push(low | 0x80);
+    }
+}
+
+pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_length(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+pub(crate) fn put_length(out: &mut Vec<u8>, length: usize) {
+    put_number(out, u64::try_from(length).unwrap_or(u64::MAX));
+}
+
+pub(crate) fn put_option<T>(
+    out: &mut Vec<u8>,
+    value: Option<T>,
+    put: impl FnOnce(&mut Vec<u8>, T),
+) {
+    match value {
+        None => out.push(0),
+        Some(value) => {
+            out.push(1);
+            put(out, value);
+        }
+    }
+}
+
+fn put_start(out: &mut Vec<u8>, start: &RunStart) -> Result<(), StoreError> {
+    check_name(&start.workflow, "the name of a workflow")?;
+    put_bytes(out, start.workflow.as_bytes());
+    if let Some(key) = &start.key {
+        check_name(key, "an idempotency key")?;
+    }
+    put_option(out, start.key.as_deref(), |out, key| {
+        put_bytes(out, key.as_bytes());
+    });
+    out.extend_from_slice(&start.definition.as_u128().to_le_bytes());
+    put_payload(out, &start.input, "an input")
+}
+
+fn put_attempt(out: &mut Vec<u8>, tag: u8, at: &Position, attempt: Attempt) {
+    out.push(tag);
+    put_position(out, at);
+    put_number(out, u64::from(attempt.number()));
+}
+
+fn put_position(out: &mut Vec<u8>, at: &Position) {
+    put_length(out, at.frames.len());
+    for step in &at.frames {
+        put_number(out, u64::from(step.node.number()));
+        put_number(out, u64::from(step.index));
+    }
+    put_number(out, u64::from(at.node.number()));
+}
+
+fn put_failure(out: &mut Vec<u8>, failure: &Failure) {
+    out.push(match failure.kind {
+        FailureKind::Error => 1,
+        FailureKind::Panic => 2,
+        FailureKind::TimedOut => 3,
+        FailureKind::TooLarge => 4,
+        FailureKind::Unencodable => 5,
+        FailureKind::Undecodable => 6,
+        FailureKind::Bug => 7,
+    });
+    put_bytes(out, cut(&failure.message).as_bytes());
+}
+
+fn put_ending(out: &mut Vec<u8>, ending: &Ending) -> Result<(), StoreError> {
+    match ending {
+        Ending::Succeeded { output } => {
+            out.push(ENDED_SUCCEEDED);
+            put_payload(out, output, "the output of a run")
+        }
+        Ending::Failed { at, failure } => {
+            out.push(ENDED_FAILED);
+            put_option(out, at.as_ref(), put_position);
+            put_failure(out, failure);
+            Ok(())
+        }
+        Ending::Cancelled => {
+            out.push(ENDED_CANCELLED);
+            Ok(())
+        }
+    }
+}
+
+fn put_payload(out: &mut Vec<u8>, bytes: &[u8], what: &str) -> Result<(), StoreError> {
+    check_payload(bytes, what)?;
+    put_bytes(out, bytes);
+    Ok(())
+}
+
+pub(crate) fn check_payload(bytes: &[u8], what: &str) -> Result<(), StoreError> {
+    if bytes.len() <= PAYLOAD_BYTES_MAX {
+        return Ok(());
+    }
+    Err(too_large(what, bytes.len(), "16 MiB"))
+}
+
+fn check_name(name: &str, what: &str) -> Result<(), StoreError> {
+    if name.len() <= TEXT_BYTES_MAX {
+        return Ok(());
+    }
+    Err(too_large(what, name.len(), "4 KiB"))
+}
+
+fn too_large(what: &str, bytes: usize, limit: &str) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::TooLarge,
+        format!(
+            "{what} of {bytes} bytes: a store holds at most {limit} of it; keep large data elsewhere and pass a reference"
+        ),
+    )
+}
+
+/// What is left of some bytes.
+pub(crate) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    pub(crate) fn end(&self) -> Result<(), Malformed> {
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(Malformed("bytes are left over"))
+        }
+    }
+
+    pub(crate) fn byte(&mut self) -> Result<u8, Malformed> {
+        let (byte, rest) = self
+            .rest
+            .split_first()
+            .ok_or(Malformed("it ends too early"))?;
+        self.rest = rest;
+        Ok(*byte)
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (array, rest) = self
+            .rest
+            .split_first_chunk()
+            .ok_or(Malformed("it ends too early"))?;
+        self.rest = rest;
+        Ok(*array)
+    }
+
+    pub(crate) fn number(&mut self) -> Result<u64, Malformed> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7f);
+            if bits << shift >> shift != bits {
+                return Err(Malformed("a number is out of range"));
+            }
+            number |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err(Malformed("a number is out of range"))
+    }
+
+    fn small(&mut self) -> Result<u32, Malformed> {
+        u32::try_from(self.number()?).map_err(|_| Malformed("a number is out of range"))
+    }
+
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
+        let length = usize::try_from(self.number()?)
+            .map_err(|_| Malformed("a length reaches beyond the end"))?;
+        let (bytes, rest) = self
+            .rest
+            .split_at_checked(length)
+            .ok_or(Malformed("a length reaches beyond the end"))?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+
+    pub(crate) fn text(&mut self) -> Result<&'a str, Malformed> {
+        let bytes = self.bytes()?;
+        if bytes.len() > TEXT_BYTES_MAX {
+            return Err(Malformed("a text is too long"));
+        }
+        str::from_utf8(bytes).map_err(|_| Malformed("a text is not UTF-8"))
+    }
+
+    fn payload(&mut self) -> Result<Vec<u8>, Malformed> {
+        let bytes = self.bytes()?;
+        if bytes.len() > PAYLOAD_BYTES_MAX {
+            return Err(Malformed("a payload is too long"));
+        }
+        Ok(bytes.to_vec())
+    }
+
+    pub(crate) fn option<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, Malformed>,
+    ) -> Result<Option<T>, Malformed> {
+        match self.byte()? {
+            0 => Ok(None),
+            1 => read(self).map(Some),
+            _ => Err(Malformed("an option is neither absent nor present")),
+        }
+    }
+
+    pub(crate) fn record(&mut self) -> Result<Record, Malformed> {
+        Ok(match self.byte()? {
+            RUN_STARTED => Record::RunStarted(self.start()?),
+            ATTEMPT_STARTED => Record::AttemptStarted {
+                at: self.position()?,
+                attempt: self.attempt()?,
+            },
+            ATTEMPT_SUCCEEDED => Record::AttemptSucceeded {
+                at: self.position()?,
+                attempt: self.attempt()?,
+                output: self.payload()?,
+            },
+            ATTEMPT_FAILED => Record::AttemptFailed {
+                at: self.position()?,
+                attempt: self.attempt()?,
+                failure: self.failure()?,
+                retry_at: self.option(|reader| reader.number().map(Timestamp::from_millis))?,
+            },
+            ATTEMPT_INTERRUPTED => Record::AttemptInterrupted {
+                at: self.position()?,
+                attempt: self.attempt()?,
+            },
+            ITEMS_COUNTED => Record::ItemsCounted {
+                at: self.position()?,
+                items: self.small()?,
+            },
+            CANCEL_REQUESTED => Record::CancelRequested(CancelRequest {
+                reason: self.text()?.to_owned(),
+            }),
+            RUN_FINISHED => Record::RunFinished(self.ending()?),
+            _ => return Err(Malformed("its tag is unknown")),
+        })
+    }
+
+    fn start(&mut self) -> Result<RunStart, Malformed> {
+        Ok(RunStart {
+            workflow: self.text()?.to_owned(),
+            key: self.option(|reader| reader.text().map(str::to_owned))?,
+            definition: DefinitionId::from_u128(u128::from_le_bytes(self.array()?)),
+            input: self.payload()?,
+        })
+    }
+
+    fn attempt(&mut self) -> Result<Attempt, Malformed> {
+        Attempt::new(self.small()?).ok_or(Malformed("there is no attempt 0"))
+    }
+
+    fn position(&mut self) -> Result<Position, Malformed> {
+        let count = usize::try_from(self.number()?)
+            .ok()
+            .filter(|count| *count <= self.rest.len() / 2)
+            .ok_or(Malformed("a position has more frames than bytes"))?;
+        let mut frames = Vec::with_capacity(count);
+        for _ in 0..count {
+            frames.push(FrameStep {
+                node: NodeId::new(self.small()?),
+                index: self.small()?,
+            });
+        }
+        Ok(Position {
+            frames,
+            node: NodeId::new(self.small()?),
+        })
+    }
+
+    fn failure(&mut self) -> Result<Failure, Malformed> {
+        let kind = match self.byte()? {
+            1 => FailureKind::Error,
+            2 => FailureKind::Panic,
+            3 => FailureKind::TimedOut,
+            4 => FailureKind::TooLarge,
+            5 => FailureKind::Unencodable,
+            6 => FailureKind::Undecodable,
+            7 => FailureKind::Bug,
+            _ => return Err(Malformed("its kind of failure is unknown")),
+        };
+        Ok(Failure {
+            kind,
+            message: self.text()?.to_owned(),
+        })
+    }
+
+    fn ending(&mut self) -> Result<Ending, Malformed> {
+        Ok(match self.byte()? {
+            ENDED_SUCCEEDED => Ending::Succeeded {
+                output: self.payload()?,
+            },
+            ENDED_FAILED => Ending::Failed {
+                at: self.option(Self::position)?,
+                failure: self.failure()?,
+            },
+            ENDED_CANCELLED => Ending::Cancelled,
+            _ => return Err(Malformed("its ending is unknown")),
+        })
+    }
+}

@@ -1,0 +1,293 @@
+//! Many appends, one transaction.
+//!
+//! A batch is first staged in memory, where most of what can be wrong with it is found, and each
+//! record is encoded, once. Then its rows go to redb, those of a table together and in the order of
+//! their keys. What is staged takes effect in memory only after the commit.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as MapEntry;
+use std::ops::Range;
+use std::sync::Arc;
+
+use redb::{ReadableTable, WriteTransaction};
+
+use crate::rules::{self, Known};
+use crate::{Append, DefinitionId, RunId, RunStatus, StoreError};
+
+use super::guard::Fault;
+use super::schema::{
+    DEFINITIONS, ENDED, ENTRIES, Head, IDS, KEYS, LEDGER, LIVE, Ledger, STARTS, Tag, encode_number,
+    encode_start, idempotency_key, put_entry, seal,
+};
+
+/// What is kept in memory of a run that is not over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Live {
+    pub(super) number: u64,
+    pub(super) head: Head,
+    /// The checksum of its row: what the run adds to the digest of the ledger.
+    pub(super) checksum: u64,
+}
+
+/// A run that a batch adds to.
+#[derive(Debug)]
+struct Touched {
+    number: u64,
+    head: Head,
+    /// What its row added to the digest before; 0 for a run that this batch starts.
+    checksum: u64,
+    /// The append that starts it, by its place in the batch.
+    started_by: Option<usize>,
+}
+
+/// A batch that keeps to the contract as far as memory can tell.
+#[derive(Debug, Default)]
+pub(super) struct Staged {
+    /// All entries, one behind the other.
+    bytes: Vec<u8>,
+    entries: Vec<Range<usize>>,
+    runs: Vec<Touched>,
+    by_id: HashMap<RunId, usize>,
+}
+
+impl Staged {
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+        self.runs.clear();
+        self.by_id.clear();
+    }
+
+    /// Encodes a batch. `finished` tells whether a run that is not in `live` is over.
+    pub(super) fn stage(
+        &mut self,
+        batch: &[Append],
+        live: &HashMap<RunId, Live>,
+        ledger: &mut Ledger,
+        finished: impl Fn(RunId) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        for (place, append) in batch.iter().enumerate() {
+            let index = match self.by_id.entry(append.run) {
+                MapEntry::Occupied(entry) => *entry.get(),
+                MapEntry::Vacant(entry) => {
+                    let index = self.runs.len();
+                    let touched = match live.get(&append.run) {
+                        Some(live) => Touched {
+                            number: live.number,
+                            head: live.head,
+                            checksum: live.checksum,
+                            started_by: None,
+                        },
+                        None => {
+                            if append.first > 0 && finished(append.run)? {
+                                rules::check(append, Known::Finished)?;
+                            }
+                            ledger.started += 1;
+                            Touched {
+                                number: ledger.started - 1,
+                                head: Head::new(append.run),
+                                checksum: 0,
+                                started_by: Some(place),
+                            }
+                        }
+                    };
+                    self.runs.push(touched);
+                    *entry.insert(index)
+                }
+            };
+            if let Some(touched) = self.runs.get_mut(index) {
+                let start = self.bytes.len();
+                touched.add(append, ledger, &mut self.bytes)?;
+                self.entries.push(start..self.bytes.len());
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the rows of a staged batch, without committing them.
+    pub(super) fn write(
+        &mut self,
+        batch: &[Append],
+        transaction: &WriteTransaction,
+        ledger: &mut Ledger,
+    ) -> Result<(), Fault> {
+        self.write_entries(transaction, ledger)?;
+        let mut row = Vec::with_capacity(256);
+        if self.runs.iter().any(|run| run.started_by.is_some()) {
+            self.write_starts(batch, transaction, &mut row)?;
+        }
+        self.write_heads(transaction, ledger, &mut row)
+    }
+
+    fn write_entries(&self, transaction: &WriteTransaction, ledger: &Ledger) -> Result<(), Fault> {
+        let mut table = transaction.open_table(ENTRIES)?;
+        let first = ledger.next - count(self.entries.len());
+        for (sequence, range) in (first..).zip(&self.entries) {
+            let entry = self.bytes.get(range.clone()).unwrap_or_default();
+            table.insert(sequence, entry)?;
+        }
+        Ok(())
+    }
+
+    fn write_starts(
+        &self,
+        batch: &[Append],
+        transaction: &WriteTransaction,
+        row: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let mut started: Vec<(&Append, u64)> = self
+            .runs
+            .iter()
+            .filter_map(|run| Some((batch.get(run.started_by?)?, run.number)))
+            .collect();
+        let mut starts = transaction.open_table(STARTS)?;
+        for (append, number) in &started {
+            if let Some(start) = rules::start(append) {
+                encode_start(*number, append, start, row);
+                starts.insert(number, row.as_slice())?;
+            }
+        }
+        started.sort_unstable_by_key(|(append, _)| append.run);
+        let mut ids = transaction.open_table(IDS)?;
+        for (append, number) in &started {
+            let id = append.run.as_u128();
+            let row = encode_number(Tag::Ids, &id.to_le_bytes(), *number);
+            if ids.insert(id, row.as_slice())?.is_some() {
+                return Err(rules::started_twice(append).into());
+            }
+        }
+        for (append, number) in started {
+            write_key(transaction, append, number)?;
+            write_definition(transaction, append, row)?;
+        }
+        Ok(())
+    }
+
+    fn write_heads(
+        &mut self,
+        transaction: &WriteTransaction,
+        ledger: &mut Ledger,
+        row: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        self.runs.sort_unstable_by_key(|run| run.number);
+        let mut live = transaction.open_table(LIVE)?;
+        let mut is_any_over = false;
+        for run in &mut self.runs {
+            ledger.digest = ledger.digest.wrapping_sub(run.checksum);
+            if run.head.status == RunStatus::Running {
+                run.checksum = run.head.encode(run.number, row);
+                ledger.digest = ledger.digest.wrapping_add(run.checksum);
+                live.insert(run.number, row.as_slice())?;
+            } else {
+                is_any_over = true;
+                ledger.ended += 1;
+                live.remove(run.number)?;
+            }
+        }
+        if is_any_over {
+            let mut ended = transaction.open_table(ENDED)?;
+            for run in self
+                .runs
+                .iter()
+                .filter(|run| run.head.status != RunStatus::Running)
+            {
+                run.head.encode(run.number, row);
+                ended.insert(run.number, row.as_slice())?;
+            }
+        }
+        ledger.encode(row);
+        live.insert(LEDGER, row.as_slice())?;
+        Ok(())
+    }
+
+    /// Makes a committed batch visible in memory.
+    pub(super) fn apply(&self, live: &mut HashMap<RunId, Live>) {
+        for run in &self.runs {
+            if run.head.status == RunStatus::Running {
+                live.insert(
+                    run.head.id,
+                    Live {
+                        number: run.number,
+                        head: run.head,
+                        checksum: run.checksum,
+                    },
+                );
+            } else {
+                live.remove(&run.head.id);
+            }
+        }
+    }
+
+    /// How many bytes of entries the batch has.
+    pub(super) fn bytes(&self) -> u64 {
+        count(self.bytes.len())
+    }
+}
+
+impl Touched {
+    fn add(
+        &mut self,
+        append: &Append,
+        ledger: &mut Ledger,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let known = if self.head.status != RunStatus::Running {
+            Known::Finished
+        } else if self.head.last == 0 {
+            Known::Nothing
+        } else {
+            Known::Unfinished {
+                records: self.head.records,
+            }
+        };
+        rules::check(append, known)?;
+        self.head.hash = put_entry(self.number, &self.head, append, bytes)?;
+        self.head.last = ledger.next;
+        self.head.records += count(append.records.len());
+        self.head.updated_at = append.at;
+        self.head.status = rules::status(append);
+        ledger.next += 1;
+        Ok(())
+    }
+}
+
+fn write_key(transaction: &WriteTransaction, append: &Append, number: u64) -> Result<(), Fault> {
+    let Some(start) = rules::start(append) else {
+        return Ok(());
+    };
+    let Some(key) = start.key.as_deref() else {
+        return Ok(());
+    };
+    let bytes = idempotency_key(&start.workflow, key);
+    let row = encode_number(Tag::Keys, &bytes, number);
+    let mut keys = transaction.open_table(KEYS)?;
+    if keys.insert(bytes.as_slice(), row.as_slice())?.is_some() {
+        return Err(rules::key_taken(append, start, key).into());
+    }
+    Ok(())
+}
+
+fn write_definition(
+    transaction: &WriteTransaction,
+    append: &Append,
+    row: &mut Vec<u8>,
+) -> Result<(), Fault> {
+    let (Some(start), Some(definition)) = (rules::start(append), &append.definition) else {
+        return Ok(());
+    };
+    let id: DefinitionId = start.definition;
+    let definition: &Arc<[u8]> = definition;
+    let mut table = transaction.open_table(DEFINITIONS)?;
+    if table.get(id.as_u128())?.is_some() {
+        return Ok(());
+    }
+    row.clear();
+    row.extend_from_slice(definition);
+    seal(Tag::Definitions, &id.as_u128().to_le_bytes(), row);
+    table.insert(id.as_u128(), row.as_slice())?;
+    Ok(())
+}
+
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}

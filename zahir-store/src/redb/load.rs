@@ -1,0 +1,310 @@
+//! What is in the file, checked as it is read.
+//!
+//! Every function copies out what it needs and ends its read transaction: one that stays open
+//! keeps every page alive that is replaced meanwhile.
+
+use redb::{ReadTransaction, ReadableTableMetadata};
+
+use crate::{DefinitionId, RunHead, RunId, RunStatus, StoredRun};
+
+use super::guard::{Fault, damaged, damaged_run};
+use super::schema::{
+    DEFINITIONS, ENDED, ENTRIES, Entry, Head, IDS, KEYS, LEDGER, LIVE, Ledger, STARTS, Start, Tag,
+    decode_number, idempotency_key, unseal,
+};
+
+/// A snapshot of the file called `name`.
+pub(super) struct Snapshot<'a> {
+    pub(super) name: &'a str,
+    pub(super) transaction: ReadTransaction,
+}
+
+/// The runs that are not over, as an open finds them.
+pub(super) struct Unfinished {
+    pub(super) ledger: Ledger,
+    /// Run number, head, checksum of the head.
+    pub(super) heads: Vec<(u64, Head, u64)>,
+    /// What does not add up, in words.
+    pub(super) damage: Option<String>,
+}
+
+impl Snapshot<'_> {
+    /// The number of a run.
+    pub(super) fn number(&self, run: RunId) -> Result<Option<u64>, Fault> {
+        let id = run.as_u128();
+        let Some(row) = self.transaction.open_table(IDS)?.get(id)? else {
+            return Ok(None);
+        };
+        decode_number(Tag::Ids, &id.to_le_bytes(), row.value())
+            .map(Some)
+            .map_err(|what| self.damaged_run(run, &format!("its row in `ids`: {}", what.0)))
+    }
+
+    /// Every record of a run.
+    pub(super) fn run(&self, run: RunId) -> Result<Option<StoredRun>, Fault> {
+        let Some(number) = self.number(run)? else {
+            return Ok(None);
+        };
+        let start = self.start(number, Some(run))?;
+        let head = self.head(number, run)?;
+        let steps = self.steps(number, &head)?;
+        Ok(Some(StoredRun {
+            head: run_head(start, &head),
+            steps,
+        }))
+    }
+
+    /// How a run began. `run` is its id, if that is known from elsewhere.
+    pub(super) fn start(&self, number: u64, run: Option<RunId>) -> Result<Start, Fault> {
+        let table = self.transaction.open_table(STARTS)?;
+        let row = table.get(number)?;
+        let start = match row {
+            None => Err("its row in `starts` is missing".to_owned()),
+            Some(row) => Start::decode(number, row.value())
+                .map_err(|what| format!("its row in `starts`: {}", what.0)),
+        };
+        match (start, run) {
+            (Ok(start), Some(run)) if start.id != run => {
+                Err(self.damaged_run(run, "its number is another run's"))
+            }
+            (Ok(start), _) => Ok(start),
+            (Err(what), Some(run)) => Err(self.damaged_run(run, &what)),
+            (Err(what), None) => Err(match self.id_by_head(number) {
+                Some(run) => self.damaged_run(run, &what),
+                None => self.damaged(&format!("run number {number}: {what}")),
+            }),
+        }
+    }
+
+    /// The id of a run whose start can't be read.
+    fn id_by_head(&self, number: u64) -> Option<RunId> {
+        for (table, tag) in [(LIVE, Tag::Live), (ENDED, Tag::Ended)] {
+            let table = self.transaction.open_table(table).ok()?;
+            let row = table.get(number).ok()?;
+            if let Some(Ok((head, _))) = row.map(|row| Head::decode(tag, number, row.value())) {
+                return Some(head.id);
+            }
+        }
+        None
+    }
+
+    /// The head of a run, in one table or the other.
+    pub(super) fn head(&self, number: u64, run: RunId) -> Result<Head, Fault> {
+        for (table, tag) in [(LIVE, Tag::Live), (ENDED, Tag::Ended)] {
+            let Some(row) = self.transaction.open_table(table)?.get(number)? else {
+                continue;
+            };
+            return match Head::decode(tag, number, row.value()) {
+                Ok((head, _)) if head.id == run => Ok(head),
+                Ok(_) => Err(self.damaged_run(run, "its head is another run's")),
+                Err(what) => Err(self.damaged_run(run, &format!("its head: {}", what.0))),
+            };
+        }
+        Err(self.damaged_run(run, "its head is missing"))
+    }
+
+    /// The steps of a run: from its last entry back to its first, then compared in order.
+    fn steps(&self, number: u64, head: &Head) -> Result<Vec<crate::StoredStep>, Fault> {
+        let table = self.transaction.open_table(ENTRIES)?;
+        let mut rows = Vec::new();
+        let mut sequence = head.last;
+        let mut records = head.records;
+        while sequence != 0 {
+            let Some(row) = table.get(sequence)? else {
+                return Err(self.damaged_run(head.id, &format!("record {records} is missing")));
+            };
+            let entry = Entry::decode(row.value())
+                .map_err(|what| self.damaged_run(head.id, &entry_damage(records, what.0)))?;
+            // Falls with every step, so that a damaged link can't lead in a circle.
+            if entry.run != number || entry.first >= records {
+                return Err(self.damaged_run(head.id, &entry_damage(records, "it is another's")));
+            }
+            records = entry.first;
+            sequence = entry.before;
+            rows.push(row);
+        }
+        let mut steps = Vec::with_capacity(rows.len());
+        let mut next = 0;
+        let mut hash = super::schema::first_hash(head.id);
+        for row in rows.iter().rev() {
+            let broken = |what| self.damaged_run(head.id, &entry_damage(next, what));
+            let entry = Entry::decode(row.value()).map_err(|what| broken(what.0))?;
+            if !entry.follows(hash) {
+                return Err(broken("its checksum is wrong"));
+            }
+            if entry.first != next {
+                return Err(broken("the numbering has a gap"));
+            }
+            hash = entry.hash;
+            let step = entry.step().map_err(|what| broken(what.0))?;
+            next += u64::try_from(step.records.len()).unwrap_or(u64::MAX);
+            steps.push(step);
+        }
+        if next != head.records || hash != head.hash {
+            return Err(self.damaged_run(head.id, "its records are not those its head counts"));
+        }
+        Ok(steps)
+    }
+
+    /// The run started with a key.
+    pub(super) fn by_key(&self, workflow: &str, key: &str) -> Result<Option<RunId>, Fault> {
+        let bytes = idempotency_key(workflow, key);
+        let table = self.transaction.open_table(KEYS)?;
+        let Some(row) = table.get(bytes.as_slice())? else {
+            return Ok(None);
+        };
+        let what = format!("the row of key `{key}` of workflow `{workflow}`");
+        let number = decode_number(Tag::Keys, &bytes, row.value())
+            .map_err(|malformed| self.damaged(&format!("{what}: {}", malformed.0)))?;
+        let start = self.start(number, None)?;
+        if start.workflow != workflow || start.key.as_deref() != Some(key) {
+            return Err(self.damaged(&format!("{what} leads to another run")));
+        }
+        Ok(Some(start.id))
+    }
+
+    /// The heads of at most `limit` runs from run number `first` on.
+    pub(super) fn heads(&self, first: u64, limit: usize) -> Result<Vec<RunHead>, Fault> {
+        let started = self.ledger()?.started;
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        let end = first.saturating_add(limit).min(started);
+        (first..end)
+            .map(|number| {
+                let start = self.start(number, None)?;
+                let head = self.head(number, start.id)?;
+                Ok(run_head(start, &head))
+            })
+            .collect()
+    }
+
+    pub(super) fn definition(&self, id: DefinitionId) -> Result<Option<Vec<u8>>, Fault> {
+        let key = id.as_u128();
+        let Some(row) = self.transaction.open_table(DEFINITIONS)?.get(key)? else {
+            return Ok(None);
+        };
+        unseal(Tag::Definitions, &key.to_le_bytes(), row.value())
+            .map(|(value, _)| Some(value.to_vec()))
+            .map_err(|what| self.damaged(&format!("definition {id:?}: {}", what.0)))
+    }
+
+    fn ledger(&self) -> Result<Ledger, Fault> {
+        let table = self.transaction.open_table(LIVE)?;
+        let row = table.get(LEDGER)?;
+        match row.map(|row| Ledger::decode(row.value())) {
+            Some(Ok(ledger)) => Ok(ledger),
+            Some(Err(what)) => Err(self.damaged(&format!("the ledger: {}", what.0))),
+            None => Err(self.damaged("the ledger is missing")),
+        }
+    }
+
+    /// Every run that is not over, compared with the ledger.
+    pub(super) fn unfinished(&self) -> Result<Unfinished, Fault> {
+        let ledger = self.ledger()?;
+        let live = self.transaction.open_table(LIVE)?;
+        let mut heads = Vec::new();
+        let mut digest = 0_u64;
+        let mut damage = None;
+        for row in live.range(..LEDGER)? {
+            let (number, row) = row?;
+            match Head::decode(Tag::Live, number.value(), row.value()) {
+                Ok((head, checksum)) if head.status == RunStatus::Running => {
+                    digest = digest.wrapping_add(checksum);
+                    heads.push((number.value(), head, checksum));
+                }
+                Ok(_) => damage = Some("an unfinished run has an ending".to_owned()),
+                Err(what) => damage = Some(format!("the head of an unfinished run: {}", what.0)),
+            }
+        }
+        let counted = u64::try_from(heads.len()).unwrap_or(u64::MAX);
+        if damage.is_none()
+            && (ledger.started.checked_sub(ledger.ended) != Some(counted)
+                || digest != ledger.digest)
+        {
+            damage = Some("its unfinished runs are not those its ledger counts".to_owned());
+        }
+        if damage.is_none() {
+            damage = self.miscounted(&ledger)?;
+        }
+        Ok(Unfinished {
+            ledger,
+            heads,
+            damage,
+        })
+    }
+
+    /// Whether a table has more or fewer rows than the ledger says. Costs one page per table.
+    fn miscounted(&self, ledger: &Ledger) -> Result<Option<String>, Fault> {
+        let rows = [
+            (
+                "starts",
+                self.transaction.open_table(STARTS)?.len()?,
+                ledger.started,
+            ),
+            (
+                "ids",
+                self.transaction.open_table(IDS)?.len()?,
+                ledger.started,
+            ),
+            (
+                "ended",
+                self.transaction.open_table(ENDED)?.len()?,
+                ledger.ended,
+            ),
+            (
+                "entries",
+                self.transaction.open_table(ENTRIES)?.len()?,
+                ledger.next - 1,
+            ),
+        ];
+        Ok(rows
+            .into_iter()
+            .find(|(_, found, expected)| found != expected)
+            .map(|(table, found, expected)| {
+                format!("`{table}` has {found} rows and not {expected}")
+            }))
+    }
+
+    /// The runs that are neither over nor among `heads`: what is left of damaged heads.
+    pub(super) fn lost(&self, unfinished: &Unfinished) -> Result<Vec<(u64, RunId)>, Fault> {
+        let ended = self.transaction.open_table(ENDED)?;
+        let mut heads = unfinished
+            .heads
+            .iter()
+            .map(|(number, ..)| *number)
+            .peekable();
+        let mut lost = Vec::new();
+        for number in 0..unfinished.ledger.started {
+            if heads.next_if_eq(&number).is_some() || ended.get(number)?.is_some() {
+                continue;
+            }
+            if let Ok(start) = self.start(number, None) {
+                lost.push((number, start.id));
+            }
+        }
+        Ok(lost)
+    }
+
+    fn damaged(&self, what: &str) -> Fault {
+        damaged(self.name, what).into()
+    }
+
+    fn damaged_run(&self, run: RunId, what: &str) -> Fault {
+        damaged_run(self.name, run, what).into()
+    }
+}
+
+fn entry_damage(record: u64, what: &str) -> String {
+    format!("the entry at record {record}: {what}")
+}
+
+fn run_head(start: Start, head: &Head) -> RunHead {
+    RunHead {
+        id: start.id,
+        workflow: start.workflow,
+        key: start.key,
+        status: head.status,
+        started_at: start.at,
+        updated_at: head.updated_at,
+        records: head.records,
+    }
+}

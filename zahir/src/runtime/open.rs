@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -130,9 +131,15 @@ async fn open(source: Source) -> Result<Option<Arc<dyn Store>>, OpenError> {
     Ok(Some(store))
 }
 
-fn open_file(path: &std::path::Path) -> Result<Arc<dyn Store>, StoreError> {
+#[cfg(feature = "redb")]
+fn open_file(path: &Path) -> Result<Arc<dyn Store>, StoreError> {
+    zahir_store::RedbStore::open(path).map(|store| -> Arc<dyn Store> { Arc::new(store) })
+}
+
+#[cfg(not(feature = "redb"))]
+fn open_file(path: &Path) -> Result<Arc<dyn Store>, StoreError> {
     let message = format!(
-        "`{}` can't be opened: zahir was built without the feature `redb`",
+        "`{}` can't be opened: zahir was built without its feature `redb`",
         path.display()
     );
     Err(StoreError::new(StoreErrorKind::Unusable, message))
@@ -206,7 +213,9 @@ async fn recover(core: &Arc<Core>) -> Result<Recovered, OpenError> {
         })
         .await?;
     for problem in &problems {
-        tracing::warn!(target: "zahir", run = %problem.run(), %problem, "a run can't go on");
+        // Not the reason: it may quote a value.
+        let kind = problem.kind().name();
+        tracing::warn!(target: "zahir", run = %problem.run(), kind, "a run can't go on");
     }
     let parked: HashMap<_, _> = problems
         .iter()

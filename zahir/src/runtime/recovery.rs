@@ -93,6 +93,19 @@ impl Problem {
     }
 }
 
+impl ProblemKind {
+    /// The kind alone, which quotes no value.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::UnknownWorkflow => "unknown workflow",
+            Self::DefinitionChanged { .. } => "definition changed",
+            Self::Undecodable { .. } => "undecodable value",
+            Self::Misfit { .. } => "records do not fit",
+            Self::Damaged(_) => "damaged records",
+        }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let workflow = self.workflow.as_deref().unwrap_or("?");

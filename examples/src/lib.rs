@@ -1,1 +1,1 @@
-//! Shared helpers of the examples.
+//! The examples of zahir are programs of their own; there is nothing in the library.

@@ -1,1 +1,3 @@
-//! Shared helpers of the tests.
+//! What several tests share.
+
+pub mod orders;

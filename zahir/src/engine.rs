@@ -226,15 +226,21 @@ impl<V: Clone> Engine<V> {
         self.progress
     }
 
-    /// Where a node instance is, as records say it.
-    pub(crate) fn position(&self, place: Place) -> Position {
-        self.frames.position(place)
+    /// How many attempts wait for their record to be durable.
+    #[cfg(test)]
+    fn starting(&self) -> usize {
+        self.outbox.starts()
     }
 
     /// Whether nothing is under way and everything that was recorded is durable: a run that was told
     /// to stop can be left now.
     pub(crate) fn is_idle(&self) -> bool {
         self.live() == 0 && !self.outbox.is_waiting()
+    }
+
+    /// The position that records name a node instance by.
+    pub(crate) fn position(&self, place: Place) -> Position {
+        self.frames.position(place)
     }
 
     fn is_going(&self) -> bool {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::broadcast::{self, error::RecvError};
 use zahir_store::{Ending, Position, Record, RunId, RunStatus, Timestamp};
 
-use crate::runtime::program::Program;
+use crate::runtime::executable::Executable;
 use crate::runtime::run::lock;
 
 /// How many events are kept for slow readers, over all runs of a runtime.
@@ -228,17 +228,17 @@ impl Pending {
     pub(crate) fn keep(
         &mut self,
         seq: u64,
-        run: (RunId, &Program),
+        run: (RunId, &Executable),
         at: Timestamp,
         records: &[Record],
     ) {
-        let (run, program) = run;
+        let (run, executable) = run;
         let events = records.iter().filter_map(|record| {
             let event = Event {
                 run,
-                workflow: program.name,
+                workflow: executable.name,
                 at,
-                kind: EventKind::of(record, program)?,
+                kind: EventKind::of(record, executable)?,
             };
             Some((seq, event))
         });
@@ -255,8 +255,8 @@ impl Pending {
 }
 
 impl EventKind {
-    fn of(record: &Record, program: &Program) -> Option<Self> {
-        let node = |at: &Position| program.path(at).into();
+    fn of(record: &Record, executable: &Executable) -> Option<Self> {
+        let node = |at: &Position| executable.path(at).into();
         Some(match record {
             Record::RunStarted(_) => Self::RunStarted,
             Record::AttemptStarted { at, attempt } => Self::AttemptStarted {

@@ -1,16 +1,147 @@
-//! Jobs.
+//! Jobs: what `#[job]` implements, with types at the edge and one erased form inside.
 
-pub mod context;
-pub mod policy;
+pub(crate) mod arguments;
+pub(crate) mod context;
+pub(crate) mod policy;
 
+use std::fmt;
+use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use zahir_store::{Failure, FailureKind};
+
+use crate::graph::fingerprint;
+use crate::job::context::Context;
+use crate::job::policy::Backoff;
+use crate::value::{Codec, Payload, Value};
+use crate::wire::{Description, Outcome, Produced, Step, Wire};
 
 /// An owned future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// The two types of a `Result`, whatever it is called.
+pub trait Fallible {
+    /// Its value.
+    type Ok;
+    /// Its error.
+    type Err;
+}
+
+impl<T, E> Fallible for Result<T, E> {
+    type Ok = T;
+    type Err = E;
+}
+
+/// Any error, boxed.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The most that a [`Failure`] keeps of an error's text, in bytes.
 const MESSAGE_MAX: usize = 4096;
+
+/// An async function marked with [`#[job]`](macro@crate::job). Implemented by that attribute only.
+///
+/// The type that implements it is the call as an owned, serializable value: `SendMail { user, .. }`
+/// for `send_mail(&user, ..)`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a job",
+    label = "not a job",
+    note = "put `#[job]` on the function; its type is the function's name in camel case"
+)]
+pub trait Job: Sized + Send + Sync + 'static {
+    /// What the function takes, without its context.
+    type Args<'a>: Send;
+    /// Exactly what the function returns.
+    type Returns: Send;
+    /// What it returns when it succeeds.
+    type Output: Payload;
+    /// How it can fail.
+    type Error: JobError;
+
+    /// The module path and name, or what `#[job(name = "..")]` says. With [`Job::name`], what finds
+    /// the job again after a restart.
+    const NAME: &'static str;
+    /// What `#[job(..)]` says.
+    const OPTIONS: Options;
+    /// The types of the inputs and of the output, as they are written.
+    #[doc(hidden)]
+    const SIGNATURE: &'static str;
+    /// Changes with the name, the version and the types of inputs and output.
+    const FINGERPRINT: u64 =
+        fingerprint::of_job(Self::NAME, Self::SIGNATURE, Self::OPTIONS.version);
+    #[doc(hidden)]
+    const OUTPUT: Codec = Codec::of::<Self::Output>();
+    /// Whether a call of this is a frame of its own: a workflow.
+    #[doc(hidden)]
+    const ENTERS: bool = false;
+
+    /// [`Job::NAME`], with the types of a generic job's parameters.
+    #[must_use]
+    fn name() -> &'static str {
+        Self::NAME
+    }
+
+    /// Runs the function.
+    fn run<'a>(
+        args: Self::Args<'a>,
+        context: &'a Context,
+    ) -> impl Future<Output = Self::Returns> + Send;
+
+    /// What the function returned, as a result.
+    ///
+    /// # Errors
+    ///
+    /// The error that the function returned.
+    fn settle(returned: Self::Returns) -> Result<Self::Output, Self::Error>;
+
+    #[doc(hidden)]
+    fn begin<'e>(call: Call<'e, Self>, wire: Wire<'e>) -> Step<'e> {
+        Step::Run(Box::pin(attempt::<Self>(call.args, wire)))
+    }
+
+    #[doc(hidden)]
+    fn describe() -> Description {
+        Description::Job(JobDef::of::<Self>())
+    }
+}
+
+/// What a job may return as its error: `std::error::Error + Send + Sync + 'static`, or anything
+/// that converts into a boxed one, as `anyhow::Error` does.
+///
+/// Implemented for every such type; there is nothing to implement by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be a job's error",
+    label = "not an error type",
+    note = "a job's error must be `std::error::Error + Send + Sync + 'static`, or convert into a boxed one as `anyhow::Error` does"
+)]
+pub trait JobError: Into<BoxError> + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<BoxError> + 'static> JobError for E {}
+
+/// Runs the function and erases what it gives.
+async fn attempt<'e, J: Job>(args: J::Args<'e>, wire: Wire<'e>) -> Outcome {
+    let returned = J::run(args, wire.context()).await;
+    match J::settle(returned) {
+        Ok(output) => produce::<J>(output, wire.encodes()),
+        Err(error) => Err(failure(
+            FailureKind::Error,
+            describe_error(error.into().as_ref()),
+        )),
+    }
+}
+
+fn produce<J: Job>(output: J::Output, encodes: bool) -> Outcome {
+    let value = Value::new(output);
+    let encoded = if encodes {
+        (J::OUTPUT.encode)(&value)
+            .map_err(|error| failure(FailureKind::Unencodable, error.to_string()))?
+    } else {
+        Vec::new()
+    };
+    Ok(Produced { value, encoded })
+}
 
 pub(crate) fn failure(kind: FailureKind, mut message: String) -> Failure {
     if message.len() > MESSAGE_MAX {
@@ -21,4 +152,231 @@ pub(crate) fn failure(kind: FailureKind, mut message: String) -> Failure {
         message.truncate(end);
     }
     Failure { kind, message }
+}
+
+/// The error and what caused it, unless it says so itself.
+fn describe_error(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let reason = error.to_string();
+        if !text.ends_with(&reason) {
+            text.push_str(": ");
+            text.push_str(&reason);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// What `#[job(..)]` says about a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    retry: u32,
+    backoff: Option<Backoff>,
+    timeout: Option<Duration>,
+    tags: &'static [&'static str],
+    version: u32,
+}
+
+impl Options {
+    /// One attempt, for as long as it takes; no tags; version 0.
+    pub const NONE: Self = Self {
+        retry: 0,
+        backoff: None,
+        timeout: None,
+        tags: &[],
+        version: 0,
+    };
+
+    /// Try again up to `attempts` more times when it fails.
+    #[must_use]
+    pub const fn retry(mut self, attempts: u32) -> Self {
+        self.retry = attempts;
+        self
+    }
+
+    /// Wait `first` before the second attempt, then twice as long each time, up to `longest`.
+    #[must_use]
+    pub const fn backoff(mut self, first: Duration, longest: Duration) -> Self {
+        self.backoff = Some(Backoff { first, longest });
+        self
+    }
+
+    /// Fail an attempt that takes longer.
+    #[must_use]
+    pub const fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+
+    /// Words to find the job by.
+    #[must_use]
+    pub const fn tags(mut self, tags: &'static [&'static str]) -> Self {
+        self.tags = tags;
+        self
+    }
+
+    /// Part of the job's fingerprint: raise it when its results are no longer what they were.
+    #[must_use]
+    pub const fn version(mut self, version: u32) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// How many more attempts after the first.
+    #[must_use]
+    pub const fn retry_max(&self) -> u32 {
+        self.retry
+    }
+
+    /// The waits between attempts, if they are not the default.
+    #[must_use]
+    pub const fn backoff_waits(&self) -> Option<Backoff> {
+        self.backoff
+    }
+
+    /// How long one attempt may take.
+    #[must_use]
+    pub const fn attempt_timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// The words to find the job by.
+    #[must_use]
+    pub const fn tag_words(&self) -> &'static [&'static str] {
+        self.tags
+    }
+
+    /// The declared version.
+    #[must_use]
+    pub const fn declared_version(&self) -> u32 {
+        self.version
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+/// One job, with its types erased.
+#[derive(Clone, Copy, Debug)]
+pub struct JobDef {
+    /// What finds the job again.
+    pub(crate) name: &'static str,
+    pub(crate) fingerprint: u64,
+    pub(crate) options: Options,
+    pub(crate) output: Codec,
+}
+
+impl JobDef {
+    pub(crate) fn of<J: Job>() -> Self {
+        let name = J::name();
+        Self {
+            name,
+            fingerprint: if name == J::NAME {
+                J::FINGERPRINT
+            } else {
+                fingerprint::of_instance(J::FINGERPRINT, name)
+            },
+            options: J::OPTIONS,
+            output: J::OUTPUT,
+        }
+    }
+
+    /// The job's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What `#[job(..)]` says about it.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+}
+
+/// A call of a job that has not run yet.
+///
+/// `.await` runs it right here, with a context of its own, as tests do; `.with(&ctx)` runs it with
+/// the context given. In a `workflow!` it becomes a node.
+#[must_use = "a call of a job does nothing until it is awaited or wired in a workflow"]
+pub struct Call<'a, J: Job> {
+    pub(crate) args: J::Args<'a>,
+}
+
+impl<'a, J: Job> Call<'a, J> {
+    #[doc(hidden)]
+    pub fn new(args: J::Args<'a>) -> Self {
+        Self { args }
+    }
+
+    /// Runs the function with this context.
+    pub fn with(self, context: &'a Context) -> impl Future<Output = J::Returns> + Send {
+        J::run(self.args, context)
+    }
+
+    #[doc(hidden)]
+    pub fn into_args(self) -> J::Args<'a> {
+        self.args
+    }
+}
+
+impl<J: Job> fmt::Debug for Call<'_, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Call").field(&J::name()).finish()
+    }
+}
+
+impl<'a, J: Job> IntoFuture for Call<'a, J> {
+    type Output = J::Returns;
+    type IntoFuture = BoxFuture<'a, J::Returns>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        static DETACHED: OnceLock<Context> = OnceLock::new();
+        Box::pin(J::run(self.args, DETACHED.get_or_init(Context::detached)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Outer(std::num::ParseIntError, bool);
+
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            if self.1 {
+                write!(f, "no number: {}", self.0)
+            } else {
+                f.write_str("no number")
+            }
+        }
+    }
+
+    impl std::error::Error for Outer {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn a_failure_names_each_cause_once() {
+        let cause = || "x".parse::<u8>().unwrap_err();
+        let expected = "no number: invalid digit found in string";
+        assert_eq!(describe_error(&Outer(cause(), false)), expected);
+        assert_eq!(describe_error(&Outer(cause(), true)), expected);
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let failure = failure(FailureKind::Error, "é".repeat(MESSAGE_MAX));
+        assert_eq!(failure.message.len(), MESSAGE_MAX);
+        let failure = super::failure(FailureKind::Error, format!("x{}", "é".repeat(MESSAGE_MAX)));
+        assert_eq!(failure.message.len(), MESSAGE_MAX - 1);
+    }
 }

@@ -4,6 +4,8 @@
 //! nodes and one of regions, with every edge resolved to a place in a frame. A plan is plain data:
 //! no job, no type and no user code can be reached from it.
 
+use std::collections::BTreeSet;
+
 use zahir_store::NodeId;
 
 use crate::job::policy::Policy;
@@ -35,12 +37,14 @@ pub(crate) struct PlanNode {
     pub(crate) slot: usize,
     /// The values its step is given, in order.
     pub(crate) uses: Vec<Source>,
-    /// How many nodes of its region it waits for.
-    pub(crate) waits: u32,
-    /// The nodes of its region that wait for it, by slot, each once.
-    pub(crate) dependents: Vec<usize>,
+    /// What it waits for without using its value.
+    pub(crate) after: Vec<Source>,
     /// Retries and time-outs.
     pub(crate) policy: Policy,
+    /// How many nodes of its region it waits for. Filled in by [`Plan::new`].
+    pub(crate) waits: u32,
+    /// The nodes of its region that wait for it, by slot, each once. Filled in by [`Plan::new`].
+    pub(crate) dependents: Vec<usize>,
 }
 
 /// What a node does.
@@ -89,6 +93,55 @@ pub(crate) struct Source {
 }
 
 impl Plan {
+    /// A plan of these regions, region 0 the body, and their nodes.
+    ///
+    /// A `for` also waits for every value from around it that its body uses: a frame of the body
+    /// finds them all there.
+    pub(crate) fn new(nodes: Vec<PlanNode>, regions: Vec<PlanRegion>) -> Self {
+        let mut plan = Self { nodes, regions };
+        for at in 0..plan.nodes.len() {
+            let needs = plan.needs(at);
+            let node = &mut plan.nodes[at];
+            node.waits = u32::try_from(needs.len()).unwrap_or(u32::MAX);
+            let (region, slot) = (node.region, node.slot);
+            for need in needs {
+                let needed = index(plan.regions[region.0].nodes[need]);
+                plan.nodes[needed].dependents.push(slot);
+            }
+        }
+        plan
+    }
+
+    /// The slots of its region that a node waits for.
+    fn needs(&self, at: usize) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
+        self.collect_needs(at, 0, &mut found);
+        found
+    }
+
+    /// Adds what the node needs from the region that is `depth` regions around its own.
+    fn collect_needs(&self, at: usize, depth: u32, found: &mut BTreeSet<usize>) {
+        let node = &self.nodes[at];
+        let sources = node.uses.iter().chain(&node.after);
+        found.extend(
+            sources
+                .filter(|source| source.up == depth)
+                .map(|source| source.slot),
+        );
+        if let PlanKind::Each { body, .. } = node.kind {
+            let body = self.region(body);
+            found.extend(
+                body.result
+                    .iter()
+                    .filter(|it| it.up == depth + 1)
+                    .map(|it| it.slot),
+            );
+            for inner in &body.nodes {
+                self.collect_needs(index(*inner), depth + 1, found);
+            }
+        }
+    }
+
     pub(crate) fn node(&self, id: NodeId) -> &PlanNode {
         &self.nodes[index(id)]
     }

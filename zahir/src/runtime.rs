@@ -7,16 +7,17 @@ mod claim;
 mod clock;
 mod core;
 mod driver;
+pub(crate) mod executable;
 pub(crate) mod executor;
 pub(crate) mod handle;
+pub(crate) mod inline;
 mod open;
-pub(crate) mod program;
 mod reader;
 pub(crate) mod recovery;
 pub(crate) mod run;
 mod shutdown;
 mod slots;
-mod start;
+pub(crate) mod start;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -30,13 +31,14 @@ use zahir_store::{RunHead, RunId, Store, StoreError};
 
 use crate::error::{Error, OpenError, StartError};
 use crate::event::Events;
+use crate::job::Call;
 use crate::runtime::clock::Clock;
 use crate::runtime::core::Core;
+use crate::runtime::executable::Executable;
 use crate::runtime::handle::RunHandle;
-use crate::runtime::program::Program;
 use crate::runtime::recovery::Recovered;
-use crate::runtime::start::Request;
-use crate::value::Value;
+use crate::runtime::start::RunBuilder;
+use crate::workflow::Workflow;
 
 /// How many jobs may be in flight at once, if nothing else is said.
 const JOBS_MAX: usize = 1024;
@@ -81,7 +83,7 @@ impl Drop for Owner {
 #[must_use = "nothing runs before `start`"]
 pub struct RuntimeBuilder {
     source: Source,
-    programs: Vec<Arc<Program>>,
+    executables: Vec<Arc<Executable>>,
     jobs_max: usize,
     value_bytes_max: usize,
     attached_interval: Duration,
@@ -123,6 +125,56 @@ impl Runtime {
     /// The events of all runs from here on.
     pub fn events(&self) -> Events {
         self.core().hub.subscribe(None)
+    }
+
+    /// A run of this workflow that is about to be started: `runtime.run(longest_words(path))`.
+    pub fn run<W: Workflow>(&self, call: Call<'static, W>) -> RunBuilder<W> {
+        RunBuilder::new(self.core(), call)
+    }
+
+    /// A handle to the run with this id, whether it is under way or over.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such run, if it is one of another workflow, if it could not go on in this
+    /// process, or if the store can't be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    ///
+    /// # Durability
+    ///
+    /// Nothing is written.
+    pub async fn handle<W: Workflow>(
+        &self,
+        run: RunId,
+    ) -> Result<RunHandle<W::Output>, StartError> {
+        let executable = start::executable::<W>(self.core())?;
+        let run = start::find(self.core(), &executable, run).await?;
+        Ok(RunHandle::new(Arc::clone(self.core()), run))
+    }
+
+    /// A handle to the run of this workflow that was started with this key; `None` if none was.
+    ///
+    /// # Errors
+    ///
+    /// If the run could not go on in this process, or if the store can't be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    ///
+    /// # Durability
+    ///
+    /// Nothing is written.
+    pub async fn find<W: Workflow>(
+        &self,
+        key: &str,
+    ) -> Result<Option<RunHandle<W::Output>>, StartError> {
+        let executable = start::executable::<W>(self.core())?;
+        let run = start::find_key(self.core(), &executable, key).await?;
+        Ok(run.map(|run| RunHandle::new(Arc::clone(self.core()), run)))
     }
 
     /// At most `limit` runs of the store in the order they were started, beginning behind `after`.
@@ -193,49 +245,12 @@ impl Runtime {
     fn core(&self) -> &Arc<Core> {
         &self.owner.core
     }
-
-    pub(crate) async fn start_program<O: Send + Sync + 'static>(
-        &self,
-        program: &Arc<Program>,
-        inputs: Vec<Value>,
-        encoded: Vec<u8>,
-        key: Option<String>,
-    ) -> Result<RunHandle<O>, StartError> {
-        let request = Request {
-            program: Arc::clone(program),
-            inputs,
-            encoded,
-            key,
-        };
-        let run = start::start(self.core(), request).await?;
-        Ok(RunHandle::new(Arc::clone(self.core()), run))
-    }
-
-    pub(crate) async fn find_program<O: Send + Sync + 'static>(
-        &self,
-        program: &Arc<Program>,
-        id: RunId,
-    ) -> Result<RunHandle<O>, StartError> {
-        let run = start::find(self.core(), program, id).await?;
-        Ok(RunHandle::new(Arc::clone(self.core()), run))
-    }
-
-    pub(crate) async fn find_program_key<O: Send + Sync + 'static>(
-        &self,
-        program: &Arc<Program>,
-        key: &str,
-    ) -> Result<Option<RunHandle<O>>, StartError> {
-        match start::find_key(self.core(), program, key).await? {
-            Some(id) => self.find_program(program, id).await.map(Some),
-            None => Ok(None),
-        }
-    }
 }
 
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Runtime")
-            .field("workflows", &self.core().programs.keys())
+            .field("workflows", &self.core().executables.keys())
             .finish_non_exhaustive()
     }
 }
@@ -244,12 +259,19 @@ impl RuntimeBuilder {
     const fn new(source: Source) -> Self {
         Self {
             source,
-            programs: Vec::new(),
+            executables: Vec::new(),
             jobs_max: JOBS_MAX,
             value_bytes_max: VALUE_BYTES_MAX,
             attached_interval: ATTACHED_INTERVAL,
             clock: None,
         }
+    }
+
+    /// Knows this workflow, and all that it calls: its runs can be started, and go on after a
+    /// restart.
+    pub fn workflow<W: Workflow>(mut self) -> Self {
+        self.executables.push(Arc::new(Executable::of::<W>()));
+        self
     }
 
     /// At most this many jobs in flight at once, over all runs; 1024 if nothing else is said.
@@ -265,8 +287,8 @@ impl RuntimeBuilder {
     }
 
     #[cfg(test)]
-    pub(crate) fn program(mut self, program: &Arc<Program>) -> Self {
-        self.programs.push(Arc::clone(program));
+    pub(crate) fn executable(mut self, executable: &Arc<Executable>) -> Self {
+        self.executables.push(Arc::clone(executable));
         self
     }
 

@@ -1,9 +1,24 @@
-//! Stand-in.
+//! Values that flow between nodes, and the one place where they become bytes.
+//!
+//! In memory a value is one `Arc`, shared by all that use it. On disk it is MessagePack with field
+//! names, human readable. Bytes are checked without recursion before they are decoded, so that a
+//! damaged file can neither overflow the stack nor ask for memory that it does not pay for.
+
+mod scan;
+
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-/// One value.
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub(crate) use scan::{map_entries, write_map_header, write_str};
+
+/// How deeply the lists, maps and structs of one value may be nested.
+pub(crate) const DEPTH_MAX: usize = 64;
+
+/// One value of a run, shared by all that use it.
 #[derive(Clone)]
 pub struct Value(Arc<dyn Any + Send + Sync>);
 
@@ -19,7 +34,7 @@ impl Value {
         self.0.downcast_ref()
     }
 
-    /// The value itself.
+    /// The value itself, if it is a `T` and nobody else shares it.
     ///
     /// # Errors
     ///
@@ -36,20 +51,121 @@ impl fmt::Debug for Value {
     }
 }
 
-/// A codec error.
+/// What can flow between jobs and be stored: anything owned that serde can write and read back.
+///
+/// Implemented for every such type; there is nothing to implement by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be a job's input or output: it can't be stored",
+    label = "not `Serialize + DeserializeOwned + Send + Sync + 'static`",
+    note = "zahir checkpoints every value that flows between jobs",
+    note = "add `#[derive(serde::Serialize, serde::Deserialize)]` to `{Self}`, or use an owned type"
+)]
+pub trait Payload: Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Payload for T {}
+
+/// What the runtime does with a value of one type, with the type erased.
+#[derive(Clone, Copy)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "reachable only through `__private`"
+)]
+pub struct Codec {
+    /// The type's name, for messages.
+    pub type_name: fn() -> &'static str,
+    /// The bytes of a value.
+    pub encode: fn(&Value) -> Result<Vec<u8>, CodecError>,
+    /// The value of some bytes.
+    pub decode: fn(&[u8]) -> Result<Value, CodecError>,
+}
+
+impl Codec {
+    /// The codec of `T`.
+    #[must_use]
+    pub const fn of<T: Payload>() -> Self {
+        Self {
+            type_name: std::any::type_name::<T>,
+            encode: encode_erased::<T>,
+            decode: decode_erased::<T>,
+        }
+    }
+}
+
+impl fmt::Debug for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Codec").field(&(self.type_name)()).finish()
+    }
+}
+
+/// A value could not be written, or not be read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CodecError(pub(crate) String);
+pub struct CodecError {
+    type_name: &'static str,
+    reason: String,
+}
 
 impl CodecError {
     pub(crate) fn new<T>(reason: impl fmt::Display) -> Self {
-        Self(format!("`{}`: {reason}", std::any::type_name::<T>()))
+        Self {
+            type_name: std::any::type_name::<T>(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// Where in a larger value the mistake is.
+    pub(crate) fn within(mut self, what: &str) -> Self {
+        self.reason = format!("`{what}`: {}", self.reason);
+        self
+    }
+
+    /// The type that was to be written or read.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        self.type_name
     }
 }
 
 impl fmt::Display for CodecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        write!(f, "`{}`: {}", self.type_name, self.reason)
     }
 }
 
 impl std::error::Error for CodecError {}
+
+fn encode_erased<T: Payload>(value: &Value) -> Result<Vec<u8>, CodecError> {
+    let value = value
+        .get::<T>()
+        .ok_or_else(|| CodecError::new::<T>("the value is of another type (a bug in zahir)"))?;
+    encode(value)
+}
+
+fn decode_erased<T: Payload>(bytes: &[u8]) -> Result<Value, CodecError> {
+    decode::<T>(bytes).map(Value::new)
+}
+
+/// The bytes of `value`, checked to be readable again.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
+    let mut bytes = Vec::new();
+    let mut serializer = rmp_serde::Serializer::new(&mut bytes)
+        .with_struct_map()
+        .with_human_readable();
+    value
+        .serialize(&mut serializer)
+        .map_err(CodecError::new::<T>)?;
+    scan::check(&bytes, DEPTH_MAX).map_err(CodecError::new::<T>)?;
+    Ok(bytes)
+}
+
+/// The value of `bytes`; every byte must belong to it.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    scan::check(bytes, DEPTH_MAX).map_err(CodecError::new::<T>)?;
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
+    // serde asks more than once for one level of nesting (an option, a newtype, their content).
+    deserializer.set_max_depth(DEPTH_MAX * 4);
+    T::deserialize(&mut deserializer).map_err(CodecError::new::<T>)
+}
+
+#[cfg(test)]
+mod tests;

@@ -184,6 +184,7 @@ fn put_failure(out: &mut Vec<u8>, failure: &Failure) {
         FailureKind::Unencodable => 5,
         FailureKind::Undecodable => 6,
         FailureKind::Bug => 7,
+        FailureKind::Diverged => 8,
     });
     put_bytes(out, cut(&failure.message).as_bytes());
 }
@@ -404,6 +405,7 @@ impl<'a> Reader<'a> {
             5 => FailureKind::Unencodable,
             6 => FailureKind::Undecodable,
             7 => FailureKind::Bug,
+            8 => FailureKind::Diverged,
             _ => return Err(Malformed("its kind of failure is unknown")),
         };
         Ok(Failure {

@@ -118,7 +118,8 @@ impl<V: Clone> Engine<V> {
         let Some(each) = self.each_mut(place) else {
             return;
         };
-        if each.left > 0 || each.items.is_none() {
+        // Taking the items away makes sure that it happens once.
+        if each.left > 0 || each.items.take().is_none() {
             return;
         }
         let results = std::mem::take(&mut each.results)

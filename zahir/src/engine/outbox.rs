@@ -64,6 +64,15 @@ impl<V> Outbox<V> {
         self.free.push_back(action);
     }
 
+    /// How many attempts have not been handed out.
+    #[cfg(test)]
+    pub(super) fn starts(&self) -> usize {
+        self.gated
+            .iter()
+            .filter(|(_, action)| matches!(action, Action::Start { .. }))
+            .count()
+    }
+
     /// Takes back the attempts that have not been handed out.
     pub(super) fn take_starts(&mut self) -> Vec<Action<V>> {
         let (starts, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.gated)

@@ -1,1 +1,14 @@
+//! The engine against a simulated world.
+//!
+//! [`plans`] makes random plans, [`reference`] says what a run of one must give, and [`world`] runs
+//! it with crashes, lost and late reports, and every order of events that a seed picks. Nothing here
+//! knows how the engine works; everything is checked from outside.
 
+mod plans;
+mod reference;
+mod rng;
+mod rules;
+mod schedules;
+mod traces;
+
+mod world;

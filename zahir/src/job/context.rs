@@ -1,10 +1,16 @@
-//! Stand-in.
+//! What a running job may ask.
+
+use std::fmt;
 use std::sync::Arc;
 
 use zahir_store::{Attempt, FrameStep, NodeId, RunId};
 
-/// What a running job may ask.
-#[derive(Clone, Debug)]
+/// What a running job may ask about itself.
+///
+/// A job that wants it takes `ctx: &Context` as its first parameter. Called outside a workflow, a
+/// job gets a context of its own ([`Context::detached`]), unless its caller gives it one with
+/// `.with(&ctx)`.
+#[derive(Clone)]
 pub struct Context {
     run: RunId,
     name: &'static str,
@@ -14,6 +20,8 @@ pub struct Context {
 }
 
 impl Context {
+    /// The context of one attempt. `frames` is shared by all nodes of a frame and empty, or
+    /// `None`, in the body of a run.
     pub(crate) fn new(
         run: RunId,
         name: &'static str,
@@ -30,7 +38,7 @@ impl Context {
         }
     }
 
-    /// Of no run.
+    /// A context that belongs to no run, for calling a job on its own.
     #[must_use]
     pub fn detached() -> Self {
         Self::new(
@@ -42,9 +50,95 @@ impl Context {
         )
     }
 
-    /// The attempt.
+    /// The run this job belongs to; all zeros outside of a run.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// The name of the node: that of its variable in the workflow. Empty outside of a run.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        self.name
+    }
+
+    /// Which try this is, 1 for the first.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt.number()
+    }
+
+    /// A text that is the same for every attempt of this node of this run, also after a restart,
+    /// and for nothing else.
+    ///
+    /// Hand it to a service that accepts idempotency keys, so that an effect that was repeated
+    /// after a crash counts once.
+    #[must_use]
+    pub fn idempotency_key(&self) -> String {
+        format!("{}/{}", self.run, self.position())
+    }
+
+    /// Where in the run this node is, as `3[17]/5`: node 5 in the 17th frame of node 3.
+    #[must_use]
+    pub fn position(&self) -> impl fmt::Display {
+        Place {
+            frames: self.frames.clone(),
+            node: self.node,
+        }
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("run", &self.run)
+            .field("node", &self.name)
+            .field("position", &format_args!("{}", self.position()))
+            .field("attempt", &self.attempt)
+            .finish()
+    }
+}
+
+/// Prints like `zahir_store::Position`, without being one: that would allocate.
+struct Place {
+    frames: Option<Arc<[FrameStep]>>,
+    node: NodeId,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in self.frames.iter().flat_map(|frames| frames.iter()) {
+            write!(f, "{step:?}/")?;
+        }
+        write!(f, "{:?}", self.node)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_names_run_and_position_but_not_the_attempt() {
+        let frames: Arc<[FrameStep]> = Arc::new([FrameStep {
+            node: NodeId::new(3),
+            index: 17,
+        }]);
+        let context = |attempt| {
+            Context::new(
+                RunId::from_u128(7),
+                "html",
+                Some(Arc::clone(&frames)),
+                NodeId::new(5),
+                Attempt::new(attempt).unwrap(),
+            )
+        };
+        assert_eq!(
+            context(1).idempotency_key(),
+            "00000000-0000-0000-0000-000000000007/3[17]/5"
+        );
+        assert_eq!(context(1).idempotency_key(), context(2).idempotency_key());
+        assert_eq!(context(2).attempt(), 2);
+        assert_eq!(context(2).node(), "html");
     }
 }

@@ -15,7 +15,7 @@ use crate::error::Halted;
 use crate::event::Hub;
 use crate::runtime::claim::Claims;
 use crate::runtime::clock::Clock;
-use crate::runtime::program::Program;
+use crate::runtime::executable::Executable;
 use crate::runtime::reader::Reader;
 use crate::runtime::run::{Left, Message, Run, lock};
 use crate::runtime::slots::Slots;
@@ -29,7 +29,7 @@ pub(crate) struct Core {
     pub(crate) hub: Arc<Hub>,
     pub(crate) live: Live,
     pub(crate) claims: Claims,
-    pub(crate) programs: BTreeMap<&'static str, Arc<Program>>,
+    pub(crate) executables: BTreeMap<&'static str, Arc<Executable>>,
     /// Whether there is a store.
     pub(crate) is_durable: bool,
     pub(crate) writer: Writer,
@@ -78,7 +78,7 @@ impl Core {
     /// Forgets a run that nobody drives any more.
     pub(crate) fn retire(&self, run: &Run) {
         if let Some(key) = &run.key {
-            self.claims.release(run.program.name, key);
+            self.claims.release(run.executable.name, key);
         }
         self.live.remove(run.id);
     }

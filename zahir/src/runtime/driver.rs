@@ -70,7 +70,7 @@ impl Driver {
         start: RunStart,
         inputs: Vec<Value>,
     ) -> Self {
-        let plan = Arc::clone(&run.program.plan);
+        let plan = Arc::clone(&run.executable.plan);
         // A run in memory makes records, too, if somebody watches: events are made of them.
         let is_recorded = run.is_durable || core.hub.is_watched();
         let start = is_recorded.then_some(start);
@@ -80,6 +80,7 @@ impl Driver {
 
     /// The driver of a run that goes on where `engine` is.
     pub(crate) fn new(core: &Arc<Core>, run: &Arc<Run>, engine: Engine<Value>) -> Self {
+        run.publish(engine.progress());
         Self {
             core: Arc::clone(core),
             run: Arc::clone(run),
@@ -191,7 +192,7 @@ impl Driver {
         if let AttemptOutcome::Failed(_) = &outcome {
             // The wait for a retry starts when the attempt ends.
             self.now = self.core.clock.now();
-            let retry = self.run.program.plan.node(place.node).policy.retry;
+            let retry = self.run.executable.plan.node(place.node).policy.retry;
             if self.failed.is_none() && attempt.number() > retry {
                 self.failed = Some((place.node, attempt));
             }
@@ -284,7 +285,7 @@ impl Driver {
             Action::Halt(violation) => {
                 tracing::error!(
                     target: "zahir",
-                    run = %self.run.id, workflow = self.run.program.name, %violation,
+                    run = %self.run.id, workflow = self.run.executable.name, %violation,
                     "a run halted: this is a bug in zahir, please report it"
                 );
                 return Some(Outcome::Left(Left::Broken(violation.to_string())));
@@ -296,13 +297,13 @@ impl Driver {
     fn append(&mut self, seq: u64, first: u64, records: Vec<Record>) {
         let at = self.core.clock.now().max(self.now);
         if self.core.hub.is_watched() {
-            let run = (self.run.id, &*self.run.program);
+            let run = (self.run.id, &*self.run.executable);
             self.events.keep(seq, run, at, &records);
         }
         if !self.run.is_durable {
             return self.acknowledge(seq);
         }
-        let definition = (first == 0).then(|| Arc::clone(&self.run.program.definition.bytes));
+        let definition = (first == 0).then(|| Arc::clone(&self.run.executable.definition_bytes));
         self.core.writer.submit(Submission {
             run: Arc::clone(&self.run),
             seq,
@@ -318,10 +319,10 @@ impl Driver {
 
     fn encode_output(&mut self, output: Value) {
         let result = if self.run.is_durable {
-            let program = &self.run.program;
+            let executable = &self.run.executable;
             let bytes_max = self.run.value_bytes_max;
             executor::contain(AssertUnwindSafe(|| {
-                program.encode_output(&output, bytes_max)
+                executable.encode_output(&output, bytes_max)
             }))
             .and_then(|encoded| encoded)
             .map(|encoded| (output, encoded))
@@ -341,7 +342,7 @@ impl Driver {
             Ending::Failed { at, failure } => {
                 let failed = at.map(|at| self.failed_node(&at));
                 let error = RunError::new(failure)
-                    .of_run(self.run.id, self.run.program.name)
+                    .of_run(self.run.id, self.run.executable.name)
                     .at(failed);
                 Outcome::Failed(error)
             }
@@ -351,7 +352,7 @@ impl Driver {
 
     fn failed_node(&self, at: &Position) -> FailedNode {
         FailedNode {
-            path: self.run.program.path(at),
+            path: self.run.executable.path(at),
             attempt: self
                 .failed
                 .filter(|(node, _)| *node == at.node)

@@ -23,7 +23,7 @@ use zahir_store::{Attempt, Failure, FailureKind, FrameStep};
 use crate::engine::{AttemptOutcome, Evaluated, Evaluation, Place};
 use crate::job::context::Context;
 use crate::job::failure;
-use crate::runtime::program::check_size;
+use crate::runtime::executable::check_size;
 use crate::runtime::run::{Message, Run, lock};
 use crate::value::Value;
 use crate::wire::{Outcome, Step};
@@ -169,8 +169,8 @@ impl Crew {
         forget(&mut crew.polling, key);
         if forget(&mut crew.aborted, key) || crew.is_closed {
             // User code is dropped outside of the lock.
-            mem::drop(crew);
-            return mem::drop(attempt);
+            drop(crew);
+            return drop(attempt);
         }
         let run = Arc::clone(run);
         let task = spawn(async move {
@@ -190,7 +190,7 @@ impl Crew {
             crew.aborted.push(key);
         } else if let Some(at) = crew.queued.iter().position(|start| start.key == key) {
             let start = crew.queued.remove(at);
-            mem::drop(crew);
+            drop(crew);
             drop_quietly(start);
         }
     }
@@ -208,7 +208,7 @@ impl Crew {
             task.abort();
             keys.push(key);
         }
-        mem::drop(crew);
+        drop(crew);
         drop_quietly(queued);
         keys
     }
@@ -267,9 +267,9 @@ impl Drop for Guarded {
 /// One attempt: owns its inputs and its context, and lends them to the job.
 async fn attempt(run: Arc<Run>, start: Start) -> AttemptOutcome<Value> {
     let Key { place, attempt } = start.key;
-    let name = run.program.code.node_name(place.node);
+    let name = run.executable.code.node_name(place.node);
     let context = Context::new(run.id, name, start.frames, place.node, attempt);
-    let code = &run.program.code;
+    let code = &run.executable.code;
     let step = code.step(place.node, &context, &start.inputs, run.is_durable);
     let outcome = match step {
         Step::Run(job) => job.await,
@@ -314,11 +314,18 @@ pub(crate) fn evaluate(
     inputs: Vec<Value>,
 ) -> Result<Evaluated<Value>, Failure> {
     contain(AssertUnwindSafe(|| match what {
-        Evaluation::Join => Ok(Evaluated::Value(run.program.code.join(place.node, inputs))),
+        Evaluation::Join => match run.executable.code.join(place.node, inputs) {
+            Some(value) => Ok(Evaluated::Value(value)),
+            None => Err(misfit(&Step::Nothing)),
+        },
         Evaluation::Step => {
-            let name = run.program.code.node_name(place.node);
+            let name = run.executable.code.node_name(place.node);
             let context = Context::new(run.id, name, None, place.node, Attempt::FIRST);
-            match run.program.code.step(place.node, &context, &inputs, false) {
+            match run
+                .executable
+                .code
+                .step(place.node, &context, &inputs, false)
+            {
                 Step::Value(value) => Ok(Evaluated::Value(value)),
                 Step::Items(items) => Ok(Evaluated::Items(items)),
                 Step::Enter(inputs) => Ok(Evaluated::Inputs(inputs)),

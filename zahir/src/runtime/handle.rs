@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use zahir_store::{RunId, RunStatus};
 
+use crate::engine;
 use crate::error::{RunError, RunErrorKind};
 use crate::event::Events;
 use crate::runtime::core::Core;
@@ -26,14 +27,28 @@ pub struct RunHandle<O> {
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Progress {
+    progress: engine::Progress,
+}
+
+impl Progress {
     /// Jobs that have their result.
-    pub done: u64,
+    #[must_use]
+    pub const fn done(&self) -> u64 {
+        self.progress.done
+    }
+
     /// Jobs under way.
-    pub running: u64,
+    #[must_use]
+    pub const fn running(&self) -> u64 {
+        self.progress.running
+    }
+
     /// All jobs that are known of so far; grows as `for`s count their items.
-    pub known: u64,
+    #[must_use]
+    pub const fn known(&self) -> u64 {
+        self.progress.known
+    }
 }
 
 impl<O: Send + Sync + 'static> RunHandle<O> {
@@ -65,11 +80,8 @@ impl<O: Send + Sync + 'static> RunHandle<O> {
     /// How far the run has come, as far as this process has seen it.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let progress = self.run.progress();
         Progress {
-            done: progress.done,
-            running: progress.running,
-            known: progress.known,
+            progress: self.run.progress(),
         }
     }
 
@@ -141,7 +153,7 @@ impl<O: Send + Sync + 'static> RunHandle<O> {
     }
 
     fn decode(&self, value: Option<&Value>, encoded: &[u8]) -> Result<O, RunError> {
-        let code = &self.run.program.code;
+        let code = &self.run.executable.code;
         let decoded = executor::contain(AssertUnwindSafe(|| match value {
             Some(value) if encoded.is_empty() => {
                 let encoded = code.encode_output(value)?;
@@ -163,13 +175,13 @@ impl<O: Send + Sync + 'static> RunHandle<O> {
             Left::Stopped => self.error(RunErrorKind::Stopped, String::new()),
             Left::Broken(reason) => self.error(RunErrorKind::Bug, reason.clone()),
             Left::Halted(halted) => {
-                RunError::halted(halted.clone()).of_run(self.run.id, self.run.program.name)
+                RunError::halted(halted.clone()).of_run(self.run.id, self.run.executable.name)
             }
         }
     }
 
     fn error(&self, kind: RunErrorKind, message: String) -> RunError {
-        RunError::with_kind(kind, message).of_run(self.run.id, self.run.program.name)
+        RunError::with_kind(kind, message).of_run(self.run.id, self.run.executable.name)
     }
 }
 
@@ -187,7 +199,7 @@ impl<O> fmt::Debug for RunHandle<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RunHandle")
             .field("id", &self.run.id)
-            .field("workflow", &self.run.program.name)
+            .field("workflow", &self.run.executable.name)
             .finish_non_exhaustive()
     }
 }

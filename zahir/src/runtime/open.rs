@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::runtime::claim::Claims;
 use crate::runtime::clock::Clock;
 use crate::runtime::core::{Core, Ids, Live, Threads};
 use crate::runtime::driver::Driver;
+use crate::runtime::executable::Executable;
 use crate::runtime::executor;
-use crate::runtime::program::Program;
 use crate::runtime::reader::{self, Questions, Reader};
-use crate::runtime::recovery::{self, Found, FoundRun, Recovered};
+use crate::runtime::recovery::{self, Found, FoundRun, Recovered, RecoveredRun};
 use crate::runtime::run::Run;
 use crate::runtime::slots::Slots;
 use crate::runtime::writer::{self, Writer, guard};
@@ -30,7 +30,7 @@ use crate::runtime::writer::{self, Writer, guard};
 pub(super) async fn start(builder: RuntimeBuilder) -> Result<Runtime, OpenError> {
     check_settings(&builder)?;
     let tokio = current_tokio()?;
-    let programs = table(&builder.programs)?;
+    let executables = table(&builder.executables)?;
     let is_durable = !matches!(builder.source, Source::Memory);
     let (reader, questions) = Reader::new();
     let core = Arc::new(Core {
@@ -39,7 +39,7 @@ pub(super) async fn start(builder: RuntimeBuilder) -> Result<Runtime, OpenError>
         hub: Arc::new(Hub::default()),
         live: Live::default(),
         claims: Claims::default(),
-        programs,
+        executables,
         is_durable,
         writer: Writer::default(),
         reader,
@@ -97,13 +97,15 @@ fn current_tokio() -> Result<Handle, OpenError> {
     Ok(tokio)
 }
 
-fn table(programs: &[Arc<Program>]) -> Result<BTreeMap<&'static str, Arc<Program>>, OpenError> {
-    let mut table = BTreeMap::<&'static str, Arc<Program>>::new();
-    for program in programs {
-        let other = table.insert(program.name, Arc::clone(program));
-        if other.is_some_and(|other| other.definition.id != program.definition.id) {
+fn table(
+    executables: &[Arc<Executable>],
+) -> Result<BTreeMap<&'static str, Arc<Executable>>, OpenError> {
+    let mut table = BTreeMap::<&'static str, Arc<Executable>>::new();
+    for executable in executables {
+        let other = table.insert(executable.name, Arc::clone(executable));
+        if other.is_some_and(|other| other.definition != executable.definition) {
             return Err(OpenError::Ambiguous {
-                workflow: program.name,
+                workflow: executable.name,
             });
         }
     }
@@ -204,12 +206,12 @@ impl Drop for StoreThread {
 
 /// Goes on with what is unfinished.
 async fn recover(core: &Arc<Core>) -> Result<Recovered, OpenError> {
-    let programs = core.programs.clone();
+    let executables = core.executables.clone();
     let Found { runs, problems } = core
         .reader
         .ask(move |store| {
             store.check_attached()?;
-            recovery::find(store, &programs)
+            recovery::find(store, &executables)
         })
         .await?;
     for problem in &problems {
@@ -222,7 +224,14 @@ async fn recover(core: &Arc<Core>) -> Result<Recovered, OpenError> {
         .map(|problem| (problem.run(), problem.kind().to_string()))
         .collect();
     drop(core.parked.set(parked));
-    let ids = runs.iter().map(|run| run.id).collect();
+    let heads = runs
+        .iter()
+        .map(|run| RecoveredRun {
+            id: run.id,
+            workflow: run.executable.name,
+            key: run.key.clone(),
+        })
+        .collect();
     if !runs.is_empty() || !problems.is_empty() {
         let (runs, problems) = (runs.len(), problems.len());
         tracing::info!(target: "zahir", runs, problems, "went on with unfinished runs");
@@ -231,7 +240,7 @@ async fn recover(core: &Arc<Core>) -> Result<Recovered, OpenError> {
         resume(core, found);
     }
     Ok(Recovered {
-        runs: ids,
+        runs: heads,
         problems,
     })
 }
@@ -239,10 +248,11 @@ async fn recover(core: &Arc<Core>) -> Result<Recovered, OpenError> {
 fn resume(core: &Arc<Core>, found: FoundRun) {
     let FoundRun {
         id,
-        program,
+        executable,
         engine,
+        key: _,
     } = found;
-    let run = Arc::new(Run::new(id, program, true, core.value_bytes_max));
+    let run = Arc::new(Run::new(id, executable, true, core.value_bytes_max));
     run.set_started();
     if core.admit(&run) {
         let driver = Driver::new(core, &run, engine);

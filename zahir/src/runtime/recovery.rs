@@ -12,22 +12,50 @@ use zahir_store::{FailureKind, Record, RunId, RunStart, Store, StoreError, Store
 
 use crate::engine::{Engine, RecoverError};
 use crate::job::failure;
+use crate::runtime::executable::Executable;
 use crate::runtime::executor::contain;
-use crate::runtime::program::Program;
 use crate::runtime::writer::guard;
 use crate::value::Value;
 
 /// What was unfinished when the runtime started. See [`Runtime::recovered`](crate::Runtime::recovered).
 #[derive(Debug, Default)]
 pub struct Recovered {
-    pub(crate) runs: Vec<RunId>,
+    pub(crate) runs: Vec<RecoveredRun>,
     pub(crate) problems: Vec<Problem>,
+}
+
+/// A run that goes on. [`Runtime::handle`](crate::Runtime::handle) gives a handle to it.
+#[derive(Debug)]
+pub struct RecoveredRun {
+    pub(crate) id: RunId,
+    pub(crate) workflow: &'static str,
+    pub(crate) key: Option<String>,
+}
+
+impl RecoveredRun {
+    /// The run.
+    #[must_use]
+    pub const fn id(&self) -> RunId {
+        self.id
+    }
+
+    /// The name of its workflow.
+    #[must_use]
+    pub const fn workflow(&self) -> &'static str {
+        self.workflow
+    }
+
+    /// The idempotency key it was started with.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
 }
 
 impl Recovered {
     /// The runs that go on, in the order they were started.
     #[must_use]
-    pub fn runs(&self) -> &[RunId] {
+    pub fn runs(&self) -> &[RecoveredRun] {
         &self.runs
     }
 
@@ -54,7 +82,7 @@ pub enum ProblemKind {
     UnknownWorkflow,
     /// The workflow is another one than when the run was started.
     DefinitionChanged {
-        /// The nodes that differ, by name.
+        /// What differs, node by node, in words.
         nodes: Vec<String>,
     },
     /// A recorded value can't be decoded any more.
@@ -129,9 +157,8 @@ impl fmt::Display for ProblemKind {
             ),
             Self::DefinitionChanged { nodes } => write!(
                 f,
-                "its workflow was changed since, at `{}`: finish it with the program it was \
-                 started with",
-                nodes.join("`, `")
+                "its workflow was changed since: {}; finish it with the program it was started with",
+                nodes.join(", ")
             ),
             Self::Undecodable { at, reason } => write!(
                 f,
@@ -153,19 +180,20 @@ pub(crate) struct Found {
 /// A run that goes on.
 pub(crate) struct FoundRun {
     pub(crate) id: RunId,
-    pub(crate) program: Arc<Program>,
+    pub(crate) key: Option<String>,
+    pub(crate) executable: Arc<Executable>,
     pub(crate) engine: Engine<Value>,
 }
 
 /// Reads all that is unfinished. Runs on the reader's thread.
 pub(crate) fn find(
     store: &dyn Store,
-    programs: &BTreeMap<&'static str, Arc<Program>>,
+    executables: &BTreeMap<&'static str, Arc<Executable>>,
 ) -> Result<Found, StoreError> {
     let mut found = Found::default();
     for id in store.unfinished()? {
         let mut workflow = None;
-        match recover(store, programs, id, &mut workflow) {
+        match recover(store, executables, id, &mut workflow) {
             Ok(Some(run)) => found.runs.push(run),
             Ok(None) => {}
             Err(kind) => found.problems.push(Problem {
@@ -180,7 +208,7 @@ pub(crate) fn find(
 
 fn recover(
     store: &dyn Store,
-    programs: &BTreeMap<&'static str, Arc<Program>>,
+    executables: &BTreeMap<&'static str, Arc<Executable>>,
     id: RunId,
     workflow: &mut Option<String>,
 ) -> Result<Option<FoundRun>, ProblemKind> {
@@ -188,12 +216,12 @@ fn recover(
         return Ok(None);
     };
     *workflow = Some(stored.head.workflow.clone());
-    let program = programs
+    let executable = executables
         .get(stored.head.workflow.as_str())
         .ok_or(ProblemKind::UnknownWorkflow)?;
     let start = run_start(&stored)?;
-    check_definition(store, program, start)?;
-    let replayed = contain(AssertUnwindSafe(|| replay(program, &stored, start)));
+    check_definition(store, executable, start)?;
+    let replayed = contain(AssertUnwindSafe(|| replay(executable, &stored, start)));
     let engine = replayed.unwrap_or_else(|failure| {
         Err(ProblemKind::Misfit {
             reason: format!("going over them panicked: {}", failure.message),
@@ -201,7 +229,8 @@ fn recover(
     })?;
     Ok(Some(FoundRun {
         id,
-        program: Arc::clone(program),
+        key: stored.head.key.clone(),
+        executable: Arc::clone(executable),
         engine,
     }))
 }
@@ -217,41 +246,40 @@ fn run_start(stored: &StoredRun) -> Result<&RunStart, ProblemKind> {
 
 fn check_definition(
     store: &dyn Store,
-    program: &Program,
+    executable: &Executable,
     start: &RunStart,
 ) -> Result<(), ProblemKind> {
-    if start.definition == program.definition.id {
+    if start.definition == executable.definition {
         return Ok(());
     }
     let stored = guard(|| store.definition(start.definition)).map_err(ProblemKind::Damaged)?;
-    let nodes = stored.map_or_else(Vec::new, |stored| program.code.changes(&stored));
+    let nodes = stored.map_or_else(Vec::new, |stored| executable.code.changes(&stored));
     Err(ProblemKind::DefinitionChanged { nodes })
 }
 
 fn replay(
-    program: &Program,
+    executable: &Executable,
     stored: &StoredRun,
     start: &RunStart,
 ) -> Result<Engine<Value>, ProblemKind> {
-    let inputs =
-        program
-            .code
-            .decode_inputs(&start.input)
-            .map_err(|error| ProblemKind::Undecodable {
-                at: "the inputs".to_owned(),
-                reason: error.to_string(),
-            })?;
+    let inputs = executable
+        .code
+        .decode_inputs(&start.input)
+        .map_err(|error| ProblemKind::Undecodable {
+            at: "the inputs".to_owned(),
+            reason: error.to_string(),
+        })?;
     let mut decode = |node, bytes: &[u8]| {
-        program
+        executable
             .code
             .decode(node, bytes)
             .map_err(|error| failure(FailureKind::Undecodable, error.to_string()))
     };
-    let plan = Arc::clone(&program.plan);
+    let plan = Arc::clone(&executable.plan);
     Engine::recover(plan, stored, inputs, Value::new(()), &mut decode).map_err(
         |error| match error {
             RecoverError::Undecodable { at, failure } => ProblemKind::Undecodable {
-                at: format!("node `{}`", program.path(&at)),
+                at: format!("node `{}`", executable.path(&at)),
                 reason: failure.message,
             },
             RecoverError::Misfit { .. } => ProblemKind::Misfit {

@@ -12,15 +12,15 @@ use zahir_store::{Attempt, RunId};
 
 use crate::engine::{AttemptOutcome, Place, Progress};
 use crate::error::{Halted, RunError};
+use crate::runtime::executable::Executable;
 use crate::runtime::executor::Crew;
-use crate::runtime::program::Program;
 use crate::value::Value;
 
 /// One run, as long as this process drives it or somebody holds a handle to it.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) id: RunId,
-    pub(crate) program: Arc<Program>,
+    pub(crate) executable: Arc<Executable>,
     /// Whether its records are stored.
     pub(crate) is_durable: bool,
     pub(crate) value_bytes_max: usize,
@@ -83,13 +83,13 @@ pub(crate) enum Left {
 impl Run {
     pub(crate) fn new(
         id: RunId,
-        program: Arc<Program>,
+        executable: Arc<Executable>,
         is_durable: bool,
         value_bytes_max: usize,
     ) -> Self {
         Self {
             id,
-            program,
+            executable,
             is_durable,
             value_bytes_max,
             key: None,
@@ -103,8 +103,8 @@ impl Run {
     }
 
     /// A run that ended before.
-    pub(crate) fn ended(id: RunId, program: Arc<Program>, outcome: Outcome) -> Self {
-        let run = Self::new(id, program, true, usize::MAX);
+    pub(crate) fn ended(id: RunId, executable: Arc<Executable>, outcome: Outcome) -> Self {
+        let run = Self::new(id, executable, true, usize::MAX);
         run.set_started();
         run.set_outcome(outcome);
         run

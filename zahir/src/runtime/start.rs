@@ -1,26 +1,118 @@
 //! How a run begins, or is found to have begun before.
 
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use zahir_store::{Ending, Record, RunId, RunStart, Store, StoreError, StoredRun};
+use zahir_store::{Ending, Record, RunId, RunStart, Store, StoredRun};
 
 use crate::error::{FailedNode, RunError, RunErrorKind, StartError};
+use crate::job::Call;
 use crate::runtime::claim::Claim;
 use crate::runtime::core::Core;
 use crate::runtime::driver::Driver;
+use crate::runtime::executable::Executable;
 use crate::runtime::executor;
-use crate::runtime::program::Program;
+use crate::runtime::handle::RunHandle;
 use crate::runtime::run::{Left, Outcome, Run};
 use crate::value::Value;
+use crate::workflow::Workflow;
 
 /// What a run is started with.
 #[derive(Debug)]
 pub(crate) struct Request {
-    pub(crate) program: Arc<Program>,
+    pub(crate) executable: Arc<Executable>,
     pub(crate) inputs: Vec<Value>,
     /// The inputs, encoded; empty if nobody needs them: in memory, without a key.
     pub(crate) encoded: Vec<u8>,
     pub(crate) key: Option<String>,
+}
+
+/// A run that is about to be started.
+#[must_use = "nothing runs before `start`"]
+pub struct RunBuilder<W: Workflow> {
+    core: Arc<Core>,
+    inputs: Vec<Value>,
+    key: Option<String>,
+    workflow: PhantomData<fn() -> W>,
+}
+
+impl<W: Workflow> RunBuilder<W> {
+    pub(crate) fn new(core: &Arc<Core>, call: Call<'static, W>) -> Self {
+        Self {
+            core: Arc::clone(core),
+            inputs: W::inputs(call.into_args()),
+            key: None,
+            workflow: PhantomData,
+        }
+    }
+
+    /// Makes starting idempotent: however often it is started with this key and the same input,
+    /// over restarts of the program, there is one run.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Starts the run, or finds the one that has the key, whether it is under way or over.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime does not know the workflow, takes no more runs or has halted; if the input
+    /// can't be stored or is too large; if the key belongs to a run with another input.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the run is started or not. With a key it is safe to start it
+    /// again.
+    ///
+    /// # Durability
+    ///
+    /// When this returns, the run is on disk, and ends even if the process is killed; unless the
+    /// runtime is in memory.
+    pub async fn start(self) -> Result<RunHandle<W::Output>, StartError> {
+        let executable = executable::<W>(&self.core)?;
+        let is_encoded = self.core.is_durable || self.key.is_some();
+        let encoded = if is_encoded {
+            encode_inputs::<W>(&self.inputs)?
+        } else {
+            Vec::new()
+        };
+        let request = Request {
+            executable,
+            inputs: self.inputs,
+            encoded,
+            key: self.key,
+        };
+        let run = start(&self.core, request).await?;
+        Ok(RunHandle::new(self.core, run))
+    }
+}
+
+impl<W: Workflow> fmt::Debug for RunBuilder<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunBuilder")
+            .field("workflow", &W::NAME)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The workflow, as it was registered.
+pub(crate) fn executable<W: Workflow>(core: &Core) -> Result<Arc<Executable>, StartError> {
+    let found = core.executables.get(W::NAME).map(Arc::clone);
+    found.ok_or(StartError::Unregistered { workflow: W::NAME })
+}
+
+fn encode_inputs<W: Workflow>(inputs: &[Value]) -> Result<Vec<u8>, StartError> {
+    let unencodable = |reason| StartError::Unencodable {
+        workflow: W::NAME,
+        reason,
+    };
+    executor::contain(AssertUnwindSafe(|| W::encode_inputs(inputs)))
+        .map_err(|failure| unencodable(failure.message))?
+        .map_err(|error| unencodable(error.to_string()))
 }
 
 /// Starts a run, or finds the one that has the key. Returns when its existence is durable.
@@ -30,7 +122,7 @@ pub(crate) async fn start(core: &Arc<Core>, request: Request) -> Result<Arc<Run>
     }
     if request.encoded.len() > core.value_bytes_max {
         return Err(StartError::TooLarge {
-            workflow: request.program.name,
+            workflow: request.executable.name,
             bytes: request.encoded.len(),
             bytes_max: core.value_bytes_max,
         });
@@ -49,7 +141,7 @@ async fn start_keyed(
     request: Request,
     key: String,
 ) -> Result<Arc<Run>, StartError> {
-    let workflow = request.program.name;
+    let workflow = request.executable.name;
     let (claim, is_first) = core.claims.claim(workflow, &key, &request.encoded);
     let is_same = claim.input() == request.encoded;
     if is_first {
@@ -77,19 +169,19 @@ async fn start_keyed(
 /// Begins a run that is known to be new.
 async fn begin(core: &Arc<Core>, request: Request) -> Result<Arc<Run>, StartError> {
     let Request {
-        program,
+        executable,
         inputs,
         encoded,
         key,
     } = request;
     let id = core.ids.next(core.clock.now());
     let start = RunStart {
-        workflow: program.name.to_owned(),
+        workflow: executable.name.to_owned(),
         key: key.clone(),
-        definition: program.definition.id,
+        definition: executable.definition,
         input: encoded,
     };
-    let mut run = Run::new(id, program, core.is_durable, core.value_bytes_max);
+    let mut run = Run::new(id, executable, core.is_durable, core.value_bytes_max);
     run.key = key;
     let run = Arc::new(run);
     if !core.admit(&run) {
@@ -163,7 +255,7 @@ impl Settler {
                 run: stored.head.id,
             });
         }
-        reopen(&self.core, &request.program, &stored)
+        reopen(&self.core, &request.executable, &stored)
     }
 }
 
@@ -197,11 +289,11 @@ fn input(stored: &StoredRun) -> Option<&Vec<u8>> {
 /// The run with this id, under way or over.
 pub(crate) async fn find(
     core: &Arc<Core>,
-    program: &Arc<Program>,
+    executable: &Arc<Executable>,
     id: RunId,
 ) -> Result<Arc<Run>, StartError> {
     if let Some(run) = core.live.find(id) {
-        return check_workflow(run, program);
+        return check_workflow(run, executable);
     }
     if !core.is_durable {
         return Err(StartError::Unknown { run: id });
@@ -210,52 +302,59 @@ pub(crate) async fn find(
     let Some(stored) = stored else {
         return Err(StartError::Unknown { run: id });
     };
-    reopen(core, program, &stored)
+    reopen(core, executable, &stored)
 }
 
-/// The id of the run that has a key.
+/// The run that has a key.
 pub(crate) async fn find_key(
     core: &Arc<Core>,
-    program: &Arc<Program>,
+    executable: &Arc<Executable>,
     key: &str,
-) -> Result<Option<RunId>, StartError> {
-    if let Some(claim) = core.claims.find(program.name, key) {
-        return claim.settled().await.map(|run| Some(run.id));
+) -> Result<Option<Arc<Run>>, StartError> {
+    if let Some(claim) = core.claims.find(executable.name, key) {
+        return claim.settled().await.map(Some);
     }
     if !core.is_durable {
         return Ok(None);
     }
-    let (workflow, key) = (program.name, key.to_owned());
-    let find = move |store: &dyn Store| -> Result<_, StoreError> { store.find(workflow, &key) };
-    Ok(core.reader.ask(find).await?)
+    let (workflow, key) = (executable.name, key.to_owned());
+    let find = move |store: &dyn Store| store.find(workflow, &key);
+    match core.reader.ask(find).await? {
+        Some(id) => self::find(core, executable, id).await.map(Some),
+        None => Ok(None),
+    }
 }
 
-fn check_workflow(run: Arc<Run>, program: &Arc<Program>) -> Result<Arc<Run>, StartError> {
-    if run.program.name == program.name {
+fn check_workflow(run: Arc<Run>, executable: &Arc<Executable>) -> Result<Arc<Run>, StartError> {
+    if run.executable.name == executable.name {
         return Ok(run);
     }
     Err(StartError::OtherWorkflow {
         run: run.id,
-        workflow: run.program.name.to_owned(),
-        asked: program.name,
+        workflow: run.executable.name.to_owned(),
+        asked: executable.name,
     })
 }
 
 /// A run as the store has it: the live one, or the ending of one that is over.
-fn reopen(core: &Core, program: &Arc<Program>, stored: &StoredRun) -> Result<Arc<Run>, StartError> {
+fn reopen(
+    core: &Core,
+    executable: &Arc<Executable>,
+    stored: &StoredRun,
+) -> Result<Arc<Run>, StartError> {
     let id = stored.head.id;
-    if stored.head.workflow != program.name {
+    if stored.head.workflow != executable.name {
         return Err(StartError::OtherWorkflow {
             run: id,
             workflow: stored.head.workflow.clone(),
-            asked: program.name,
+            asked: executable.name,
         });
     }
     if let Some(run) = core.live.find(id) {
         return Ok(run);
     }
-    if let Some(outcome) = outcome(program, stored) {
-        return Ok(Arc::new(Run::ended(id, Arc::clone(program), outcome)));
+    if let Some(outcome) = outcome(executable, stored) {
+        return Ok(Arc::new(Run::ended(id, Arc::clone(executable), outcome)));
     }
     if let Some(halted) = core.halted() {
         return Err(StartError::Halted(halted.clone()));
@@ -274,7 +373,7 @@ fn reopen(core: &Core, program: &Arc<Program>, stored: &StoredRun) -> Result<Arc
 }
 
 /// How a stored run ended.
-fn outcome(program: &Program, stored: &StoredRun) -> Option<Outcome> {
+fn outcome(executable: &Executable, stored: &StoredRun) -> Option<Outcome> {
     let Some(Record::RunFinished(ending)) = stored.steps.last()?.records.last() else {
         return None;
     };
@@ -287,12 +386,12 @@ fn outcome(program: &Program, stored: &StoredRun) -> Option<Outcome> {
         Ending::Cancelled => Outcome::Cancelled,
         Ending::Failed { at, failure } => {
             let failed = at.as_ref().map(|at| FailedNode {
-                path: program.path(at),
+                path: executable.path(at),
                 attempt: last_attempt(stored, at),
             });
             let error =
                 RunError::with_kind(RunErrorKind::Failed(failure.kind), failure.message.clone());
-            Outcome::Failed(error.of_run(id, program.name).at(failed))
+            Outcome::Failed(error.of_run(id, executable.name).at(failed))
         }
     })
 }

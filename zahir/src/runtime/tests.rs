@@ -1,4 +1,4 @@
-//! The runtime over programs that are built by hand, and over a store that can be told to fail.
+//! The runtime over executables that are built by hand, and over a store that can be told to fail.
 
 mod durable;
 mod execution;
@@ -13,17 +13,22 @@ use store::TestStore;
 
 use crate::error::{RunErrorKind, StartError};
 use crate::runtime::Runtime;
+use crate::runtime::executable::Executable;
 use crate::runtime::handle::RunHandle;
-use crate::runtime::program::Program;
+use crate::runtime::start::{self, Request};
 use crate::value::Value;
 
-async fn in_memory(program: &Arc<Program>) -> Runtime {
-    Runtime::in_memory().program(program).start().await.unwrap()
+async fn in_memory(executable: &Arc<Executable>) -> Runtime {
+    Runtime::in_memory()
+        .executable(executable)
+        .start()
+        .await
+        .unwrap()
 }
 
-async fn over(store: &TestStore, program: &Arc<Program>) -> Runtime {
+async fn over(store: &TestStore, executable: &Arc<Executable>) -> Runtime {
     Runtime::with_store(store.clone())
-        .program(program)
+        .executable(executable)
         .start()
         .await
         .unwrap()
@@ -31,19 +36,24 @@ async fn over(store: &TestStore, program: &Arc<Program>) -> Runtime {
 
 type Handle = RunHandle<Vec<u64>>;
 
-async fn start(runtime: &Runtime, program: &Arc<Program>, input: &[u64]) -> Handle {
-    try_start(runtime, program, input, None).await.unwrap()
+async fn begin(runtime: &Runtime, executable: &Arc<Executable>, input: &[u64]) -> Handle {
+    try_begin(runtime, executable, input, None).await.unwrap()
 }
 
-async fn try_start(
+async fn try_begin(
     runtime: &Runtime,
-    program: &Arc<Program>,
+    executable: &Arc<Executable>,
     input: &[u64],
     key: Option<&str>,
 ) -> Result<Handle, StartError> {
     let inputs = vec![Value::new(input.to_vec())];
     let key = key.map(ToOwned::to_owned);
-    runtime
-        .start_program(program, inputs, flow::encode(input), key)
-        .await
+    let request = Request {
+        executable: Arc::clone(executable),
+        inputs,
+        encoded: flow::encode(input),
+        key,
+    };
+    let run = start::start(runtime.core(), request).await?;
+    Ok(RunHandle::new(Arc::clone(runtime.core()), run))
 }

@@ -11,7 +11,7 @@ use crate::job::BoxFuture;
 use crate::job::context::Context;
 use crate::job::policy::Policy;
 use crate::plan::{Plan, PlanKind, PlanNode, PlanRegion, RegionId, Source, index};
-use crate::runtime::program::{Code, Definition, Program};
+use crate::runtime::executable::{Code, Executable};
 use crate::value::{CodecError, Value};
 use crate::wire::{Produced, Step};
 
@@ -95,22 +95,17 @@ impl Flow {
         self
     }
 
-    /// The program, whose output is that of the last node of the body.
-    pub(crate) fn build(mut self) -> Arc<Program> {
+    /// The executable, whose output is that of the last node of the body.
+    pub(crate) fn build(mut self) -> Arc<Executable> {
         let last = *self.regions[0].nodes.last().unwrap();
         self.finish(RegionId::BODY, index(last));
         let definition = format!("{} {:?}", self.name, self.names);
         let id = xxhash_rust::xxh3::xxh3_128(definition.as_bytes());
-        Arc::new(Program {
+        Arc::new(Executable {
             name: self.name,
-            plan: Arc::new(Plan {
-                nodes: self.nodes,
-                regions: self.regions,
-            }),
-            definition: Definition {
-                id: DefinitionId::from_u128(id),
-                bytes: definition.into_bytes().into(),
-            },
+            plan: Arc::new(Plan::new(self.nodes, self.regions)),
+            definition: DefinitionId::from_u128(id),
+            definition_bytes: definition.into_bytes().into(),
             code: Box::new(FlowCode {
                 names: self.names,
                 works: self.works,
@@ -128,9 +123,6 @@ impl Flow {
     ) -> usize {
         let id = self.nodes.len();
         let slot = self.regions[region.0].nodes.len();
-        for needed in uses {
-            self.nodes[*needed].dependents.push(slot);
-        }
         let source = |needed: &usize| Source {
             up: 0,
             slot: self.nodes[*needed].slot,
@@ -140,7 +132,8 @@ impl Flow {
             region,
             slot,
             uses: uses.iter().map(source).collect(),
-            waits: u32::try_from(uses.len()).unwrap(),
+            after: Vec::new(),
+            waits: 0,
             dependents: Vec::new(),
             policy: Policy::ONCE,
         };
@@ -194,14 +187,19 @@ impl Code for FlowCode {
         Step::Run(Box::pin(async move {
             let output = vec![work.await?];
             Ok(Produced {
-                encoded: if encode { self::encode(&output) } else { Vec::new() },
+                encoded: if encode {
+                    self::encode(&output)
+                } else {
+                    Vec::new()
+                },
                 value: Value::new(output),
             })
         }))
     }
 
-    fn join(&self, _: NodeId, results: Vec<Value>) -> Value {
-        Value::new(results.iter().flat_map(numbers).copied().collect::<Vec<_>>())
+    fn join(&self, _: NodeId, results: Vec<Value>) -> Option<Value> {
+        let results = results.iter().flat_map(numbers);
+        Some(Value::new(results.copied().collect::<Vec<_>>()))
     }
 
     fn decode(&self, _: NodeId, bytes: &[u8]) -> std::result::Result<Value, CodecError> {

@@ -1,0 +1,89 @@
+//! What is known of files, folders and the whole tree.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde::{Deserialize, Serialize};
+
+/// What was found in files of one language.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    pub files: u64,
+    pub lines: u64,
+    pub words: u64,
+    pub longest: String,
+}
+
+impl Tally {
+    pub fn add(&mut self, other: &Self) {
+        self.files += other.files;
+        self.lines += other.lines;
+        self.words += other.words;
+        // Of two equally long ones the first by the alphabet, whatever order they come in.
+        let key = |tally: &Self| {
+            (
+                tally.longest.chars().count(),
+                std::cmp::Reverse(tally.longest.clone()),
+            )
+        };
+        if key(other) > key(self) {
+            self.longest.clone_from(&other.longest);
+        }
+    }
+}
+
+/// Tallies by language.
+pub type Tallies = BTreeMap<String, Tally>;
+
+/// What was found in one file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Found {
+    pub language: String,
+    pub tally: Tally,
+}
+
+/// The result of a survey.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    pub root: String,
+    pub languages: Tallies,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new();
+        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        table.set_header(["language", "files", "lines", "words", "longest identifier"]);
+        let mut rows: Vec<_> = self.languages.iter().collect();
+        rows.sort_by_key(|(language, tally)| (std::cmp::Reverse(tally.lines), language.as_str()));
+        let mut total = Tally::default();
+        for (language, tally) in rows {
+            total.add(tally);
+            table.add_row(row(language, tally));
+        }
+        table.add_row(row("total", &total));
+        for column in 1..=3 {
+            if let Some(column) = table.column_mut(column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        write!(f, "{}\n{table}", self.root)
+    }
+}
+
+fn row(language: &str, tally: &Tally) -> [String; 5] {
+    let longest: String = tally.longest.chars().take(48).collect();
+    let cut = if longest.len() < tally.longest.len() {
+        "…"
+    } else {
+        ""
+    };
+    [
+        language.to_owned(),
+        tally.files.to_string(),
+        tally.lines.to_string(),
+        tally.words.to_string(),
+        format!("{longest}{cut}"),
+    ]
+}

@@ -1,0 +1,124 @@
+//! Surveys a source tree: how many files, lines and words of which language, and the longest
+//! identifier of each.
+//!
+//! ```console
+//! cargo run --release --example survey                  # this repository
+//! cargo run --release --example survey -- ~/.cargo/registry
+//! ```
+//!
+//! Press Ctrl-C, or kill it, and run it again: it goes on where it stopped.
+
+mod facts;
+mod jobs;
+mod options;
+mod progress;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use zahir::{Runtime, workflow};
+
+use facts::Report;
+use jobs::{add_up, list_files, list_folders, measure, report};
+use options::{Drawing, Options};
+
+workflow! {
+    /// What is in a source tree.
+    pub async fn survey(root: String, ledger: Option<String>) -> Report {
+        let folders = list_folders(&root);
+        let tallies = for folder in folders {
+            let files = list_files(&root, &folder);
+            let found = for file in files {
+                measure(&root, &file, &ledger)
+            };
+            add_up(&found)
+        };
+        report(&root, &tallies)
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = match Options::from_args() {
+        Ok(options) => options,
+        Err(problem) => {
+            eprintln!("{problem}\n\n{}", options::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match options.drawing {
+        Some(Drawing::Dot) => print!("{}", Survey::graph().to_dot()),
+        Some(Drawing::Mermaid) => print!("{}", Survey::graph().to_mermaid()),
+        None => match run(options).await {
+            Ok(code) => return code,
+            Err(problem) => {
+                eprint!("survey: {problem}");
+                let mut cause = problem.source();
+                while let Some(problem) = cause {
+                    eprint!(": {problem}");
+                    cause = problem.source();
+                }
+                eprintln!();
+                return ExitCode::FAILURE;
+            }
+        },
+    }
+    ExitCode::SUCCESS
+}
+
+/// Starts a survey, or goes on with the one that was interrupted.
+async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
+    let runtime = Runtime::open(&options.store)
+        .workflow::<Survey>()
+        .jobs_max(64)
+        .value_bytes_max(16 << 20)
+        .start()
+        .await?;
+    let run = match runtime
+        .recovered()
+        .runs()
+        .iter()
+        .find(|run| run.key() == Some(&options.root))
+    {
+        Some(interrupted) => {
+            let run = runtime.handle::<Survey>(interrupted.id()).await?;
+            let progress = run.progress();
+            eprintln!(
+                "resumed: {} of {} jobs were already done",
+                progress.done(),
+                progress.known()
+            );
+            run
+        }
+        None => {
+            runtime
+                .run(survey(options.root.clone(), options.ledger.clone()))
+                .start()
+                .await?
+        }
+    };
+    let bar = progress::show(&run);
+    let report = tokio::select! {
+        report = run.output() => Some(report?),
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    bar.finish();
+    match report {
+        Some(report) => {
+            println!("{report}");
+            runtime.shutdown().await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        None => {
+            eprintln!("stopping: jobs under way get 10 s to finish");
+            let progress = run.progress();
+            runtime.shutdown().await?;
+            eprintln!(
+                "saved {} results in {}; run again to go on",
+                progress.done(),
+                options.store
+            );
+            Ok(ExitCode::from(130))
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Fulfils orders until it is killed, and says what was acknowledged.
+//!
+//! `victim STORE LEDGER FIRST`: takes up what is unfinished, then starts orders from FIRST on, eight
+//! at a time. Prints `ready`, then `started N` after a start returned and `sent N` after an output did.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use zahir::Runtime;
+use zahir_tests::orders::{Fulfil, expected, fulfil};
+
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).expect("a reader");
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let mut next = || arguments.next().ok_or("usage: victim STORE LEDGER FIRST");
+    let (store, ledger, first) = (next()?, next()?, next()?.parse::<u64>()?);
+    let runtime = Runtime::open(store).workflow::<Fulfil>().start().await?;
+    assert!(runtime.recovered().problems().is_empty(), "{:?}", runtime.recovered().problems());
+    say("ready");
+    let next = Arc::new(AtomicU64::new(first));
+    let mut workers = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (runtime, ledger, next) = (runtime.clone(), ledger.clone(), Arc::clone(&next));
+        workers.spawn(async move {
+            loop {
+                let order = next.fetch_add(1, Ordering::Relaxed);
+                let call = fulfil(ledger.clone(), order);
+                let run = runtime.run(call).key(order.to_string()).start().await.expect("a start");
+                say(&format!("started {order}"));
+                let sent = run.output().await.expect("an output");
+                assert_eq!(sent, expected(order));
+                say(&format!("sent {order}"));
+            }
+        });
+    }
+    while workers.join_next().await.is_some() {}
+    Ok(())
+}

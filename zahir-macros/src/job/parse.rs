@@ -1,0 +1,162 @@
+//! The function under `#[job]`. Its body stays as it is: rustc checks it.
+
+use proc_macro2::{Group, Span, TokenStream};
+use syn::parse::{ParseStream, Parser};
+use syn::visit::{self, Visit};
+use syn::{
+    Attribute, Error, Ident, Item, Lifetime, Safety, Signature, Type, TypeImplTrait, TypeReference,
+    Visibility, parse2,
+};
+
+use crate::errors::Errors;
+use crate::names;
+use crate::signature::{self, Kind, Parameters};
+
+/// A function, its body unread.
+pub(crate) struct Function {
+    attributes: Vec<Attribute>,
+    visibility: Visibility,
+    signature: Signature,
+    body: Group,
+}
+
+/// A job whose head was checked.
+pub(crate) struct Job {
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) visibility: Visibility,
+    pub(crate) signature: Signature,
+    pub(crate) body: Group,
+    pub(crate) parameters: Parameters,
+    /// What the function returns.
+    pub(crate) returns: Type,
+    /// What it gives when it succeeds, as far as that is written.
+    pub(crate) output: Option<Type>,
+    /// What it gives when it fails, as far as that is written; `Some(None)` for an alias that hides it.
+    pub(crate) error: Fallible,
+    /// The name of the generated type.
+    pub(crate) type_name: Ident,
+}
+
+/// Whether a job can fail.
+pub(crate) enum Fallible {
+    No,
+    /// With this error, or with one that an alias hides.
+    Yes(Option<Type>),
+}
+
+pub(crate) fn parse(item: TokenStream) -> syn::Result<Function> {
+    let function = |input: ParseStream<'_>| {
+        Ok(Function {
+            attributes: input.call(Attribute::parse_outer)?,
+            visibility: input.parse()?,
+            signature: input.parse()?,
+            body: input.parse()?,
+        })
+    };
+    function.parse2(item.clone()).map_err(|error| {
+        let what = match parse2::<Item>(item) {
+            Ok(Item::Struct(_) | Item::Enum(_) | Item::Union(_) | Item::Type(_)) => "a type",
+            Ok(Item::Impl(_)) => "an `impl` block",
+            Ok(Item::Mod(_)) => "a module",
+            Ok(Item::Trait(_)) => "a trait",
+            Ok(_) => "this item",
+            Err(_) => return error,
+        };
+        Error::new(
+            Span::call_site(),
+            format!("`#[job]` goes on an `async fn`, not on {what}"),
+        )
+    })
+}
+
+pub(crate) fn check(function: Function, errors: &Errors) -> Job {
+    let Function {
+        attributes,
+        visibility,
+        mut signature,
+        body,
+    } = function;
+    check_qualifiers(&mut signature, errors);
+    signature::check_generics(&signature.generics, Kind::Job, errors);
+    let parameters = signature::parameters(&signature, Kind::Job, errors);
+    let returns = signature::output(&signature);
+    let (output, error) = if signature::is_result(&returns) {
+        let (output, error) = signature::result_types(&returns);
+        (output, Fallible::Yes(error))
+    } else {
+        (Some(returns.clone()), Fallible::No)
+    };
+    if let Some(output) = &output {
+        Unstorable(errors).visit_type(output);
+    }
+    Job {
+        type_name: names::type_name(&signature.ident),
+        attributes,
+        visibility,
+        signature,
+        body,
+        parameters,
+        returns,
+        output,
+        error,
+    }
+}
+
+/// A job is `async fn`, and nothing more. What is wrong is taken away, so that nothing else fails.
+fn check_qualifiers(signature: &mut Signature, errors: &Errors) {
+    if signature.asyncness.is_none() {
+        let message = format!(
+            "a job is an `async fn`: write `async fn {}`",
+            signature.ident
+        );
+        errors.at(&signature.fn_token, message);
+        signature.asyncness = Some(syn::Token![async](signature.fn_token.span));
+    }
+    if let Some(constness) = signature.constness.take() {
+        errors.at(&constness, "a job can't be `const`");
+    }
+    if let Some(abi) = signature.abi.take() {
+        errors.at(&abi, "a job can't be `extern`");
+    }
+    if let Safety::Unsafe(unsafety) = &signature.safety {
+        errors.at(unsafety, "a job can't be `unsafe`");
+    }
+    signature.safety = Safety::Default;
+    if let Some(variadic) = signature.variadic.take() {
+        errors.at(&variadic, "a job can't be variadic");
+    }
+}
+
+/// Finds what can't be part of an output.
+struct Unstorable<'a>(&'a Errors);
+
+impl<'ast> Visit<'ast> for Unstorable<'_> {
+    fn visit_type_impl_trait(&mut self, ty: &'ast TypeImplTrait) {
+        self.0.at(
+            ty,
+            "a job's output has a named type, so that it can be stored",
+        );
+    }
+
+    fn visit_type_reference(&mut self, ty: &'ast TypeReference) {
+        self.0.at(
+            ty,
+            "a job's output can't contain references: it is stored; return an owned type",
+        );
+    }
+
+    fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
+        if lifetime.ident != "static" {
+            self.0.at(
+                lifetime,
+                "a job's output can't borrow: it is stored; return an owned type",
+            );
+        }
+    }
+
+    fn visit_type_fn_ptr(&mut self, _: &'ast syn::TypeFnPtr) {}
+
+    fn visit_type(&mut self, ty: &'ast Type) {
+        visit::visit_type(self, ty);
+    }
+}

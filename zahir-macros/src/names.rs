@@ -1,0 +1,102 @@
+//! Names: similar ones, and those of types.
+
+use proc_macro2::Ident;
+
+/// `; did you mean `name`?` for the closest of `names`, if it is close enough to be a slip.
+pub(crate) fn did_you_mean<'n>(
+    word: &str,
+    names: impl IntoIterator<Item = &'n str>,
+) -> Option<String> {
+    nearest(word, names).map(|name| format!("; did you mean `{name}`?"))
+}
+
+/// The closest of `names`, if it is close enough to be a slip.
+pub(crate) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    names
+        .into_iter()
+        .filter(|name| *name != word)
+        .map(|name| (distance(word, name), name))
+        .filter(|(distance, name)| *distance <= (word.len().max(name.len()) / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// How many letters to insert, drop, replace or swap with their neighbor.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    // Three rows of the usual table: before the last letter, before this one, and with it.
+    let mut earlier: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=to.len()).collect();
+    let mut last = None;
+    for (count, letter) in from.chars().enumerate() {
+        let mut row = vec![count + 1];
+        for (column, other) in to.iter().enumerate() {
+            let replaced = above[column] + usize::from(letter != *other);
+            let mut best = replaced.min(above[column + 1] + 1).min(row[column] + 1);
+            let swapped = column > 0 && last == Some(*other) && to[column - 1] == letter;
+            if swapped && let Some(before) = earlier.get(column - 1) {
+                best = best.min(before + 1);
+            }
+            row.push(best);
+        }
+        earlier = std::mem::replace(&mut above, row);
+        last = Some(letter);
+    }
+    above.last().copied().unwrap_or_default()
+}
+
+/// The type of a job: `send_mail` is a `SendMail`.
+pub(crate) fn type_name(function: &Ident) -> Ident {
+    let name: String = unraw(function)
+        .split('_')
+        .flat_map(|word| {
+            let mut letters = word.chars();
+            let first = letters.next().into_iter().flat_map(char::to_uppercase);
+            first.chain(letters).collect::<Vec<_>>()
+        })
+        .collect();
+    // `_1` has no letter to begin with, and `self_` would be `Self`.
+    match syn::parse_str::<Ident>(&name) {
+        Ok(mut ident) => {
+            ident.set_span(function.span());
+            ident
+        }
+        Err(_) => Ident::new(&format!("Job{name}"), function.span()),
+    }
+}
+
+/// The name without `r#`.
+pub(crate) fn unraw(name: &Ident) -> String {
+    let name = name.to_string();
+    name.strip_prefix("r#").unwrap_or(&name).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proc_macro2::Span;
+
+    use super::*;
+
+    #[test]
+    fn a_slip_is_one_of_a_few_letters() {
+        let names = ["retry", "timeout", "backoff"];
+        assert_eq!(nearest("retyr", names), Some("retry"));
+        assert_eq!(nearest("timeut", names), Some("timeout"));
+        assert_eq!(nearest("color", names), None);
+        assert_eq!(distance("abcd", "acbd"), 1);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn a_type_is_named_after_its_function() {
+        let named = |name: &str| {
+            let ident = syn::parse_str(name).unwrap_or_else(|_| Ident::new("x", Span::call_site()));
+            type_name(&ident).to_string()
+        };
+        assert_eq!(named("send_mail"), "SendMail");
+        assert_eq!(named("r#type"), "Type");
+        assert_eq!(named("self_"), "JobSelf");
+        assert_eq!(named("_1"), "Job1");
+    }
+}

@@ -1,0 +1,343 @@
+//! Single rules of the engine, each in a story of its own.
+
+use zahir_store::{
+    Attempt, DefinitionId, Ending, Failure, FailureKind, FrameStep, NodeId, Position, Record,
+    RunHead, RunId, RunStart, RunStatus, StoredRun, StoredStep, Timestamp,
+};
+
+use super::plans;
+use crate::engine::{
+    Action, AttemptOutcome, Engine, Evaluated, Place, Progress, RecoverError, Report,
+};
+
+const NOW: Timestamp = Timestamp::from_millis(1_000);
+
+fn started() -> RunStart {
+    let definition = DefinitionId::from_u128(1);
+    RunStart {
+        workflow: "fan".into(),
+        key: None,
+        definition,
+        input: vec![],
+    }
+}
+
+fn job(item: u32) -> Position {
+    let frames = vec![FrameStep {
+        node: NodeId::new(1),
+        index: item,
+    }];
+    Position {
+        frames,
+        node: NodeId::new(3),
+    }
+}
+
+fn stored(records: Vec<Record>) -> StoredRun {
+    let mut all = vec![Record::RunStarted(started())];
+    all.extend(records);
+    StoredRun {
+        head: RunHead {
+            id: RunId::from_u128(1),
+            workflow: "fan".into(),
+            key: None,
+            status: RunStatus::Running,
+            started_at: NOW,
+            updated_at: NOW,
+            records: u64::try_from(all.len()).unwrap(),
+        },
+        steps: vec![StoredStep {
+            at: NOW,
+            records: all,
+        }],
+    }
+}
+
+fn recover(records: Vec<Record>) -> Result<Engine<u64>, RecoverError> {
+    let decode = &mut |_, bytes: &[u8]| match bytes {
+        [byte] => Ok(u64::from(*byte)),
+        _ => Err(Failure {
+            kind: FailureKind::Undecodable,
+            message: "not one byte".into(),
+        }),
+    };
+    Engine::recover(plans::fan(0).plan, &stored(records), vec![5], 0, decode)
+}
+
+fn actions(engine: &mut Engine<u64>) -> Vec<Action<u64>> {
+    std::iter::from_fn(|| engine.poll_action()).collect()
+}
+
+fn counted(items: u32) -> Record {
+    Record::ItemsCounted {
+        at: Position {
+            frames: vec![],
+            node: NodeId::new(1),
+        },
+        items,
+    }
+}
+
+fn tried(item: u32) -> Record {
+    Record::AttemptStarted {
+        at: job(item),
+        attempt: Attempt::FIRST,
+    }
+}
+
+/// Answers the one evaluation that is asked for.
+fn give_items(engine: &mut Engine<u64>, items: Vec<u64>) -> Vec<Action<u64>> {
+    let [Action::Evaluate { place, .. }] = actions(engine)[..] else {
+        panic!("one evaluation")
+    };
+    engine.handle(
+        NOW,
+        Report::Evaluated {
+            place,
+            result: Ok(Evaluated::Items(items)),
+        },
+    );
+    actions(engine)
+}
+
+#[test]
+fn a_for_that_counts_differently_after_a_restart_fails_the_run() {
+    let mut engine = recover(vec![counted(3)]).unwrap();
+    let end = give_items(&mut engine, vec![1, 2]);
+    let [Action::Append { records, .. }] = &end[..] else {
+        panic!("{end:?}")
+    };
+    let [Record::RunFinished(Ending::Failed { failure, .. })] = &records[..] else {
+        panic!("{records:?}")
+    };
+    assert_eq!(failure.kind, FailureKind::Diverged);
+    assert_eq!(
+        failure.message,
+        "this `for` went over 3 items before the restart and would go over 2 now: what it goes over \
+         must depend on nothing but values of the workflow"
+    );
+}
+
+#[test]
+fn finished_items_are_not_run_again() {
+    let done = Record::AttemptSucceeded {
+        at: job(1),
+        attempt: Attempt::FIRST,
+        output: vec![9],
+    };
+    let mut engine = recover(vec![counted(3), tried(1), done]).unwrap();
+    assert_eq!(
+        engine.progress(),
+        Progress {
+            done: 1,
+            running: 0,
+            known: 3
+        }
+    );
+    give_items(&mut engine, vec![1, 2, 3]);
+    assert_eq!(engine.wanted(), 2);
+}
+
+#[test]
+fn an_undecodable_result_is_reported_with_its_node() {
+    let done = Record::AttemptSucceeded {
+        at: job(0),
+        attempt: Attempt::FIRST,
+        output: vec![],
+    };
+    let error = recover(vec![counted(3), tried(0), done]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the result of node 1[0]/3 can't be decoded: not one byte"
+    );
+}
+
+#[test]
+fn records_that_do_not_fit_are_refused() {
+    let done = || Record::AttemptSucceeded {
+        at: job(0),
+        attempt: Attempt::FIRST,
+        output: vec![1],
+    };
+    let nowhere = Position {
+        frames: vec![],
+        node: NodeId::new(77),
+    };
+    let cases = [
+        (
+            vec![tried(0)],
+            "record 1 does not fit: there is no such node",
+        ),
+        (
+            vec![counted(1), tried(1)],
+            "record 2 does not fit: there is no such node",
+        ),
+        (
+            vec![counted(1), done()],
+            "record 2 does not fit: that attempt was not under way",
+        ),
+        (
+            vec![counted(1), tried(0), tried(0)],
+            "record 3 does not fit: the node can't have changed like that",
+        ),
+        (
+            vec![counted(1), tried(0), done(), done()],
+            "record 4 does not fit: that attempt was not under way",
+        ),
+        (
+            vec![Record::ItemsCounted {
+                at: nowhere,
+                items: 1,
+            }],
+            "record 1 does not fit: there is no such node",
+        ),
+        (
+            vec![Record::RunStarted(started())],
+            "record 1 does not fit: the run started before",
+        ),
+        (
+            vec![Record::RunFinished(Ending::Cancelled)],
+            "record 1 does not fit: the run is over",
+        ),
+    ];
+    for (records, expected) in cases {
+        assert_eq!(recover(records).unwrap_err().to_string(), expected);
+    }
+}
+
+/// Starts a fresh run over `items` items and hands out one slot.
+fn one_under_way(retry: u32, items: Vec<u64>) -> (Engine<u64>, Place, Attempt) {
+    let mut engine = Engine::start(
+        plans::fan(retry).plan,
+        RunId::from_u128(1),
+        None,
+        vec![5],
+        0,
+    );
+    give_items(&mut engine, items);
+    engine.handle(NOW, Report::Granted { slots: 1 });
+    let [Action::Start { place, attempt, .. }] = actions(&mut engine)[..] else {
+        panic!("a start")
+    };
+    (engine, place, attempt)
+}
+
+fn fail() -> AttemptOutcome<u64> {
+    AttemptOutcome::Failed(Failure {
+        kind: FailureKind::Error,
+        message: "no".into(),
+    })
+}
+
+#[test]
+fn a_failed_attempt_waits_for_its_backoff() {
+    let (mut engine, place, attempt) = one_under_way(1, vec![1]);
+    engine.handle(
+        NOW,
+        Report::AttemptEnded {
+            place,
+            attempt,
+            outcome: fail(),
+        },
+    );
+    assert_eq!((actions(&mut engine), engine.wanted()), (vec![], 0));
+    let due = engine.poll_timeout().unwrap();
+    assert!(due > NOW);
+    engine.handle_timeout(Timestamp::from_millis(due.as_millis() - 1));
+    assert_eq!(engine.wanted(), 0);
+    engine.handle_timeout(due);
+    assert_eq!(engine.wanted(), 1);
+}
+
+#[test]
+fn nothing_starts_after_a_failure_and_siblings_end_first() {
+    let (mut engine, place, attempt) = one_under_way(0, vec![1, 2, 3]);
+    engine.handle(NOW, Report::Granted { slots: 1 });
+    let [Action::Start { place: sibling, .. }] = actions(&mut engine)[..] else {
+        panic!()
+    };
+    engine.handle(
+        NOW,
+        Report::AttemptEnded {
+            place,
+            attempt,
+            outcome: fail(),
+        },
+    );
+    assert_eq!((actions(&mut engine), engine.wanted()), (vec![], 0));
+    let outcome = AttemptOutcome::Succeeded {
+        value: 7,
+        encoded: vec![],
+    };
+    engine.handle(
+        NOW,
+        Report::AttemptEnded {
+            place: sibling,
+            attempt,
+            outcome,
+        },
+    );
+    let end = actions(&mut engine);
+    let [
+        Action::Finish {
+            ending: Ending::Failed { at: Some(at), .. },
+            ..
+        },
+    ] = &end[..]
+    else {
+        panic!("{end:?}")
+    };
+    assert_eq!(*at, job(0));
+}
+
+#[test]
+fn a_broken_rule_halts_the_run_with_a_report() {
+    let (mut engine, ..) = one_under_way(0, vec![1]);
+    engine.handle(NOW, Report::Granted { slots: 5 });
+    let halted = actions(&mut engine);
+    let [Action::Halt(violation)] = &halted[..] else {
+        panic!("{halted:?}")
+    };
+    assert_eq!(
+        violation.to_string(),
+        "invariant I8 no more is granted than is wanted: 5 slots for 0 nodes"
+    );
+    engine.handle(
+        NOW,
+        Report::CancelRequested {
+            reason: "late".into(),
+            ticket: 1,
+        },
+    );
+    assert_eq!(
+        actions(&mut engine),
+        vec![],
+        "a halted run does nothing more"
+    );
+}
+
+#[test]
+fn an_append_acknowledged_out_of_order_halts_the_run() {
+    let mut engine = Engine::start(
+        plans::fan(0).plan,
+        RunId::from_u128(1),
+        Some(started()),
+        vec![5],
+        0,
+    );
+    actions(&mut engine);
+    engine.handle(NOW, Report::Durable { seq: 2 });
+    let halted = actions(&mut engine);
+    let [Action::Halt(violation)] = &halted[..] else {
+        panic!("{halted:?}")
+    };
+    assert!(violation.invariant.starts_with("I1 "));
+}
+
+#[test]
+fn a_for_over_many_items_opens_only_the_frames_it_has_use_for() {
+    let mut engine = Engine::start(plans::fan(0).plan, RunId::from_u128(1), None, vec![5], 0);
+    give_items(&mut engine, (0..1_000_000).collect());
+    assert_eq!(engine.wanted(), 256);
+    assert_eq!(engine.frames.iter().count(), 1 + 256);
+}

@@ -1,0 +1,184 @@
+//! What can happen to a run, in every order that a seed picks.
+//!
+//! `ZAHIR_SCHEDULES` sets how many random schedules are run (default 40,000, beside every crash
+//! point of 1,500 programs), `ZAHIR_SEED` the first seed. A failure names its seed.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::plans;
+use super::reference;
+use super::rng::Rng;
+use super::world::{World, inputs};
+
+/// How many events until a run must be over.
+const EVENTS_MAX: u32 = 40_000;
+
+/// A number from the environment.
+fn knob(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// Runs `body` for each of `count` seeds, on two threads; a panic names its seed.
+fn for_seeds(count: u64, body: impl Fn(u64) -> u64 + Sync) -> u64 {
+    let first = knob("ZAHIR_SEED", 1);
+    let next = AtomicU64::new(first);
+    let total = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + count {
+                        return;
+                    }
+                    match catch_unwind(AssertUnwindSafe(|| body(seed))) {
+                        Ok(done) => total.fetch_add(done, Ordering::Relaxed),
+                        Err(panic) => {
+                            println!("seed {seed}: repeat with ZAHIR_SEED={seed}");
+                            next.store(u64::MAX / 2, Ordering::Relaxed);
+                            resume_unwind(panic);
+                        }
+                    };
+                }
+            });
+        }
+    });
+    total.into_inner()
+}
+
+/// Everything in the order it was asked for, until the run is over or `appends` are on the disk.
+pub(super) fn drive_in_order(world: &mut World<'_>, appends: usize) {
+    for _ in 0..EVENTS_MAX {
+        if world.is_finished() || world.appends_on_disk() >= appends {
+            return;
+        }
+        world.grant(usize::MAX);
+        if world.evaluations() > 0 {
+            world.end_evaluation(0);
+        } else if world.writes_under_way() > 0 {
+            world.acknowledge();
+        } else if world.live() > 0 {
+            world.end_attempt(0, false);
+        } else {
+            world.pass_to_timer();
+        }
+    }
+    panic!("the run does not end");
+}
+
+/// One run in which `rng` picks what happens next.
+fn drive_at_random(world: &mut World<'_>, rng: &mut Rng, faults: u32) {
+    for event in 0..EVENTS_MAX {
+        if world.is_over_on_disk() && (world.is_finished() || !world.is_running()) {
+            return;
+        }
+        if !world.is_running() {
+            world.boot();
+        }
+        let may_fault = event < faults;
+        match rng.below(100) {
+            0..=3 if may_fault => crash(world, rng),
+            4 if may_fault && rng.chance(1, 4) => world.cancel(),
+            5 if may_fault && rng.chance(1, 3) => world.stop(),
+            6 if may_fault => world.jump_back(50),
+            7..=9 if may_fault && world.echoes() > 0 => {
+                world.repeat_attempt(rng.below(world.echoes()))
+            }
+            10..=34 => world.acknowledge(),
+            35..=54 if world.live() > 0 => {
+                let interrupted = world.is_stopping() && rng.chance(1, 2);
+                world.end_attempt(rng.below(world.live()), interrupted);
+            }
+            55..=74 if world.evaluations() > 0 => {
+                world.end_evaluation(rng.below(world.evaluations()));
+            }
+            75..=89 => world.grant(1 + rng.below(3)),
+            _ => world.pass(1 + u64::try_from(rng.below(60)).unwrap()),
+        }
+        if world.has_stopped() && !world.is_finished() {
+            crash(world, rng);
+        }
+    }
+    panic!("the run does not end");
+}
+
+fn crash(world: &mut World<'_>, rng: &mut Rng) {
+    let kept = rng.below(world.writes_under_way() + 1);
+    world.crash(kept);
+}
+
+/// A run cut at every one of its appends, and gone on with, gives what an undisturbed run gives.
+#[test]
+fn a_crash_at_any_record_changes_nothing() {
+    let schedules = for_seeds(knob("ZAHIR_PROGRAMS", 1_500), |seed| {
+        let rng = &mut Rng::new(seed);
+        let program = plans::random(rng);
+        let inputs = inputs(&program, rng);
+        let expected = reference::interpret(&program, &inputs);
+        let slots = 1 + rng.below(3);
+        let mut undisturbed = World::new(&program, &expected, &inputs, slots);
+        undisturbed.boot();
+        drive_in_order(&mut undisturbed, usize::MAX);
+        undisturbed.judge();
+        let appends = undisturbed.appends_on_disk();
+        for cut in 0..appends {
+            let mut world = World::new(&program, &expected, &inputs, slots);
+            world.boot();
+            drive_in_order(&mut world, cut);
+            world.crash(0);
+            world.boot();
+            drive_in_order(&mut world, usize::MAX);
+            world.judge();
+            for (position, count) in &world.executions {
+                let before = undisturbed.executions.get(position).copied().unwrap_or(0);
+                assert!(
+                    *count <= before + 1,
+                    "{position:?} ran {count} times, {before} undisturbed"
+                );
+            }
+        }
+        u64::try_from(appends).unwrap()
+    });
+    println!("{schedules} crash points");
+}
+
+/// Whatever happens in whatever order: nothing durable is lost, and the run ends as it must.
+#[test]
+fn any_schedule_ends_as_the_reference_says() {
+    let count = knob("ZAHIR_SCHEDULES", 90_000);
+    let crashes = for_seeds(count, |seed| {
+        let rng = &mut Rng::new(seed);
+        let program = plans::random(rng);
+        let inputs = inputs(&program, rng);
+        let expected = reference::interpret(&program, &inputs);
+        let slots = 1 + rng.below(4);
+        let mut world = World::new(&program, &expected, &inputs, slots);
+        let faults = u32::try_from(rng.below(400)).unwrap();
+        drive_at_random(&mut world, rng, faults);
+        world.judge();
+        world.crashes
+    });
+    println!("{count} schedules, {crashes} crashes");
+}
+
+/// The same events give the same actions, byte for byte.
+#[test]
+fn same_reports_same_actions() {
+    for_seeds(500, |seed| {
+        let trace = || {
+            let rng = &mut Rng::new(seed);
+            let program = plans::random(rng);
+            let inputs = inputs(&program, rng);
+            let expected = reference::interpret(&program, &inputs);
+            let mut world = World::new(&program, &expected, &inputs, 2);
+            world.trace = Some(Vec::new());
+            drive_at_random(&mut world, rng, 200);
+            world.trace.expect("asked for")
+        };
+        assert_eq!(trace(), trace());
+        1
+    });
+}

@@ -63,3 +63,24 @@ async fn a_job_is_called_like_the_function_it_is() {
     assert_eq!(echo(&user).await, user);
     assert_eq!(count(5).await, 5);
 }
+
+zahir::workflow! {
+    /// One mail.
+    pub async fn notify(user: User, texts: Vec<String>) -> usize {
+        let first = send_mail(&user, "hi", &texts).retry(1).timeout(3s).backoff(1s..2s);
+        let second = send_mail(&user, &format!("{first}"), &[]).after(first);
+        let sizes = #[limit(2)] for text in texts {
+            let sent = send_mail(&user, &text, &[]);
+            sent + 1
+        };
+        let total: usize = sizes.iter().sum::<usize>() + second;
+        let copy = echo(&total);
+        let (a, _b) = pure((copy, 1u8));
+        a + total
+    }
+}
+
+#[test]
+fn g() {
+    println!("{:#?}", Notify::graph());
+}

@@ -54,9 +54,11 @@ impl Errors {
         if mistakes.len() <= from {
             return None;
         }
-        let calls = mistakes.split_off(from);
-        let calls = calls.iter().map(compile_error);
-        Some(quote!({ #(#calls;)* ::core::unreachable!() }))
+        let found = mistakes.split_off(from);
+        let (last, before) = found.split_last()?;
+        let before = before.iter().map(compile_error);
+        let last = compile_error(last);
+        Some(quote!({ #(#before;)* #last }))
     }
 
     /// Takes the first mistake, as a type that fits everywhere: whatever is said about a value of

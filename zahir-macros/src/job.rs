@@ -1,8 +1,8 @@
 //! `#[job]`: parse, check, expand.
 
-mod expand;
-mod fallback;
-mod options;
+pub(crate) mod expand;
+pub(crate) mod fallback;
+pub(crate) mod options;
 mod parse;
 
 use proc_macro2::TokenStream;

@@ -7,6 +7,7 @@ mod job;
 mod names;
 mod signature;
 mod spans;
+mod workflow;
 
 use proc_macro::TokenStream;
 
@@ -19,5 +20,5 @@ pub fn job(options: TokenStream, item: TokenStream) -> TokenStream {
 /// Declares a workflow.
 #[proc_macro]
 pub fn workflow(body: TokenStream) -> TokenStream {
-    body
+    workflow::expand(body.into()).into()
 }

@@ -23,4 +23,4 @@ pub use crate::wire::construct::{
     collect, describe_unit, items, items_of, never, own, same, type_of, value_of,
 };
 pub use crate::wire::{Def, Description, Input, Out, Step, Wire};
-pub use crate::workflow::{Wired, Workflow};
+pub use crate::workflow::{Wired, Workflow, describe_workflow, run_inline};

@@ -3,9 +3,12 @@
 use crate::error::RunError;
 use crate::graph::Graph;
 use crate::graph::shape::Shape;
-use crate::job::Job;
+use zahir_store::FailureKind;
+
+use crate::job::{Job, JobDef, failure};
+use crate::runtime::inline;
 use crate::value::{self, Codec, CodecError, DEPTH_MAX, Value};
-use crate::wire::{Step, Wire};
+use crate::wire::{Description, Step, Wire};
 
 /// A graph of jobs written with [`workflow!`](crate::workflow). Implemented by that macro only.
 #[diagnostic::on_unimplemented(
@@ -70,4 +73,39 @@ pub trait Wired: Job {
 
     /// The body: describes or begins the one node that `wire` selects.
     fn wire(wire: Wire<'_>) -> Step<'_>;
+}
+
+/// What a call of `W` is.
+#[doc(hidden)]
+#[must_use]
+pub fn describe_workflow<W: Workflow>() -> Description {
+    let JobDef {
+        name, fingerprint, ..
+    } = JobDef::of::<W>();
+    Description::Workflow {
+        name,
+        fingerprint,
+        graph: <W as Workflow>::graph,
+    }
+}
+
+/// Runs `W` in memory.
+#[doc(hidden)]
+pub async fn run_inline<W: Workflow>(inputs: Vec<Value>) -> W::Returns {
+    let value = inline::run(<W as Workflow>::graph(), inputs).await?;
+    take_output::<W>(value)
+}
+
+/// The output itself. One that others still share is copied by way of its bytes.
+fn take_output<W: Workflow>(value: Value) -> Result<W::Output, RunError> {
+    let undecodable = |error: CodecError| {
+        RunError::new(failure(FailureKind::Undecodable, error.to_string()))
+    };
+    match value.try_into_inner::<W::Output>() {
+        Ok(output) => Ok(output),
+        Err(shared) => {
+            let bytes = (W::OUTPUT.encode)(&shared).map_err(undecodable)?;
+            value::decode(&bytes).map_err(undecodable)
+        }
+    }
 }

@@ -60,24 +60,14 @@ pub(crate) fn is_outer(attribute: &Attribute) -> bool {
 impl Expansion<'_> {
     /// `fn send_mail(user: &User) -> Call<SendMail>`, and a type of the same name.
     fn call(&self) -> TokenStream {
-        let Self {
-            zahir,
-            lifetime,
-            job,
-            ..
-        } = self;
+        let Self { zahir, lifetime, job, .. } = self;
         let (name, ty, visibility) = (&job.signature.ident, &job.type_name, &job.visibility);
         let (_, type_generics, where_clause) = job.signature.generics.split_for_impl();
         let generics = with_lifetime(&job.signature.generics, lifetime);
         let (impl_generics, ..) = generics.split_for_impl();
-        let outer = job
-            .attributes
-            .iter()
-            .filter(|attribute| is_outer(attribute));
+        let outer = job.attributes.iter().filter(|attribute| is_outer(attribute));
         let names = self.names();
-        let types = self
-            .parameters()
-            .map(|parameter| parameter.declared(lifetime));
+        let types = self.parameters().map(|parameter| parameter.declared(lifetime));
         let alias_parameters = bare_parameters(&job.signature.generics);
         quote! {
             #(#outer)*
@@ -103,10 +93,7 @@ impl Expansion<'_> {
             names::unraw(name),
             name
         );
-        let (names, stored) = (
-            self.names(),
-            self.parameters().map(|input| input.stored(zahir)),
-        );
+        let (names, stored) = (self.names(), self.parameters().map(|input| input.stored(zahir)));
         let marker = self.marker().map(|ty| {
             quote!(#[doc(hidden)] #visibility __zahir_generics: ::core::marker::PhantomData<#ty>,)
         });
@@ -130,12 +117,10 @@ impl Expansion<'_> {
     /// a recursive call in it still means the job.
     fn body(&self) -> TokenStream {
         let job = self.job;
-        let (impl_generics, type_generics, where_clause) = job.signature.generics.split_for_impl();
+        let (impl_generics, type_generics, where_clause) =
+            job.signature.generics.split_for_impl();
         let ty = &job.type_name;
-        let inner = job
-            .attributes
-            .iter()
-            .filter(|attribute| !is_outer(attribute));
+        let inner = job.attributes.iter().filter(|attribute| !is_outer(attribute));
         let mut signature = job.signature.clone();
         signature.generics = Generics::default();
         let body = &job.body;
@@ -150,13 +135,9 @@ impl Expansion<'_> {
     }
 
     fn implementation(&self) -> TokenStream {
-        let Self {
-            zahir,
-            lifetime,
-            job,
-            ..
-        } = self;
-        let (impl_generics, type_generics, where_clause) = job.signature.generics.split_for_impl();
+        let Self { zahir, lifetime, job, .. } = self;
+        let (impl_generics, type_generics, where_clause) =
+            job.signature.generics.split_for_impl();
         let ty = &job.type_name;
         let types = self.argument_types();
         let types = quote!((#(#types,)*));
@@ -193,12 +174,7 @@ impl Expansion<'_> {
     }
 
     fn run(&self) -> TokenStream {
-        let Self {
-            zahir,
-            lifetime,
-            job,
-            ..
-        } = self;
+        let Self { zahir, lifetime, job, .. } = self;
         let name = &job.signature.ident;
         let (arguments, context) = (hidden("arguments"), hidden("context"));
         let index = (0..job.parameters.inputs.len()).map(syn::Index::from);
@@ -273,10 +249,7 @@ impl Expansion<'_> {
         });
         let inputs = inputs.collect::<Vec<_>>().join(", ");
         let output = self.job.output.as_ref().unwrap_or(&self.job.returns);
-        format!(
-            "({inputs}) -> {}",
-            canonical::text(output.to_token_stream())
-        )
+        format!("({inputs}) -> {}", canonical::text(output.to_token_stream()))
     }
 
     /// The name of an instance of a generic job.
@@ -298,7 +271,8 @@ impl Expansion<'_> {
     /// One bound per input, where its type is written.
     fn inputs(&self) -> TokenStream {
         let Self { zahir, job, .. } = self;
-        let (impl_generics, type_generics, where_clause) = job.signature.generics.split_for_impl();
+        let (impl_generics, type_generics, where_clause) =
+            job.signature.generics.split_for_impl();
         let ty = &job.type_name;
         let inputs = self.parameters().enumerate().map(|(index, input)| {
             let stored = input.stored(zahir);
@@ -317,7 +291,8 @@ impl Expansion<'_> {
     fn serde(&self) -> TokenStream {
         let Self { zahir, job, .. } = self;
         let private = quote!(#zahir::__private);
-        let (impl_generics, type_generics, where_clause) = job.signature.generics.split_for_impl();
+        let (impl_generics, type_generics, where_clause) =
+            job.signature.generics.split_for_impl();
         let de = hidden_lifetime("'de");
         let read_generics = with_lifetime(&job.signature.generics, &de);
         let (read_generics, ..) = read_generics.split_for_impl();
@@ -427,18 +402,14 @@ impl Expansion<'_> {
     }
 
     fn argument_types(&self) -> Vec<TokenStream> {
-        let Self {
-            zahir,
-            lifetime,
-            job,
-            ..
-        } = self;
+        let Self { zahir, lifetime, job, .. } = self;
         let (_, type_generics, _) = job.signature.generics.split_for_impl();
         let ty = &job.type_name;
         self.parameters()
             .enumerate()
             .map(|(index, input)| {
-                let of_input = quote!(<#ty #type_generics as #zahir::__private::Input<#index>>::Ty);
+                let of_input =
+                    quote!(<#ty #type_generics as #zahir::__private::Input<#index>>::Ty);
                 input.argument(lifetime, &of_input)
             })
             .collect()
@@ -456,25 +427,19 @@ fn is_path(ty: &Type) -> bool {
 }
 
 pub(crate) fn type_parameters(generics: &Generics) -> Vec<&Ident> {
-    generics
-        .type_params()
-        .map(|parameter| &parameter.ident)
-        .collect()
+    generics.type_params().map(|parameter| &parameter.ident).collect()
 }
 
 /// `<T, const N: usize>`: without bounds, which a type alias ignores.
-fn bare_parameters(generics: &Generics) -> Option<TokenStream> {
-    let parameters = generics
-        .params
-        .iter()
-        .filter_map(|parameter| match parameter {
-            GenericParam::Type(ty) => Some(ty.ident.to_token_stream()),
-            GenericParam::Const(constant) => {
-                let (name, ty) = (&constant.ident, &constant.ty);
-                Some(quote!(const #name: #ty))
-            }
-            GenericParam::Lifetime(_) => None,
-        });
+pub(crate) fn bare_parameters(generics: &Generics) -> Option<TokenStream> {
+    let parameters = generics.params.iter().filter_map(|parameter| match parameter {
+        GenericParam::Type(ty) => Some(ty.ident.to_token_stream()),
+        GenericParam::Const(constant) => {
+            let (name, ty) = (&constant.ident, &constant.ty);
+            Some(quote!(const #name: #ty))
+        }
+        GenericParam::Lifetime(_) => None,
+    });
     (!generics.params.is_empty()).then(|| quote!(<#(#parameters),*>))
 }
 

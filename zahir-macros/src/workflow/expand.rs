@@ -1,0 +1,554 @@
+//! Model to tokens: the handle, its implementations, and the wiring function.
+
+use proc_macro2::{Delimiter, Ident, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Attribute, Signature, Type, Visibility};
+
+use crate::canonical;
+use crate::errors::Errors;
+use crate::job::expand::{is_outer, type_parameters, with_lifetime};
+use crate::names;
+use crate::signature::{Parameter, hidden_lifetime};
+use crate::spans::{Extent, call_at, group_at, hidden, unwrapped_call_at};
+use crate::workflow::lower::Lowered;
+use crate::workflow::model::{Block, Call, Each, Model, Source, Statement, Tail, VariableId};
+use crate::workflow::shape;
+use crate::workflow::syntax::bindings;
+
+/// The head of a workflow.
+pub(crate) struct Head {
+    pub(crate) zahir: TokenStream,
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) visibility: Visibility,
+    pub(crate) signature: Signature,
+    pub(crate) type_name: Ident,
+    pub(crate) inputs: Vec<Parameter>,
+    pub(crate) output: Type,
+    /// What is wrong with it, though not so much that the body makes no sense.
+    pub(crate) errors: TokenStream,
+}
+
+impl Head {
+    pub(crate) fn returns_unit(&self) -> bool {
+        match &self.output {
+            Type::Tuple(tuple) => tuple.elems.is_empty(),
+            Type::Verbatim(_) => true,
+            _ => false,
+        }
+    }
+
+    fn names(&self) -> Vec<&Ident> {
+        self.inputs.iter().map(|input| &input.name).collect()
+    }
+
+    fn is_generic(&self) -> bool {
+        !self.signature.generics.params.is_empty()
+    }
+}
+
+pub(crate) fn expand(head: &Head, lowered: &Lowered, errors: &Errors) -> TokenStream {
+    let head_errors = &head.errors;
+    let definition = definition(head);
+    let job = job(head);
+    let workflow = workflow(head);
+    let wired = wired(head, lowered);
+    // What found no place in the wiring function.
+    let errors = errors.items();
+    quote! {
+        #head_errors
+        #errors
+        #definition
+        const _: () = {
+            #job
+            #workflow
+            #wired
+        };
+    }
+}
+
+/// `fn onboard(customer: u64) -> Call<Onboard>`, the type `Onboard`, and `Onboard::graph()`.
+fn definition(head: &Head) -> TokenStream {
+    let Head {
+        zahir,
+        visibility,
+        signature,
+        type_name,
+        ..
+    } = head;
+    let name = &signature.ident;
+    let lifetime = hidden_lifetime("'job");
+    let (impl_generics, type_generics, where_clause) = signature.generics.split_for_impl();
+    let call_generics = with_lifetime(&signature.generics, &lifetime);
+    let (call_generics, ..) = call_generics.split_for_impl();
+    let names = head.names();
+    let stored: Vec<TokenStream> = head.inputs.iter().map(|input| input.stored(zahir)).collect();
+    let outer = head.attributes.iter().filter(|attribute| is_outer(attribute));
+    let other = head.attributes.iter().filter(|attribute| !is_outer(attribute));
+    let other: Vec<_> = other.collect();
+    let doc = format!("A call of the workflow [`{}()`]({name}()) as a value.", names::unraw(name));
+    let types = type_parameters(&signature.generics);
+    let marker = (!types.is_empty()).then(|| {
+        quote!(#[doc(hidden)] #visibility __zahir_generics: ::core::marker::PhantomData<fn() -> (#(#types,)*)>,)
+    });
+    let alias_parameters = crate::job::expand::bare_parameters(&signature.generics);
+    quote! {
+        #(#outer)*
+        #(#other)*
+        #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)]
+        #visibility fn #name #call_generics (#(#names: #stored),*)
+            -> #zahir::Call<#lifetime, #type_name #type_generics> #where_clause
+        {
+            #zahir::Call::new((#(#names,)*))
+        }
+        #[doc = #doc]
+        #(#other)*
+        #[allow(
+            dead_code,
+            missing_docs,
+            missing_debug_implementations,
+            unreachable_pub,
+            clippy::exhaustive_structs,
+        )]
+        #visibility struct #type_name #impl_generics #where_clause {
+            #(#visibility #names: #stored,)*
+            #marker
+        }
+        #(#other)*
+        #[doc(hidden)]
+        #[allow(non_camel_case_types, dead_code, unreachable_pub)]
+        #visibility type #name #alias_parameters = #type_name #type_generics;
+        #(#other)*
+        #[automatically_derived]
+        #[allow(dead_code, unreachable_pub)]
+        impl #impl_generics #type_name #type_generics #where_clause {
+            /// The graph of the workflow, read once, without running anything.
+            #[must_use]
+            #visibility fn graph() -> &'static #zahir::Graph {
+                <Self as #zahir::Workflow>::graph()
+            }
+        }
+    }
+}
+
+fn job(head: &Head) -> TokenStream {
+    let Head {
+        zahir,
+        signature,
+        type_name,
+        output,
+        ..
+    } = head;
+    let private = quote!(#zahir::__private);
+    let (impl_generics, type_generics, where_clause) = signature.generics.split_for_impl();
+    let (lifetime, e) = (hidden_lifetime("'job"), hidden_lifetime("'e"));
+    let name = names::unraw(&signature.ident);
+    let indices = 0..head.inputs.len();
+    let input_types: Vec<TokenStream> = indices
+        .map(|index| quote!(<#type_name #type_generics as #private::Input<#index>>::Ty))
+        .collect();
+    let canonical = canonical_signature(head);
+    let types = type_parameters(&signature.generics);
+    let instance = (!types.is_empty()).then(|| {
+        quote! {
+            fn name() -> &'static str {
+                #private::intern(
+                    <Self as #zahir::Job>::NAME,
+                    &[#(::core::any::type_name::<#types>()),*],
+                )
+            }
+        }
+    });
+    quote! {
+        #[automatically_derived]
+        impl #impl_generics #zahir::Job for #type_name #type_generics #where_clause {
+            type Args<#lifetime> = (#(#input_types,)*);
+            type Returns = ::core::result::Result<Self::Output, #zahir::RunError>;
+            type Output = #output;
+            type Error = #zahir::RunError;
+            const NAME: &'static str = ::core::concat!(::core::module_path!(), "::", #name);
+            const OPTIONS: #zahir::Options = #zahir::Options::NONE;
+            const SIGNATURE: &'static str = #canonical;
+            const ENTERS: bool = true;
+            #instance
+            fn run<#lifetime>(
+                arguments: Self::Args<#lifetime>,
+                _: &#lifetime #zahir::Context,
+            ) -> impl ::core::future::Future<Output = Self::Returns> + ::core::marker::Send {
+                #private::run_inline::<Self>(<Self as #zahir::Workflow>::inputs(arguments))
+            }
+            fn settle(
+                returned: Self::Returns,
+            ) -> ::core::result::Result<Self::Output, Self::Error> {
+                returned
+            }
+            fn begin<#e>(
+                call: #zahir::Call<#e, Self>,
+                _: #private::Wire<#e>,
+            ) -> #private::Step<#e> {
+                #private::Step::Enter(<Self as #zahir::Workflow>::inputs(call.into_args()))
+            }
+            fn describe() -> #private::Description {
+                #private::describe_workflow::<Self>()
+            }
+        }
+    }
+}
+
+fn canonical_signature(head: &Head) -> String {
+    let inputs = head.inputs.iter().map(|input| {
+        let stored = canonical::text(input.stored(&TokenStream::new()));
+        format!("{}: {stored}", names::unraw(&input.name))
+    });
+    let inputs = inputs.collect::<Vec<_>>().join(", ");
+    let output = canonical::text(head.output.to_token_stream());
+    format!("({inputs}) -> {output}")
+}
+
+fn workflow(head: &Head) -> TokenStream {
+    let Head {
+        zahir,
+        signature,
+        type_name,
+        ..
+    } = head;
+    let private = quote!(#zahir::__private);
+    let (impl_generics, type_generics, where_clause) = signature.generics.split_for_impl();
+    let index = (0..head.inputs.len()).map(syn::Index::from);
+    let graph = if head.is_generic() {
+        quote!(#private::per_type::<Self>(#private::Graph::of::<Self>))
+    } else {
+        quote! {
+            static GRAPH: #private::OnceLock<#private::Graph> = #private::OnceLock::new();
+            GRAPH.get_or_init(#private::Graph::of::<Self>)
+        }
+    };
+    quote! {
+        #[automatically_derived]
+        impl #impl_generics #zahir::Workflow for #type_name #type_generics #where_clause {
+            fn graph() -> &'static #zahir::Graph {
+                #graph
+            }
+            #[allow(unused_variables)]
+            fn inputs(arguments: Self::Args<'static>) -> #private::Vec<#private::Value> {
+                #private::vec![#(#private::Value::new(arguments.#index)),*]
+            }
+        }
+    }
+}
+
+fn wired(head: &Head, lowered: &Lowered) -> TokenStream {
+    let Head {
+        zahir,
+        signature,
+        type_name,
+        ..
+    } = head;
+    let private = quote!(#zahir::__private);
+    let (impl_generics, type_generics, where_clause) = signature.generics.split_for_impl();
+    let inputs = head.inputs.iter().enumerate().map(|(index, input)| {
+        let stored = input.stored(zahir);
+        quote! {
+            #[automatically_derived]
+            impl #impl_generics #private::Input<#index> for #type_name #type_generics #where_clause {
+                type Ty = #stored;
+            }
+        }
+    });
+    let index: Vec<usize> = (0..head.inputs.len()).collect();
+    let shape = shape::shape(zahir, &lowered.model);
+    let wiring = Wiring {
+        zahir,
+        model: &lowered.model,
+        wire: hidden("wire"),
+        def: hidden("def"),
+    };
+    let wire = &wiring.wire;
+    let bound = lowered.inputs.iter().zip(&index).map(|(id, index)| {
+        let ident = &wiring.model.variable(*id).ident;
+        quote! {
+            let #ident: #private::Out<<Self as #private::Input<#index>>::Ty> = #private::Out::new();
+        }
+    });
+    let body = wiring.statements(&lowered.body);
+    let returned = lowered
+        .body
+        .tail
+        .as_ref()
+        .map(|tail| wiring.returned(tail, &head.output));
+    quote! {
+        #(#inputs)*
+        #[automatically_derived]
+        impl #impl_generics #private::Wired for #type_name #type_generics #where_clause {
+            const SHAPE: &'static #private::Shape = {
+                static SHAPE: #private::Shape = #shape;
+                &SHAPE
+            };
+            const INPUTS: &'static [#private::Codec] =
+                &[#(<Self as #private::Input<#index>>::CODEC),*];
+            #[allow(
+                unused_braces,
+                unused_parens,
+                let_underscore_drop,
+                clippy::all,
+                clippy::pedantic,
+                clippy::nursery,
+                clippy::restriction,
+            )]
+            fn wire(#wire: #private::Wire<'_>) -> #private::Step<'_> {
+                #(#bound)*
+                #body
+                #returned
+                #private::Step::Nothing
+            }
+        }
+    }
+}
+
+/// Writes the wiring function.
+struct Wiring<'a> {
+    zahir: &'a TokenStream,
+    model: &'a Model,
+    wire: Ident,
+    def: Ident,
+}
+
+impl Wiring<'_> {
+    fn statements(&self, block: &Block) -> TokenStream {
+        let statements = block.statements.iter().map(|statement| self.statement(statement));
+        statements.collect()
+    }
+
+    fn statement(&self, statement: &Statement) -> TokenStream {
+        match statement {
+            Statement::Call(call) => self.call(call),
+            Statement::Value {
+                out,
+                node,
+                expression,
+                ty,
+                uses,
+            } => self.value(out, *node, expression, ty.as_ref(), uses),
+            Statement::Each(each) => self.each(each),
+            Statement::Scope { out, block } => self.scope(out.as_ref(), block),
+            Statement::Annotation { out, ty, at } => self.annotation(out, ty, *at),
+            Statement::Pattern { whole, pattern, at } => self.pattern(*whole, pattern, *at),
+            Statement::Broken { out, error } => match out {
+                Some(out) => quote!(let #out = #error;),
+                None => quote!(let _ = #error;),
+            },
+        }
+    }
+
+    /// `let user = wire.lend(user, 0);` for what a node reads, and the parts taken of it.
+    fn reads(&self, uses: &[VariableId]) -> TokenStream {
+        let wire = &self.wire;
+        let (lent, parts) = self.model.reads(uses);
+        let nodes = self.model.nodes_of(uses);
+        let lent = lent.iter().map(|id| {
+            let variable = self.model.variable(*id);
+            let ident = &variable.ident;
+            let place = match variable.source {
+                Source::Node(node) => nodes.iter().position(|used| *used == node),
+                Source::Parts(_) => None,
+            };
+            let place = place.unwrap_or_default();
+            quote!(let #ident = #wire.lend(#ident, #place);)
+        });
+        let parts = parts.iter().map(|id| {
+            let parts = &self.model.parts[id.0];
+            let (pattern, whole) = (&parts.pattern, &self.model.variable(parts.whole).ident);
+            quote! {
+                #[allow(unused_variables, irrefutable_let_patterns)]
+                let #pattern = *#whole else { ::core::unreachable!() };
+            }
+        });
+        quote!(#(#lent)* #(#parts)*)
+    }
+
+    fn call(&self, call: &Call) -> TokenStream {
+        let Call {
+            out,
+            node,
+            call,
+            at,
+            keeps_temporaries,
+            uses,
+            after,
+        } = call;
+        let (zahir, wire, def) = (self.zahir, &self.wire, &self.def);
+        let reads = self.reads(uses);
+        // `def.begin(wire, call)`, underlined as the user's call.
+        let method = if *keeps_temporaries { "finish" } else { "begin" };
+        let method = hidden(method);
+        let begin = call_at(*at, quote!(#def.#method), quote!(#wire, #call));
+        let begin = if *keeps_temporaries {
+            quote!(#def.hold(async move { #begin.await }))
+        } else {
+            begin
+        };
+        quote! {
+            #(#after.used();)*
+            let (#out, #def) = #zahir::__private::Def::node();
+            if #wire.describes(#node) {
+                return #def.describe();
+            }
+            if #wire.runs(#node) {
+                #reads
+                return #begin;
+            }
+        }
+    }
+
+    fn value(
+        &self,
+        out: &Ident,
+        node: u32,
+        expression: &TokenStream,
+        ty: Option<&Type>,
+        uses: &[VariableId],
+    ) -> TokenStream {
+        let private = self.private();
+        let wire = &self.wire;
+        let reads = self.reads(uses);
+        let at = Extent::of(expression);
+        let expression = match ty {
+            // Only here the type may lead: this is the user's own `let`.
+            Some(ty) => {
+                let value = hidden("value");
+                quote!({ let #value: #ty = #expression; #value })
+            }
+            None => expression.clone(),
+        };
+        let out_type = hidden("out");
+        let value = call_at(at, quote!(#private::value_of), quote!(#out_type, #expression));
+        quote! {
+            let #out = #private::Out::new();
+            if #wire.runs(#node) {
+                let #out_type = #out;
+                #reads
+                return #value;
+            }
+        }
+    }
+
+    fn each(&self, each: &Each) -> TokenStream {
+        let Each {
+            out,
+            node,
+            item,
+            items,
+            uses,
+            body,
+        } = each;
+        let private = self.private();
+        let wire = &self.wire;
+        let reads = self.reads(uses);
+        let items = call_at(Extent::of(items), quote!(#private::items), items.clone());
+        let statements = self.statements(body);
+        let out_type = hidden("out");
+        let (describe, value) = match &body.tail {
+            Some(tail) => {
+                let join = hidden("join");
+                let ident = &tail.ident;
+                let collect = call_at(tail.at, quote!(#private::collect), quote!(#ident));
+                (
+                    quote! {
+                        let (#out_type, #join) = #collect;
+                        if #wire.describes(#node) {
+                            return #join.describe();
+                        }
+                    },
+                    quote!(#out_type),
+                )
+            }
+            None => (
+                quote! {
+                    if #wire.describes(#node) {
+                        return #private::describe_unit();
+                    }
+                },
+                quote!(#private::Out::<()>::new()),
+            ),
+        };
+        let out = match out {
+            Some(out) => quote!(#out),
+            None => quote!(_),
+        };
+        quote! {
+            let #out = {
+                let #item = #private::Out::new();
+                if #wire.runs(#node) {
+                    let #out_type = #item;
+                    #reads
+                    return #private::items_of(#out_type, #items);
+                }
+                #statements
+                #describe
+                #value
+            };
+        }
+    }
+
+    fn scope(&self, out: Option<&Ident>, block: &Block) -> TokenStream {
+        let private = self.private();
+        let statements = self.statements(block);
+        let value = match &block.tail {
+            Some(tail) => tail.ident.to_token_stream(),
+            None => quote!(#private::Out::<()>::new()),
+        };
+        match out {
+            Some(out) => quote!(let #out = { #statements #value };),
+            None => quote!({ #statements let _ = #value; }),
+        }
+    }
+
+    fn annotation(&self, out: &Ident, ty: &Type, at: Extent) -> TokenStream {
+        let value = self.type_of(out, at);
+        let binding = quote_spanned!(ty.span()=> let _:);
+        self.for_types(&quote!(#binding #ty = #value;))
+    }
+
+    fn pattern(&self, whole: VariableId, pattern: &syn::Pat, at: Extent) -> TokenStream {
+        let value = self.type_of(&self.model.variable(whole).ident, at);
+        let names = bindings(pattern);
+        let used = names.iter().filter(|name| self.is_used(whole, name));
+        let binding = quote_spanned!(at.first=> let #pattern = #value;);
+        self.for_types(&quote!(#binding #(let _ = &#used;)*))
+    }
+
+    /// Whether any node reads the part `name` of `whole`.
+    fn is_used(&self, whole: VariableId, name: &Ident) -> bool {
+        self.model.variables.iter().enumerate().any(|(index, variable)| {
+            variable.ident == *name
+                && match variable.source {
+                    Source::Parts(parts) => self.model.parts[parts.0].whole == whole,
+                    Source::Node(_) => false,
+                }
+                && self.model.used.contains(&index)
+        })
+    }
+
+    /// The value of the workflow is what its head says.
+    fn returned(&self, tail: &Tail, output: &Type) -> TokenStream {
+        let value = self.type_of(&tail.ident, tail.at);
+        let check = group_at(Delimiter::Brace, tail.at.last, value);
+        quote!(let _ = || -> #output #check;)
+    }
+
+    fn type_of(&self, out: &Ident, at: Extent) -> TokenStream {
+        let private = self.private();
+        unwrapped_call_at(at, quote!(#private::type_of), quote!(&#out))
+    }
+
+    /// Code that is never run.
+    fn for_types(&self, code: &TokenStream) -> TokenStream {
+        let private = self.private();
+        quote!(if #private::never() { #code })
+    }
+
+    fn private(&self) -> TokenStream {
+        let zahir = self.zahir;
+        quote!(#zahir::__private)
+    }
+}

@@ -1,0 +1,261 @@
+//! A job call and its settings.
+
+use proc_macro2::{Delimiter, Ident, TokenStream};
+use quote::{ToTokens, quote};
+use syn::spanned::Spanned;
+use syn::{Expr, ExprCall, ExprLit, ExprMethodCall, ExprPath, Lit};
+
+use crate::canonical;
+use crate::duration;
+use crate::job::options;
+use crate::spans::{Extent, group_at, on_line};
+use crate::workflow::lower::{Lowering, Naming};
+use crate::workflow::model::{
+    Argument, Call, NodeKind, Source, Statement, VariableId, push_new,
+};
+use crate::workflow::syntax::{self, RESERVED_CALLS, RESERVED_MODIFIERS};
+
+/// What the methods behind a call say about its node.
+#[derive(Default)]
+struct Settings {
+    name: Option<Naming>,
+    after: Vec<u32>,
+    after_names: Vec<Ident>,
+    changes: TokenStream,
+}
+
+impl Lowering<'_> {
+    /// The node of a call; `None` if it is something else, which is reported.
+    pub(crate) fn call(&mut self, expression: &Expr, out: &Ident, naming: Naming) -> Option<u32> {
+        let before = self.errors.count();
+        let chain = syntax::chain(expression)?;
+        self.check_callee(chain.path);
+        let keeps_temporaries = chain.call.args.iter().any(syntax::may_borrow_temporary);
+        let mut call = chain.call.clone();
+        let (uses, arguments) = self.arguments(&mut call);
+        let settings = self.settings(&chain.modifiers);
+        let node = self.node(
+            settings.name.as_ref().unwrap_or(&naming),
+            NodeKind::Call,
+            String::new(),
+        );
+        let names = self.variable_names(&uses);
+        let source = canonical::text_over(chain.call.args.to_token_stream(), &names);
+        let lent = self.model.nodes_of(&uses);
+        let lowered = self.model.node_mut(node);
+        lowered.source = source;
+        lowered.uses = lent;
+        lowered.arguments = arguments;
+        lowered.after = settings.after;
+        lowered.settings = settings.changes;
+        if self.broken(Some(out), before) {
+            return Some(node);
+        }
+        self.emit(Statement::Call(Call {
+            out: out.clone(),
+            node,
+            call: call.to_token_stream(),
+            at: Extent::of(expression),
+            keeps_temporaries,
+            uses,
+            after: settings.after_names,
+        }));
+        Some(node)
+    }
+
+    fn check_callee(&self, path: &ExprPath) {
+        let Some(name) = path.path.segments.last().map(|segment| &segment.ident) else {
+            return;
+        };
+        if RESERVED_CALLS.iter().any(|reserved| name == reserved) {
+            let message = format!("`{name}` is reserved: it is not available yet");
+            self.errors.at(name, message);
+        }
+        if path.path.get_ident().is_some()
+            && let Some(variable) = self.scopes.find(&name.to_string())
+        {
+            let line = on_line(self.model.variable(variable).ident.span());
+            let message = format!(
+                "`{name}` is a value here{line}, so the job of that name can't be called; give \
+                 the variable another name"
+            );
+            self.errors.at(name, message);
+        }
+    }
+
+    fn arguments(&mut self, call: &mut ExprCall) -> (Vec<VariableId>, Vec<Argument>) {
+        let (mut uses, mut arguments) = (Vec::new(), Vec::new());
+        for argument in &mut call.args {
+            if let Expr::Reference(reference) = &*argument
+                && let Some(mutability) = &reference.mutability
+            {
+                self.errors.at(mutability, "a node's value can't be changed: lend it with `&`");
+            }
+            let whole = self.whole(argument);
+            let used = self.rewrite_value(argument);
+            arguments.push(whole.unwrap_or_else(|| {
+                Argument::Expression(self.model.nodes_of(&used))
+            }));
+            for variable in used {
+                push_new(&mut uses, variable);
+            }
+        }
+        (uses, arguments)
+    }
+
+    /// `x` or `&x`.
+    fn whole(&self, argument: &Expr) -> Option<Argument> {
+        let (name, lent) = match argument {
+            Expr::Reference(reference) => (syntax::variable(&reference.expr)?, true),
+            other => (syntax::variable(other)?, false),
+        };
+        let variable = self.scopes.find(&name.to_string())?;
+        match self.model.variable(variable).source {
+            Source::Node(node) if lent => Some(Argument::Lend(node)),
+            Source::Node(node) => Some(Argument::Copy(node)),
+            Source::Parts(_) => None,
+        }
+    }
+
+    fn settings(&mut self, modifiers: &[&ExprMethodCall]) -> Settings {
+        let mut settings = Settings::default();
+        for modifier in modifiers {
+            let name = modifier.method.to_string();
+            match name.as_str() {
+                "after" => self.after(modifier, &mut settings),
+                "named" => settings.name = self.named(modifier).or(settings.name),
+                "retry" => self.change(modifier, &mut settings, |_, argument| {
+                    Some(argument.to_token_stream())
+                }),
+                "timeout" => self.change(modifier, &mut settings, Self::duration),
+                "backoff" => self.change(modifier, &mut settings, Self::waits),
+                reserved if RESERVED_MODIFIERS.contains(&reserved) => self.errors.at(
+                    &modifier.method,
+                    format!("`.{reserved}(..)` is reserved: it is not available yet"),
+                ),
+                _ => {}
+            }
+        }
+        settings
+    }
+
+    fn after(&mut self, modifier: &ExprMethodCall, settings: &mut Settings) {
+        if modifier.args.is_empty() {
+            self.errors.at(&modifier.method, "`.after(..)` needs the nodes to wait for");
+        }
+        for argument in &modifier.args {
+            let each: Vec<&Expr> = match argument {
+                Expr::Tuple(list) => list.elems.iter().collect(),
+                Expr::Array(list) => list.elems.iter().collect(),
+                other => vec![other],
+            };
+            for expression in each {
+                self.wait_for(expression, settings);
+            }
+        }
+    }
+
+    fn wait_for(&mut self, expression: &Expr, settings: &mut Settings) {
+        let place = match expression {
+            Expr::Reference(reference) => &*reference.expr,
+            other => other,
+        };
+        let Some(name) = syntax::variable(place) else {
+            self.errors.at(expression, "`.after(..)` takes the names of nodes");
+            return;
+        };
+        let Some(variable) = self.scopes.find(&name.to_string()) else {
+            if !self.check_later(name) {
+                let hint = self.similar_variable(name);
+                let message = format!("there is no node `{name}` to wait for{hint}");
+                self.errors.at(name, message);
+            }
+            return;
+        };
+        match self.model.variable(variable).source {
+            Source::Node(node) => {
+                push_new(&mut settings.after, node);
+                settings.after_names.push(name.clone());
+                self.touch(&[variable]);
+            }
+            Source::Parts(_) => {
+                self.errors.at(name, format!("`{name}` is a part of a value, not a node"));
+            }
+        }
+    }
+
+    fn named(&mut self, modifier: &ExprMethodCall) -> Option<Naming> {
+        match modifier.args.first() {
+            Some(Expr::Lit(ExprLit {
+                lit: Lit::Str(name), ..
+            })) if modifier.args.len() == 1 && !name.value().is_empty() => Some(Naming {
+                name: name.value(),
+                at: name.span(),
+                chosen: true,
+            }),
+            _ => {
+                let message = "a node's name is a string literal, as in `.named(\"welcome mail\")`";
+                self.errors.at(&modifier.method, message);
+                None
+            }
+        }
+    }
+
+    /// A setting: a constant of the graph. rustc checks its type.
+    fn change(
+        &mut self,
+        modifier: &ExprMethodCall,
+        settings: &mut Settings,
+        lower: fn(&Self, &Expr) -> Option<TokenStream>,
+    ) {
+        let mut arguments = Vec::new();
+        for argument in &modifier.args {
+            if self.depends_on_values(argument) {
+                let message = "a setting is fixed when the graph is read: it can't depend on a node's value";
+                self.errors.at(argument, message);
+                return;
+            }
+            let Some(lowered) = lower(self, argument) else {
+                return;
+            };
+            arguments.push(lowered);
+        }
+        let (dot, method) = (&modifier.dot_token, &modifier.method);
+        let span = modifier.paren_token.span.join();
+        let arguments = group_at(Delimiter::Parenthesis, span, quote!(#(#arguments),*));
+        settings.changes.extend(quote!(#dot #method #arguments));
+    }
+
+    fn depends_on_values(&self, argument: &Expr) -> bool {
+        fn any(tokens: TokenStream, is_variable: &dyn Fn(&str) -> bool) -> bool {
+            tokens.into_iter().any(|token| match token {
+                proc_macro2::TokenTree::Ident(name) => is_variable(&name.to_string()),
+                proc_macro2::TokenTree::Group(group) => any(group.stream(), is_variable),
+                proc_macro2::TokenTree::Punct(_) | proc_macro2::TokenTree::Literal(_) => false,
+            })
+        }
+        any(argument.to_token_stream(), &|name| self.scopes.find(name).is_some())
+    }
+
+    fn duration(&self, argument: &Expr) -> Option<TokenStream> {
+        let Expr::Lit(ExprLit { lit, .. }) = argument else {
+            return Some(argument.to_token_stream());
+        };
+        let duration = duration::required(lit, ".timeout(30s)", self.errors)?;
+        let tokens = duration.expression(self.zahir);
+        Some(crate::spans::shown_at(tokens, argument.span()))
+    }
+
+    fn waits(&self, argument: &Expr) -> Option<TokenStream> {
+        let Expr::Range(range) = argument else {
+            self.errors.at(
+                argument,
+                "expected the first and the longest wait, as in `.backoff(100ms..10s)`",
+            );
+            return None;
+        };
+        let (first, longest) = options::waits(range, self.errors)?;
+        let (first, longest) = (first.expression(self.zahir), longest.expression(self.zahir));
+        Some(quote!(#first, #longest))
+    }
+}

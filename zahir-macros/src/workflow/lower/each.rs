@@ -1,0 +1,170 @@
+//! `for`: a region that runs once per item.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens, quote};
+use syn::spanned::Spanned;
+use syn::{Attribute, Expr, ExprForLoop, LitInt, Pat};
+
+use crate::canonical;
+use crate::spans::{Extent, unwrapped_call_at};
+use crate::workflow::lower::{Lowering, Naming, OpenLoop};
+use crate::workflow::model::{
+    Each, NodeKind, Region, Source, Statement, VariableId, number, push_new,
+};
+use crate::workflow::parse::Piece;
+use crate::workflow::rewrite::copy_of;
+use crate::workflow::syntax;
+
+impl Lowering<'_> {
+    /// The node of a `for`. `out` is what its value is bound to; `None` if nobody wants it.
+    pub(crate) fn each(&mut self, each: &ExprForLoop, out: Option<&Ident>, naming: &Naming) -> u32 {
+        if let Some(label) = &each.label {
+            self.errors.at(label, "no labels in a workflow");
+        }
+        let limit = self.limit(&each.attrs);
+        let before = self.errors.count();
+        let (items, uses) = self.items(&each.expr);
+        let items = self.errors.take_since(before).unwrap_or(items);
+        let source = canonical::text_over(each.expr.to_token_stream(), &self.variable_names(&uses));
+        let node = self.node(naming, NodeKind::Value, source);
+        let body = self.open_region(node);
+        let parent = std::mem::replace(&mut self.region, body);
+        self.scopes.enter();
+        let item = self.item(&each.pat);
+        let pieces = each.body.stmts.iter().cloned().map(Piece::Statement);
+        let pattern = (!is_plain(&each.pat)).then_some(&*each.pat);
+        let (block, item_node) = {
+            let (item_ident, item_node) = &item;
+            let variable = match pattern {
+                None => self.bind(item_ident, Source::Node(*item_node)),
+                Some(_) => self.variable(item_ident, Source::Node(*item_node)),
+            };
+            self.statements.push(Vec::new());
+            if let Some(pattern) = pattern {
+                self.destructure(pattern, variable);
+            }
+            let head = self.statements.pop().unwrap_or_default();
+            let mut block = self.block(pieces.collect(), false);
+            block.statements.splice(0..0, head);
+            (block, *item_node)
+        };
+        self.scopes.leave();
+        self.region = parent;
+        let captures = self.loops.pop().map(|open| open.captures).unwrap_or_default();
+        self.model.regions[crate::workflow::model::index(body)].result =
+            block.tail.as_ref().and_then(|tail| tail.node);
+        let mut needed = self.model.nodes_of(&uses);
+        let lends = number(needed.len());
+        for capture in captures {
+            push_new(&mut needed, capture);
+        }
+        let lowered = self.model.node_mut(node);
+        lowered.kind = NodeKind::Each {
+            item: item_node,
+            body,
+            lends,
+            limit,
+        };
+        lowered.uses = needed;
+        self.emit(Statement::Each(Each {
+            out: out.cloned(),
+            node,
+            item: item.0,
+            items,
+            uses,
+            body: block,
+        }));
+        node
+    }
+
+    fn open_region(&mut self, owner: u32) -> u32 {
+        let body = number(self.model.regions.len());
+        self.model.regions.push(Region {
+            parent: Some((self.region, owner)),
+            result: None,
+        });
+        self.loops.push(OpenLoop {
+            captures: Vec::new(),
+        });
+        body
+    }
+
+    /// The variable and node of one item.
+    fn item(&mut self, pattern: &Pat) -> (Ident, u32) {
+        let ident = match pattern {
+            Pat::Ident(name) if is_plain(pattern) => {
+                if let Some(mutability) = &name.mutability {
+                    self.errors.at(mutability, "an item can't be changed: it is shared by its jobs");
+                }
+                name.ident.clone()
+            }
+            other => self.temporary(other.span()),
+        };
+        let naming = if is_plain(pattern) {
+            Naming::fixed(&ident)
+        } else {
+            Naming::derived("item", pattern.span())
+        };
+        let node = self.node(&naming, NodeKind::Item, String::new());
+        (ident, node)
+    }
+
+    /// What the `for` goes over: a copy of a value that is there, or what an expression gives.
+    fn items(&mut self, expression: &Expr) -> (TokenStream, Vec<VariableId>) {
+        let place = match expression {
+            Expr::Reference(reference) => &*reference.expr,
+            other => other,
+        };
+        if let Some(name) = syntax::variable(place)
+            && let Some(variable) = self.scopes.find(&name.to_string())
+        {
+            self.touch(&[variable]);
+            let mut shown = name.clone();
+            shown.set_span(name.span());
+            return (copy_of(self.zahir, &shown), vec![variable]);
+        }
+        if syntax::is_place(place) && !matches!(place, Expr::Path(_)) {
+            let mut borrowed: Expr = syn::parse_quote!(&#place);
+            let uses = self.rewrite_value(&mut borrowed);
+            let zahir = self.zahir;
+            let callee = quote!(#zahir::__private::own);
+            let at = Extent::of(expression);
+            return (unwrapped_call_at(at, callee, borrowed.to_token_stream()), uses);
+        }
+        let mut expression = expression.clone();
+        let uses = self.rewrite_value(&mut expression);
+        (expression.to_token_stream(), uses)
+    }
+
+    /// `#[limit(8)]`
+    fn limit(&self, attributes: &[Attribute]) -> Option<u32> {
+        let mut limit = None;
+        for attribute in attributes {
+            let number = attribute
+                .path()
+                .is_ident("limit")
+                .then(|| attribute.parse_args::<LitInt>());
+            match number {
+                Some(Ok(number)) => match number.base10_parse::<u32>() {
+                    Ok(0) => self.errors.at(&number, "with a limit of 0 nothing would ever run"),
+                    Ok(count) => limit = Some(count),
+                    Err(_) => self.errors.at(&number, "expected how many items at once"),
+                },
+                Some(Err(_)) => self.errors.at(
+                    attribute,
+                    "expected how many items at once, as in `#[limit(8)]`",
+                ),
+                None => self.errors.at(
+                    attribute,
+                    "a `for` has no such attribute; there is `#[limit(8)]`: at most so many items \
+                     at once",
+                ),
+            }
+        }
+        limit
+    }
+}
+
+fn is_plain(pattern: &Pat) -> bool {
+    matches!(pattern, Pat::Ident(name) if name.by_ref.is_none() && name.subpat.is_none())
+}

@@ -1,0 +1,351 @@
+//! Statements: `let`, a call for its effect, and the value of a block.
+
+use proc_macro2::Ident;
+use quote::ToTokens;
+use syn::spanned::Spanned;
+use syn::{Expr, ExprBlock, Local, Pat, Stmt, Type};
+
+use crate::canonical;
+use crate::spans::Extent;
+use crate::workflow::lower::{Lowering, Naming, Value};
+use crate::workflow::model::{Argument, NodeKind, Source, Statement, Tail, VariableId};
+use crate::workflow::parse::Piece;
+use crate::workflow::syntax;
+
+impl Lowering<'_> {
+    /// The value of the block, if this statement is it. `unit` if the block gives `()`.
+    pub(crate) fn statement(&mut self, statement: Stmt, last: bool, unit: bool) -> Option<Tail> {
+        match statement {
+            Stmt::Local(local) => self.local(local),
+            Stmt::Item(item) => {
+                // An item may be what its own errors are about; it is not put anywhere.
+                let before = self.errors.count();
+                self.errors.at(&item, "items belong outside of the workflow");
+                self.broken(None, before);
+            }
+            Stmt::Macro(call) if last && call.semi_token.is_none() => {
+                let expression = Expr::Macro(syn::ExprMacro {
+                    attrs: call.attrs,
+                    mac: call.mac,
+                });
+                return self.tail(expression);
+            }
+            Stmt::Macro(call) => {
+                let before = self.errors.count();
+                let message = "a workflow only wires jobs together: move this side effect into a `#[job]`";
+                self.errors.at(&call, message);
+                self.broken(None, before);
+            }
+            Stmt::Expr(expression, semicolon) => {
+                let effect = unit && matches!(expression, Expr::ForLoop(_));
+                if last && semicolon.is_none() && !effect {
+                    return self.tail(expression);
+                }
+                self.effect(expression);
+            }
+        }
+        None
+    }
+
+    fn local(&mut self, local: Local) {
+        let before = self.errors.count();
+        let (pattern, ty) = match local.pat {
+            Pat::Type(typed) => (*typed.pat, Some(*typed.ty)),
+            pattern => (pattern, None),
+        };
+        self.check_pattern(&pattern);
+        let names = syntax::bindings(&pattern);
+        self.scopes.begin_definition(&names);
+        let plain = match &pattern {
+            Pat::Ident(name) if name.by_ref.is_none() && name.subpat.is_none() => {
+                Some(name.ident.clone())
+            }
+            _ => None,
+        };
+        let out = plain.clone().unwrap_or_else(|| self.temporary(pattern.span()));
+        let node = match local.init {
+            Some(init) => {
+                if let Some((otherwise, _)) = &init.diverge {
+                    self.errors.at(
+                        otherwise,
+                        "no `let .. else` in a workflow: a pattern here always matches",
+                    );
+                }
+                let naming = match &plain {
+                    Some(name) => self.naming_of(name),
+                    None => Naming::derived(joined(&names), pattern.span()),
+                };
+                self.definition(*init.expr, &out, naming, ty)
+            }
+            None => {
+                self.errors.at(&pattern, "give this its value where it is declared");
+                None
+            }
+        };
+        self.broken(Some(&out), before);
+        let node = node.unwrap_or_else(|| self.hole());
+        self.scopes.end_definition(&names);
+        if plain.is_some() {
+            self.bind(&out, Source::Node(node));
+        } else {
+            let whole = self.variable(&out, Source::Node(node));
+            self.destructure(&pattern, whole);
+        }
+    }
+
+    /// A variable names its node, unless it hides one of a scope around it.
+    fn naming_of(&self, name: &Ident) -> Naming {
+        let mut naming = Naming::fixed(name);
+        let text = name.to_string();
+        if text == "_" || !self.scopes.binds_here(&text) && self.scopes.find(&text).is_some() {
+            naming.chosen = false;
+        }
+        naming
+    }
+
+    fn check_pattern(&self, pattern: &Pat) {
+        match pattern {
+            Pat::Ident(name) if name.by_ref.is_none() && name.subpat.is_none() => {
+                if let Some(mutability) = &name.mutability {
+                    self.errors.at(
+                        mutability,
+                        "`let mut` is reserved: variables that change are not available yet; for \
+                         plain Rust, write `pure({ .. })`",
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The node of a `let`.
+    fn definition(
+        &mut self,
+        expression: Expr,
+        out: &Ident,
+        naming: Naming,
+        ty: Option<Type>,
+    ) -> Option<u32> {
+        let is_pure = syntax::chain(&expression).is_none() && !is_construct(&expression);
+        if is_pure {
+            return Some(self.pure_value(expression, out, &naming, ty));
+        }
+        let at = Extent::of(&expression);
+        let before = self.errors.count();
+        let value = self.construct(&expression, out, naming);
+        if let Some(ty) = ty
+            && self.errors.count() == before
+        {
+            let out = out.clone();
+            self.emit(Statement::Annotation { out, ty, at });
+        }
+        value.node
+    }
+
+    /// The value of a block.
+    fn tail(&mut self, expression: Expr) -> Option<Tail> {
+        let at = Extent::of(&expression);
+        if let Some(name) = syntax::variable(&expression)
+            && let Some(variable) = self.scopes.find(&name.to_string())
+            && let Source::Node(node) = self.model.variable(variable).source
+        {
+            self.touch(&[variable]);
+            let mut ident = self.model.variable(variable).ident.clone();
+            ident.set_span(ident.span().located_at(name.span()));
+            let node = Some(node);
+            return Some(Tail { ident, node, at });
+        }
+        let before = self.errors.count();
+        let out = self.temporary(at.first);
+        let naming = Naming::derived(default_name(&expression), at.first);
+        let node = self.definition(expression, &out, naming, None);
+        self.broken(Some(&out), before);
+        Some(Self::tail_of(&Value { ident: out, node }, at))
+    }
+
+    /// A call, `for` or block for its effect.
+    fn effect(&mut self, expression: Expr) {
+        let before = self.errors.count();
+        let at = Extent::of(&expression);
+        if is_reserved(&expression) {
+            self.rewrite_value(&mut expression.clone());
+        } else if syntax::chain(&expression).is_none() && !is_construct(&expression) {
+            self.rewrite_value(&mut expression.clone());
+            if self.errors.count() == before {
+                let message = "this does nothing: a statement of a workflow is a job call or a `let`";
+                self.errors.at(&expression, message);
+            }
+        } else {
+            let naming = Naming::derived(default_name(&expression), at.first);
+            match expression {
+                Expr::ForLoop(each) => {
+                    self.each(&each, None, &naming);
+                }
+                Expr::Block(block) => self.scope(None, &block, None),
+                other => {
+                    let out = self.temporary(at.first);
+                    self.construct(&other, &out, naming);
+                }
+            }
+        }
+        self.broken(None, before);
+    }
+
+    /// Makes a node of a call, `for` or block inside an expression.
+    pub(crate) fn lift(&mut self, expression: &Expr) -> (VariableId, Ident) {
+        let before = self.errors.count();
+        let out = self.temporary(expression.span());
+        let naming = Naming::derived(default_name(expression), expression.span());
+        let value = self.construct(expression, &out, naming);
+        self.broken(Some(&out), before);
+        let node = value.node.unwrap_or_else(|| self.hole());
+        let variable = self.variable(&out, Source::Node(node));
+        (variable, out)
+    }
+
+    fn construct(&mut self, expression: &Expr, out: &Ident, naming: Naming) -> Value {
+        let node = match expression {
+            Expr::ForLoop(each) => Some(self.each(each, Some(out), &naming)),
+            Expr::Block(block) => {
+                self.scope(Some(out), block, Some(naming));
+                self.scope_node()
+            }
+            Expr::Paren(inner) => return self.construct(&inner.expr, out, naming),
+            Expr::Group(inner) => return self.construct(&inner.expr, out, naming),
+            call => self.call(call, out, naming),
+        };
+        let ident = out.clone();
+        Value { ident, node }
+    }
+
+    /// `{ .. }` with nodes in it: a scope for names, in the same region.
+    fn scope(&mut self, out: Option<&Ident>, block: &ExprBlock, naming: Option<Naming>) {
+        if let Some(label) = &block.label {
+            self.errors.at(label, "no labels in a workflow");
+        }
+        self.scopes.enter();
+        let pieces = block.block.stmts.iter().cloned().map(Piece::Statement);
+        let lowered = self.block(pieces.collect(), false);
+        self.scopes.leave();
+        if let (Some(naming), Some(tail)) = (naming, &lowered.tail) {
+            self.rename_tail(tail, naming);
+        }
+        if out.is_some() && lowered.tail.is_none() {
+            let end = block.block.brace_token.span.close();
+            self.errors.span(end, "this block gives no value: end it with an expression");
+        }
+        self.emit(Statement::Scope {
+            out: out.cloned(),
+            block: lowered,
+        });
+    }
+
+    /// The node that the block just lowered gives.
+    fn scope_node(&self) -> Option<u32> {
+        match self.statements.last()?.last()? {
+            Statement::Scope { block, .. } => block.tail.as_ref()?.node,
+            _ => None,
+        }
+    }
+
+    /// The value of a block is named after the variable it is bound to, unless it has a name.
+    fn rename_tail(&mut self, tail: &Tail, naming: Naming) {
+        let Some(node) = tail.node else { return };
+        let derived = tail.ident.to_string().starts_with("__value_");
+        if !derived {
+            return;
+        }
+        let region = self.region;
+        let old = std::mem::take(&mut self.model.node_mut(node).name);
+        self.names.remove(&(region, old));
+        let name = self.unique_name(&naming);
+        self.model.node_mut(node).name = name;
+    }
+
+    /// Ordinary Rust over the values of nodes.
+    fn pure_value(
+        &mut self,
+        mut expression: Expr,
+        out: &Ident,
+        naming: &Naming,
+        ty: Option<Type>,
+    ) -> u32 {
+        match &expression {
+            Expr::Reference(reference) => self.errors.at(
+                reference,
+                "a reference can't be a node: lend the value where it is used, or `.clone()` it",
+            ),
+            Expr::Closure(closure) => self.errors.at(
+                closure,
+                "a closure can't be a node: values that flow between jobs are stored",
+            ),
+            _ => {}
+        }
+        let written = expression.to_token_stream();
+        let uses = self.rewrite_value(&mut expression);
+        let node = self.node(naming, NodeKind::Value, String::new());
+        let names = self.variable_names(&uses);
+        let nodes = self.model.nodes_of(&uses);
+        let lowered = self.model.node_mut(node);
+        lowered.source = canonical::text_over(written, &names);
+        lowered.arguments = vec![Argument::Expression(nodes.clone())];
+        lowered.uses = nodes;
+        self.emit(Statement::Value {
+            out: out.clone(),
+            node,
+            expression: expression.to_token_stream(),
+            ty,
+            uses,
+        });
+        node
+    }
+
+    pub(crate) fn variable_names(&self, uses: &[VariableId]) -> Vec<String> {
+        let names = uses.iter().map(|id| self.model.variable(*id).ident.to_string());
+        names.collect()
+    }
+}
+
+/// A construct that will have a meaning as a statement.
+fn is_reserved(expression: &Expr) -> bool {
+    matches!(
+        expression,
+        Expr::If(_)
+            | Expr::Match(_)
+            | Expr::Loop(_)
+            | Expr::While(_)
+            | Expr::Break(_)
+            | Expr::Continue(_)
+            | Expr::Return(_)
+            | Expr::Assign(_)
+    )
+}
+
+/// A `for`, or a block with nodes in it.
+fn is_construct(expression: &Expr) -> bool {
+    match expression {
+        Expr::ForLoop(_) => true,
+        Expr::Block(_) => syntax::has_job(expression),
+        Expr::Paren(inner) => is_construct(&inner.expr),
+        Expr::Group(inner) => is_construct(&inner.expr),
+        _ => false,
+    }
+}
+
+/// What a node is called that no variable names.
+fn default_name(expression: &Expr) -> String {
+    match expression {
+        Expr::ForLoop(_) => "for".to_owned(),
+        other => syntax::chain(other)
+            .and_then(|chain| chain.name().map(crate::names::unraw))
+            .unwrap_or_else(|| "value".to_owned()),
+    }
+}
+
+fn joined(names: &[Ident]) -> String {
+    if names.is_empty() {
+        return "value".to_owned();
+    }
+    let names: Vec<String> = names.iter().map(crate::names::unraw).collect();
+    names.join("_")
+}

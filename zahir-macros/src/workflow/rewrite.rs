@@ -1,0 +1,492 @@
+//! Variables of the workflow inside ordinary Rust expressions.
+//!
+//! Where a node begins, its variables are references to the values of other nodes. So `x` becomes
+//! the place `(*x)`, and where a whole value is handed over, a copy of it. Calls of jobs inside an
+//! expression are taken out of it and become nodes of their own.
+
+use std::collections::HashSet;
+
+use proc_macro2::{Delimiter, Ident, Literal, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::parse::Parser;
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::token::Ref;
+use syn::visit_mut::{self, VisitMut};
+use syn::{
+    BinOp, Block, Expr, ExprAwait, ExprBinary, ExprCall, ExprClosure, ExprIf, ExprLit, ExprMatch,
+    ExprMethodCall, ExprTry, FieldPat, Macro, Pat, PatIdent, Stmt, Token,
+};
+
+use crate::duration;
+use crate::names::nearest;
+use crate::spans::{Extent, group_at, unwrapped_call_at};
+use crate::workflow::lower::Lowering;
+use crate::workflow::model::{VariableId, push_new};
+use crate::workflow::syntax::{self, MODIFIERS};
+
+pub(crate) struct Rewrite<'l, 'a> {
+    lowering: &'l mut Lowering<'a>,
+    uses: Vec<VariableId>,
+    /// Names that the expression itself binds, innermost last.
+    shadowed: Vec<HashSet<String>>,
+    /// How many closures and `pure(..)` are around: there, calls are plain calls.
+    plain: usize,
+    /// How many closures are around: there, `?` and `return` are the closure's own.
+    closures: usize,
+}
+
+impl<'l, 'a> Rewrite<'l, 'a> {
+    pub(crate) fn new(lowering: &'l mut Lowering<'a>) -> Self {
+        Self {
+            lowering,
+            uses: Vec::new(),
+            shadowed: Vec::new(),
+            plain: 0,
+            closures: 0,
+        }
+    }
+
+    /// The variables used, in order, each once.
+    pub(crate) fn into_uses(self) -> Vec<VariableId> {
+        self.uses
+    }
+
+    /// An expression whose value is handed over whole.
+    pub(crate) fn value(&mut self, expression: &mut Expr) {
+        if let Some(name) = syntax::variable(expression).cloned()
+            && self.use_name(&name)
+        {
+            *expression = Expr::Verbatim(copy_of(self.lowering.zahir, &name));
+            return;
+        }
+        if let Some(lifted) = self.lift(expression) {
+            *expression = Expr::Verbatim(copy_of(self.lowering.zahir, &lifted));
+            return;
+        }
+        self.visit_expr_mut(expression);
+    }
+
+    /// Whether `name` is a variable of the workflow; counts as a use of it.
+    fn use_name(&mut self, name: &Ident) -> bool {
+        let text = name.to_string();
+        if self.is_shadowed(&text) {
+            return false;
+        }
+        match self.lowering.scopes.find(&text) {
+            Some(variable) => {
+                push_new(&mut self.uses, variable);
+                true
+            }
+            None => {
+                self.lowering.check_later(name);
+                false
+            }
+        }
+    }
+
+    fn is_shadowed(&self, name: &str) -> bool {
+        self.shadowed.iter().any(|names| names.contains(name))
+    }
+
+    fn shadow(&mut self, pattern: &Pat) {
+        let names = syntax::bindings(pattern);
+        if self.shadowed.is_empty() {
+            self.shadowed.push(HashSet::new());
+        }
+        if let Some(innermost) = self.shadowed.last_mut() {
+            innermost.extend(names.iter().map(Ident::to_string));
+        }
+    }
+
+    /// Makes a node of its own of a call or construct; the variable it is.
+    fn lift(&mut self, expression: &Expr) -> Option<Ident> {
+        let is_node = match expression {
+            Expr::ForLoop(_) => true,
+            Expr::Block(_) => syntax::has_job(expression),
+            other => syntax::chain(other).is_some(),
+        };
+        if self.plain > 0 || !is_node {
+            return None;
+        }
+        let (variable, ident) = self.lowering.lift(expression);
+        push_new(&mut self.uses, variable);
+        Some(ident)
+    }
+
+    fn plainly(&mut self, within: impl FnOnce(&mut Self)) {
+        self.plain += 1;
+        within(self);
+        self.plain -= 1;
+    }
+
+    fn pure(&mut self, call: &mut ExprCall) -> TokenStream {
+        self.plainly(|this| {
+            for argument in &mut call.args {
+                this.value(argument);
+            }
+        });
+        let arguments = &call.args;
+        if arguments.len() != 1 {
+            let errors = self.lowering.errors;
+            errors.at(&call.func, "`pure(..)` takes one expression");
+        }
+        let span = call.paren_token.span.join();
+        TokenTree::from(group_at(Delimiter::Parenthesis, span, quote!(#arguments))).into()
+    }
+
+    fn closure(&mut self, closure: &mut ExprClosure) {
+        self.shadowed.push(HashSet::new());
+        for input in &closure.inputs {
+            self.shadow(input);
+        }
+        self.closures += 1;
+        self.plainly(|this| this.visit_expr_mut(&mut closure.body));
+        self.closures -= 1;
+        self.shadowed.pop();
+    }
+
+    fn branch(&mut self, expression: &mut ExprIf) {
+        self.shadowed.push(HashSet::new());
+        self.visit_expr_mut(&mut expression.cond);
+        self.visit_block_mut(&mut expression.then_branch);
+        self.shadowed.pop();
+        if let Some((_, otherwise)) = &mut expression.else_branch {
+            self.visit_expr_mut(otherwise);
+        }
+    }
+
+    fn choice(&mut self, expression: &mut ExprMatch) {
+        self.visit_expr_mut(&mut expression.expr);
+        for arm in &mut expression.arms {
+            self.shadowed.push(HashSet::new());
+            self.shadow(&arm.pat);
+            if let Pat::Guard(guarded) = &mut arm.pat {
+                self.visit_expr_mut(&mut guarded.guard);
+            }
+            self.value(&mut arm.body);
+            self.shadowed.pop();
+        }
+    }
+
+    fn method(&mut self, call: &mut ExprMethodCall) {
+        let method = call.method.to_string();
+        if self.plain == 0
+            && syntax::chain(&call.receiver).is_some()
+            && let Some(meant) = nearest(&method, MODIFIERS)
+        {
+            let message = format!("`{method}` is not a setting of a job call; did you mean `{meant}`?");
+            self.lowering.errors.at(&call.method, message);
+        }
+        self.visit_expr_mut(&mut call.receiver);
+        for argument in &mut call.args {
+            self.value(argument);
+        }
+    }
+
+    fn duration(&mut self, literal: &ExprLit) -> Option<TokenStream> {
+        match duration::of_literal(&literal.lit)? {
+            Ok(duration) => {
+                let tokens = duration.expression(self.lowering.zahir);
+                Some(crate::spans::shown_at(tokens, literal.span()))
+            }
+            Err(message) => {
+                self.lowering.errors.at(literal, message);
+                None
+            }
+        }
+    }
+
+    /// `a && job()`: the job would run in any case.
+    fn short_circuit(&mut self, binary: &ExprBinary) {
+        let lazy = matches!(binary.op, BinOp::And(_) | BinOp::Or(_));
+        if lazy && self.plain == 0 && syntax::has_job(&binary.right) {
+            let operator = binary.op.to_token_stream();
+            self.lowering.errors.at(
+                &binary.right,
+                format!(
+                    "this job would run whatever the left side of `{operator}` is: call it above \
+                     this line if it may always run; if it is a plain function, write `pure(..)` \
+                     around it"
+                ),
+            );
+        }
+    }
+
+    fn awaiting(&mut self, expression: &ExprAwait) {
+        self.lowering.errors.at(
+            &expression.await_token,
+            "no `.await` here: the workflow runs each call as soon as its inputs are ready",
+        );
+    }
+
+    fn question(&mut self, expression: &ExprTry) {
+        if self.closures == 0 {
+            self.lowering.errors.at(
+                &expression.question_token,
+                "no `?` here: a job that fails fails the workflow",
+            );
+        }
+    }
+
+    /// What can't be in any expression of a workflow. Whether it was one of those.
+    fn refused(&mut self, expression: &Expr) -> bool {
+        let errors = self.lowering.errors;
+        let (at, message) = match expression {
+            Expr::Async(block) => (
+                block.async_token.to_token_stream(),
+                "no `async` blocks in a workflow: put this into a `#[job]`",
+            ),
+            Expr::Unsafe(block) => (
+                block.unsafe_token.to_token_stream(),
+                "no `unsafe` in a workflow: put this into a `#[job]`",
+            ),
+            Expr::Return(ret) if self.closures == 0 => (
+                ret.return_token.to_token_stream(),
+                "`return` is reserved: leaving a workflow early is not available yet",
+            ),
+            Expr::Yield(_) | Expr::Verbatim(_) => {
+                (expression.to_token_stream(), "this is no expression of stable Rust")
+            }
+            Expr::If(branch) if self.plain == 0 && syntax::has_job(expression) => (
+                branch.if_token.to_token_stream(),
+                "`if` around jobs is reserved: branches are not available yet; if the functions \
+                 called in it are plain ones, write `pure(if ..)`",
+            ),
+            Expr::Match(choice) if self.plain == 0 && syntax::has_job(expression) => (
+                choice.match_token.to_token_stream(),
+                "`match` around jobs is reserved: branches are not available yet; if the \
+                 functions called in it are plain ones, write `pure(match ..)`",
+            ),
+            Expr::Loop(repeat) if self.plain == 0 => (
+                repeat.loop_token.to_token_stream(),
+                "`loop` is reserved: loops are not available yet",
+            ),
+            Expr::While(repeat) if self.plain == 0 => (
+                repeat.while_token.to_token_stream(),
+                "`while` is reserved: loops are not available yet",
+            ),
+            Expr::Break(leave) if self.plain == 0 => (
+                leave.break_token.to_token_stream(),
+                "`break` is reserved: loops are not available yet",
+            ),
+            Expr::Continue(next) if self.plain == 0 => (
+                next.continue_token.to_token_stream(),
+                "`continue` is reserved: loops are not available yet",
+            ),
+            Expr::Assign(assign) if self.plain == 0 => (
+                assign.eq_token.to_token_stream(),
+                "assignment is reserved: variables that change are not available yet; bind the \
+                 new value to another name",
+            ),
+            _ => return false,
+        };
+        errors.at(&at, message);
+        true
+    }
+}
+
+impl VisitMut for Rewrite<'_, '_> {
+    fn visit_expr_mut(&mut self, expression: &mut Expr) {
+        if let Expr::Path(path) = expression
+            && path.qself.is_none()
+            && let Some(name) = path.path.get_ident().cloned()
+        {
+            if self.use_name(&name) {
+                *expression = Expr::Verbatim(place_of(&name));
+            }
+            return;
+        }
+        if let Some(lifted) = self.lift(expression) {
+            *expression = Expr::Verbatim(place_of(&lifted));
+            return;
+        }
+        if self.refused(expression) {
+            return;
+        }
+        match expression {
+            Expr::Call(call) if syntax::is_pure(call) => {
+                *expression = Expr::Verbatim(self.pure(call));
+            }
+            Expr::Call(call) => {
+                if !matches!(*call.func, Expr::Path(_)) {
+                    self.visit_expr_mut(&mut call.func);
+                }
+                call.args.iter_mut().for_each(|argument| self.value(argument));
+            }
+            Expr::MethodCall(call) => self.method(call),
+            Expr::Struct(literal) => {
+                for field in &mut literal.fields {
+                    field.colon_token.get_or_insert_with(<Token![:]>::default);
+                    self.value(&mut field.expr);
+                }
+                if let Some(rest) = &mut literal.rest {
+                    self.value(rest);
+                }
+            }
+            Expr::Tuple(list) => list.elems.iter_mut().for_each(|element| self.value(element)),
+            Expr::Array(list) => list.elems.iter_mut().for_each(|element| self.value(element)),
+            Expr::Repeat(repeat) => {
+                self.value(&mut repeat.expr);
+                self.visit_expr_mut(&mut repeat.len);
+            }
+            Expr::Range(range) => {
+                let ends = [&mut range.start, &mut range.end];
+                ends.into_iter().flatten().for_each(|end| self.value(end));
+            }
+            Expr::Closure(closure) => self.closure(closure),
+            Expr::If(branch) => self.branch(branch),
+            Expr::Match(choice) => self.choice(choice),
+            Expr::Let(condition) => {
+                self.visit_expr_mut(&mut condition.expr);
+                self.shadow(&condition.pat);
+            }
+            Expr::ForLoop(repeat) => {
+                self.visit_expr_mut(&mut repeat.expr);
+                self.shadowed.push(HashSet::new());
+                self.shadow(&repeat.pat);
+                self.visit_block_mut(&mut repeat.body);
+                self.shadowed.pop();
+            }
+            Expr::Lit(literal) => {
+                if let Some(duration) = self.duration(literal) {
+                    *expression = Expr::Verbatim(duration);
+                }
+            }
+            Expr::Macro(call) => self.visit_macro_mut(&mut call.mac),
+            Expr::Binary(binary) => {
+                self.short_circuit(binary);
+                self.visit_expr_mut(&mut binary.left);
+                self.visit_expr_mut(&mut binary.right);
+            }
+            Expr::Await(awaiting) => {
+                self.awaiting(awaiting);
+                self.visit_expr_mut(&mut awaiting.base);
+            }
+            Expr::Try(question) => {
+                self.question(question);
+                self.visit_expr_mut(&mut question.expr);
+            }
+            other => visit_mut::visit_expr_mut(self, other),
+        }
+    }
+
+    fn visit_block_mut(&mut self, block: &mut Block) {
+        self.shadowed.push(HashSet::new());
+        let count = block.stmts.len();
+        for (index, statement) in block.stmts.iter_mut().enumerate() {
+            match statement {
+                Stmt::Local(local) => {
+                    if let Some(init) = &mut local.init {
+                        self.value(&mut init.expr);
+                        if let Some((_, otherwise)) = &mut init.diverge {
+                            self.visit_expr_mut(otherwise);
+                        }
+                    }
+                    self.shadow(&local.pat);
+                }
+                Stmt::Expr(expression, None) if index + 1 == count => self.value(expression),
+                other => visit_mut::visit_stmt_mut(self, other),
+            }
+        }
+        self.shadowed.pop();
+    }
+
+    fn visit_item_mut(&mut self, _: &mut syn::Item) {}
+
+    fn visit_macro_mut(&mut self, call: &mut Macro) {
+        for token in call.tokens.clone() {
+            if let TokenTree::Literal(literal) = token {
+                self.format_captures(&literal);
+            }
+        }
+        let arguments = Punctuated::<Expr, Token![,]>::parse_terminated;
+        match arguments.parse2(call.tokens.clone()) {
+            Ok(mut arguments) => {
+                for argument in &mut arguments {
+                    match argument {
+                        // `format!("{a}", a = x)`
+                        Expr::Assign(named) => self.visit_expr_mut(&mut named.right),
+                        other => self.visit_expr_mut(other),
+                    }
+                }
+                call.tokens = arguments.to_token_stream();
+            }
+            // A grammar of its own: the variables are there as the references they are.
+            Err(_) => self.mentioned(call.tokens.clone()),
+        }
+    }
+}
+
+impl Rewrite<'_, '_> {
+    /// `format!("{user}")` captures by name, which is a reference already.
+    fn format_captures(&mut self, literal: &Literal) {
+        let text = literal.to_string();
+        if !text.starts_with('"') && !text.starts_with("r") {
+            return;
+        }
+        let text = text.replace("{{", "");
+        for part in text.split('{').skip(1) {
+            let name: String = part
+                .chars()
+                .take_while(|letter| letter.is_alphanumeric() || *letter == '_')
+                .collect();
+            if let Ok(mut name) = syn::parse_str::<Ident>(&name) {
+                name.set_span(literal.span());
+                self.use_name(&name);
+            }
+        }
+    }
+
+    fn mentioned(&mut self, tokens: TokenStream) {
+        for token in tokens {
+            match token {
+                TokenTree::Ident(name) => {
+                    let text = name.to_string();
+                    if !self.is_shadowed(&text) && self.lowering.scopes.find(&text).is_some() {
+                        self.use_name(&name);
+                    }
+                }
+                TokenTree::Group(group) => self.mentioned(group.stream()),
+                TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+            }
+        }
+    }
+}
+
+/// A copy of a variable's value, underlined as the variable.
+pub(crate) fn copy_of(zahir: &TokenStream, name: &Ident) -> TokenStream {
+    let at = Extent::from(name.span());
+    unwrapped_call_at(at, quote!(#zahir::__private::own), name.to_token_stream())
+}
+
+/// The place of a variable's value, underlined as the variable.
+fn place_of(name: &Ident) -> TokenStream {
+    let span = name.span();
+    let place = quote_spanned!(span=> *#name);
+    TokenTree::from(group_at(Delimiter::Parenthesis, span, place)).into()
+}
+
+/// The pattern, borrowing what it binds.
+pub(crate) fn by_reference(pattern: &Pat) -> TokenStream {
+    let mut pattern = pattern.clone();
+    ByReference.visit_pat_mut(&mut pattern);
+    pattern.to_token_stream()
+}
+
+struct ByReference;
+
+impl VisitMut for ByReference {
+    fn visit_pat_ident_mut(&mut self, pattern: &mut PatIdent) {
+        let constant = pattern.ident.to_string().starts_with(char::is_uppercase);
+        if !constant {
+            pattern.mutability = None;
+            pattern.by_ref.get_or_insert(Ref(pattern.ident.span()));
+        }
+        visit_mut::visit_pat_ident_mut(self, pattern);
+    }
+
+    fn visit_field_pat_mut(&mut self, field: &mut FieldPat) {
+        self.visit_pat_mut(&mut field.pat);
+    }
+}

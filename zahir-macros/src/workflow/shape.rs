@@ -1,0 +1,83 @@
+//! The graph without its types, as `static` data.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::spans::line_and_column;
+use crate::workflow::model::{Argument, Model, Node, NodeKind, Region};
+
+/// The expression for a `Shape`.
+pub(crate) fn shape(zahir: &TokenStream, model: &Model) -> TokenStream {
+    let nodes = model.nodes.iter().map(|shape| node(zahir, shape));
+    let regions = model.regions.iter().map(|shape| region(zahir, shape));
+    quote! {
+        #zahir::__private::Shape {
+            nodes: &[#(#nodes),*],
+            regions: &[#(#regions),*],
+        }
+    }
+}
+
+fn node(zahir: &TokenStream, node: &Node) -> TokenStream {
+    let Node {
+        name,
+        kind,
+        region,
+        uses,
+        after,
+        arguments,
+        source,
+        at,
+        settings,
+    } = node;
+    let kind = match kind {
+        NodeKind::Input => quote!(Input),
+        NodeKind::Item => quote!(Item),
+        NodeKind::Value => quote!(Value),
+        NodeKind::Call => quote!(Call),
+        NodeKind::Each {
+            item,
+            body,
+            lends,
+            limit,
+        } => {
+            let limit = option(limit.map(|limit| quote!(#limit)));
+            quote!(Each { item: #item, body: #body, lends: #lends, limit: #limit })
+        }
+    };
+    let arguments = arguments.iter().map(|argument| match argument {
+        Argument::Copy(node) => quote!(#zahir::__private::Argument::Copy(#node)),
+        Argument::Lend(node) => quote!(#zahir::__private::Argument::Lend(#node)),
+        Argument::Expression(nodes) => {
+            quote!(#zahir::__private::Argument::Expression(&[#(#nodes),*]))
+        }
+    });
+    let (line, column) = line_and_column(*at);
+    quote! {
+        #zahir::__private::NodeShape {
+            name: #name,
+            kind: #zahir::__private::ShapeKind::#kind,
+            region: #region,
+            uses: &[#(#uses),*],
+            after: &[#(#after),*],
+            arguments: &[#(#arguments),*],
+            source: #source,
+            line: #line,
+            column: #column,
+            settings: #zahir::__private::Settings::NONE #settings,
+        }
+    }
+}
+
+fn region(zahir: &TokenStream, region: &Region) -> TokenStream {
+    let parent = option(region.parent.map(|(parent, owner)| quote!((#parent, #owner))));
+    let result = option(region.result.map(|result| quote!(#result)));
+    quote!(#zahir::__private::RegionShape { parent: #parent, result: #result })
+}
+
+fn option(value: Option<TokenStream>) -> TokenStream {
+    match value {
+        Some(value) => quote!(::core::option::Option::Some(#value)),
+        None => quote!(::core::option::Option::None),
+    }
+}

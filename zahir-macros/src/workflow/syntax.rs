@@ -1,0 +1,180 @@
+//! What an expression is, by its form alone.
+
+use syn::visit::{self, Visit};
+use syn::{Expr, ExprCall, ExprMethodCall, ExprPath, Ident, Pat, PatIdent};
+
+/// What can follow a job call.
+pub(crate) const MODIFIERS: [&str; 5] = ["after", "retry", "timeout", "backoff", "named"];
+
+/// What will be able to.
+pub(crate) const RESERVED_MODIFIERS: [&str; 4] = ["result", "rescue", "finally", "needs"];
+
+/// Calls that are constructs of their own.
+pub(crate) const RESERVED_CALLS: [&str; 3] = ["sleep", "signal", "race"];
+
+/// A call of a job, with its modifiers in the order they are written.
+pub(crate) struct Chain<'a> {
+    pub(crate) call: &'a ExprCall,
+    pub(crate) path: &'a ExprPath,
+    pub(crate) modifiers: Vec<&'a ExprMethodCall>,
+}
+
+impl Chain<'_> {
+    /// The name of the function.
+    pub(crate) fn name(&self) -> Option<&Ident> {
+        self.path.path.segments.last().map(|segment| &segment.ident)
+    }
+}
+
+pub(crate) fn chain(expression: &Expr) -> Option<Chain<'_>> {
+    let mut expression = expression;
+    let mut modifiers = Vec::new();
+    loop {
+        match expression {
+            Expr::MethodCall(method) if is_modifier(&method.method) => {
+                modifiers.insert(0, method);
+                expression = &method.receiver;
+            }
+            Expr::Paren(inner) => expression = &inner.expr,
+            Expr::Group(inner) => expression = &inner.expr,
+            Expr::Call(call) if !is_pure(call) => {
+                let path = function(&call.func)?;
+                return Some(Chain {
+                    call,
+                    path,
+                    modifiers,
+                });
+            }
+            _ => return None,
+        }
+    }
+}
+
+fn is_modifier(method: &Ident) -> bool {
+    let method = method.to_string();
+    MODIFIERS.contains(&method.as_str()) || RESERVED_MODIFIERS.contains(&method.as_str())
+}
+
+/// `fetch_user`, `mail::send`: a free function. `Kind::New`, `String::from` are none.
+fn function(callee: &Expr) -> Option<&ExprPath> {
+    let Expr::Path(path) = callee else {
+        return None;
+    };
+    let lower = |name: &Ident| {
+        let name = name.to_string();
+        let name = name.strip_prefix("r#").unwrap_or(&name);
+        name.starts_with(|letter: char| letter.is_lowercase() || letter == '_')
+    };
+    let mut segments = path.path.segments.iter().rev();
+    let free = path.qself.is_none()
+        && segments.next().is_some_and(|segment| lower(&segment.ident))
+        && segments.next().is_none_or(|segment| lower(&segment.ident));
+    free.then_some(path)
+}
+
+/// `pure(..)`: what is in it calls no jobs.
+pub(crate) fn is_pure(call: &ExprCall) -> bool {
+    matches!(&*call.func, Expr::Path(path) if path.path.is_ident("pure"))
+}
+
+/// Whether the expression calls a job, or is a construct of the workflow, outside of closures and
+/// `pure(..)`.
+pub(crate) fn has_job(expression: &Expr) -> bool {
+    let mut found = HasJob(false);
+    found.visit_expr(expression);
+    found.0
+}
+
+struct HasJob(bool);
+
+impl<'ast> Visit<'ast> for HasJob {
+    fn visit_expr(&mut self, expression: &'ast Expr) {
+        match expression {
+            Expr::Call(call) if is_pure(call) => {}
+            Expr::Call(call) if function(&call.func).is_some() => self.0 = true,
+            Expr::ForLoop(_)
+            | Expr::Loop(_)
+            | Expr::While(_)
+            | Expr::Break(_)
+            | Expr::Continue(_)
+            | Expr::Return(_)
+            | Expr::Assign(_) => self.0 = true,
+            Expr::Closure(_) => {}
+            other => visit::visit_expr(self, other),
+        }
+    }
+
+    fn visit_item(&mut self, _: &'ast syn::Item) {}
+}
+
+/// The names that a pattern binds, each once.
+pub(crate) fn bindings(pattern: &Pat) -> Vec<Ident> {
+    let mut found = Bindings(Vec::new());
+    found.visit_pat(pattern);
+    found.0
+}
+
+struct Bindings(Vec<Ident>);
+
+impl<'ast> Visit<'ast> for Bindings {
+    fn visit_pat_ident(&mut self, pattern: &'ast PatIdent) {
+        // By convention, as everywhere in Rust: `None` is a constant.
+        let constant = pattern.ident.to_string().starts_with(char::is_uppercase);
+        if !constant && !self.0.contains(&pattern.ident) {
+            self.0.push(pattern.ident.clone());
+        }
+        visit::visit_pat_ident(self, pattern);
+    }
+}
+
+/// The variable that an expression is.
+pub(crate) fn variable(expression: &Expr) -> Option<&Ident> {
+    match expression {
+        Expr::Path(path) if path.qself.is_none() => path.path.get_ident(),
+        Expr::Paren(inner) => variable(&inner.expr),
+        Expr::Group(inner) => variable(&inner.expr),
+        _ => None,
+    }
+}
+
+/// `x`, `x.a.b`, `x[0]`: something that is there, and not made.
+pub(crate) fn is_place(expression: &Expr) -> bool {
+    match expression {
+        Expr::Path(path) => path.path.get_ident().is_some(),
+        Expr::Field(field) => is_place(&field.base),
+        Expr::Index(index) => is_place(&index.expr),
+        Expr::Paren(inner) => is_place(&inner.expr),
+        Expr::Group(inner) => is_place(&inner.expr),
+        _ => false,
+    }
+}
+
+/// Whether the expression's value may borrow from a temporary: `&format!("..")`, `a.b().c()`.
+/// `x`, `&x.y`, `x.len()`, `x + 1`, `3` don't.
+pub(crate) fn may_borrow_temporary(expression: &Expr) -> bool {
+    match expression {
+        Expr::Lit(_) | Expr::Path(_) | Expr::Binary(_) | Expr::Unary(_) | Expr::Cast(_) => false,
+        _ if chain(expression).is_some() => false,
+        Expr::Paren(inner) => may_borrow_temporary(&inner.expr),
+        Expr::Group(inner) => may_borrow_temporary(&inner.expr),
+        Expr::Reference(reference) => {
+            let inner = &*reference.expr;
+            let lasting = is_place(inner)
+                || matches!(inner, Expr::Lit(_) | Expr::Path(_))
+                || chain(inner).is_some();
+            !lasting
+        }
+        Expr::Field(field) => !is_place(expression) && may_borrow_temporary(&field.base),
+        Expr::Index(index) => !is_place(&index.expr),
+        Expr::MethodCall(method) => {
+            let receiver = &*method.receiver;
+            let lasting = is_place(receiver) || chain(receiver).is_some();
+            !lasting || method.args.iter().any(may_borrow_temporary)
+        }
+        Expr::Macro(call) => {
+            let path = &call.mac.path;
+            !path.is_ident("format") && !path.is_ident("vec")
+        }
+        _ => true,
+    }
+}

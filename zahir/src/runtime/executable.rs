@@ -8,7 +8,7 @@ use std::sync::Arc;
 use zahir_store::{DefinitionId, Failure, FailureKind, FrameStep, NodeId, Position};
 
 use crate::definition::Definition;
-use crate::graph::NodeKind;
+use crate::graph::{Graph, NodeKind};
 use crate::job::context::Context;
 use crate::job::failure;
 use crate::plan::{Plan, PlanKind, index};
@@ -66,16 +66,30 @@ pub(crate) trait Code: Send + Sync + 'static {
 impl Executable {
     /// What `workflow!` wrote.
     pub(crate) fn of<W: Workflow>() -> Self {
-        let program = Program::of(W::graph());
+        Self::new(W::graph(), W::OUTPUT, W::decode_inputs)
+    }
+
+    /// For runs that are never stored: neither inputs nor output are encoded.
+    pub(crate) fn unstored(graph: &'static Graph) -> Self {
+        let refuse = |_: &[u8]| Err(CodecError::new::<()>("nothing is stored"));
+        Self::new(graph, Codec::of::<()>(), refuse)
+    }
+
+    fn new(
+        graph: &'static Graph,
+        output: Codec,
+        decode_inputs: fn(&[u8]) -> Result<Vec<Value>, CodecError>,
+    ) -> Self {
+        let program = Program::of(graph);
         Self {
-            name: W::NAME,
+            name: graph.name(),
             plan: Arc::clone(&program.plan),
             definition: program.definition.id,
             definition_bytes: Arc::clone(&program.definition.bytes),
             code: Box::new(WorkflowCode {
                 program,
-                output: W::OUTPUT,
-                decode_inputs: W::decode_inputs,
+                output,
+                decode_inputs,
             }),
         }
     }

@@ -264,6 +264,38 @@ impl Drop for Guarded {
     }
 }
 
+/// An attempt that says which one it was.
+pub(crate) struct Attempted {
+    key: Key,
+    attempt: Guarded,
+}
+
+/// An attempt that has ended.
+pub(crate) struct Ended {
+    pub(crate) key: Key,
+    pub(crate) outcome: AttemptOutcome<Value>,
+}
+
+impl Attempted {
+    pub(crate) fn new(run: &Arc<Run>, start: Start) -> Self {
+        Self {
+            key: start.key,
+            attempt: Guarded::new(run, start),
+        }
+    }
+}
+
+impl Future for Attempted {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<Ended> {
+        let key = self.key;
+        Pin::new(&mut self.attempt)
+            .poll(context)
+            .map(|outcome| Ended { key, outcome })
+    }
+}
+
 /// One attempt: owns its inputs and its context, and lends them to the job.
 async fn attempt(run: Arc<Run>, start: Start) -> AttemptOutcome<Value> {
     let Key { place, attempt } = start.key;

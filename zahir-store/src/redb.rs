@@ -10,6 +10,7 @@ mod guard;
 mod load;
 #[cfg(feature = "test-util")]
 mod medium;
+mod probe;
 mod schema;
 
 use std::collections::HashMap;
@@ -50,6 +51,7 @@ const QUICK_REPAIR_BYTES_MIN: u64 = 4 << 20;
 pub struct RedbOptions {
     cache_bytes: usize,
     accepts_abort: bool,
+    quick_repair_bytes_min: u64,
 }
 
 impl Default for RedbOptions {
@@ -57,6 +59,7 @@ impl Default for RedbOptions {
         Self {
             cache_bytes: 64 << 20,
             accepts_abort: false,
+            quick_repair_bytes_min: QUICK_REPAIR_BYTES_MIN,
         }
     }
 }
@@ -77,6 +80,13 @@ impl RedbOptions {
     /// end: reading garbage makes redb panic, and there a panic can't be caught.
     pub const fn accept_abort(mut self) -> Self {
         self.accepts_abort = true;
+        self
+    }
+
+    /// From which size on a commit also saves what a repair needs; 4 MiB, but for tests.
+    #[cfg(feature = "test-util")]
+    pub const fn quick_repair_from(mut self, bytes: u64) -> Self {
+        self.quick_repair_bytes_min = bytes;
         self
     }
 
@@ -112,12 +122,13 @@ impl RedbOptions {
             file::exists(path)?;
         }
         let (file, place) = file::open(path)?;
+        probe::check(self, &name, &file)?;
         let bytes = file
             .metadata()
             .map_err(|error| guard::io_error(&name, error))?
             .len();
         let database = guard(&name, || Ok(self.builder().create_file(file)?))?;
-        RedbStore::load(name, database, bytes, Some(place))
+        RedbStore::load(name, database, self.writer(bytes), Some(place))
     }
 
     fn initialize(&self, name: &str, file: File) -> Result<(), StoreError> {
@@ -125,6 +136,17 @@ impl RedbOptions {
             let database = self.builder().create_file(file)?;
             write_empty(&database)
         })
+    }
+
+    /// The writer of a file of this size.
+    fn writer(&self, bytes: u64) -> Writer {
+        Writer {
+            ledger: Ledger::EMPTY,
+            staged: Staged::default(),
+            bytes,
+            quick_repair_bytes_min: self.quick_repair_bytes_min,
+            stopped: None,
+        }
     }
 
     fn builder(&self) -> Builder {
@@ -156,6 +178,7 @@ struct Writer {
     staged: Staged,
     /// How large the file is at least.
     bytes: u64,
+    quick_repair_bytes_min: u64,
     /// Why nothing more is written.
     stopped: Option<(StoreErrorKind, String)>,
 }
@@ -178,7 +201,7 @@ impl RedbStore {
     fn load(
         name: String,
         database: Database,
-        bytes: u64,
+        mut writer: Writer,
         place: Option<Place>,
     ) -> Result<Self, StoreError> {
         let (unfinished, lost) = guard(&name, || {
@@ -211,7 +234,8 @@ impl RedbStore {
                 (head.id, live)
             })
             .collect();
-        let stopped = damage
+        writer.ledger = ledger;
+        writer.stopped = damage
             .as_ref()
             .map(|what| (StoreErrorKind::Damaged, what.clone()));
         Ok(Self {
@@ -221,12 +245,7 @@ impl RedbStore {
             live: RwLock::new(live),
             lost,
             damage,
-            writer: Mutex::new(Writer {
-                ledger,
-                staged: Staged::default(),
-                bytes,
-                stopped,
-            }),
+            writer: Mutex::new(writer),
         })
     }
 
@@ -274,7 +293,7 @@ impl RedbStore {
         }
         let database = self.database()?;
         let mut is_committing = false;
-        let is_large = writer.bytes >= QUICK_REPAIR_BYTES_MIN;
+        let is_large = writer.bytes >= writer.quick_repair_bytes_min;
         let staged = &mut writer.staged;
         let written = guard(&self.name, || {
             let mut transaction = database.begin_write()?;

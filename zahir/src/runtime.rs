@@ -1,3 +1,333 @@
 //! Runs workflows.
+//!
+//! Three parts have one exclusive right each: a driver changes the engine of its run, the executor
+//! polls user code and spawns, the writer writes to the store.
 
+mod claim;
+mod clock;
+mod core;
+mod driver;
+pub(crate) mod executable;
+pub(crate) mod executor;
+pub(crate) mod handle;
 pub(crate) mod inline;
+mod open;
+mod reader;
+pub(crate) mod recovery;
+pub(crate) mod run;
+mod shutdown;
+mod slots;
+pub(crate) mod start;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use zahir_store::{RunHead, RunId, Store, StoreError};
+
+use crate::error::{Error, OpenError, StartError};
+use crate::event::Events;
+use crate::job::Call;
+use crate::runtime::clock::Clock;
+use crate::runtime::core::Core;
+use crate::runtime::executable::Executable;
+use crate::runtime::handle::RunHandle;
+use crate::runtime::recovery::Recovered;
+use crate::runtime::start::RunBuilder;
+use crate::workflow::Workflow;
+
+/// How many jobs may be in flight at once, if nothing else is said.
+const JOBS_MAX: usize = 1024;
+
+/// How large one encoded value may be, if nothing else is said.
+const VALUE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// What `value_bytes_max` can be raised to: larger values make a file grow to several times their
+/// size, and stop all other runs for seconds.
+const VALUE_BYTES_CEILING: usize = 16 * 1024 * 1024;
+
+/// How often to look whether the store's file is still in its place.
+const ATTACHED_INTERVAL: Duration = Duration::from_secs(3);
+
+/// How long [`Runtime::shutdown`] lets jobs finish.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
+
+/// Runs workflows, and goes on with those that an earlier process left unfinished.
+///
+/// Clones are the same runtime. When the last one is dropped without [`Runtime::shutdown`], jobs
+/// under way are dropped as if the process had been killed: what was acknowledged is on disk, and
+/// the runs go on at the next start.
+#[derive(Clone)]
+#[must_use = "a dropped runtime runs nothing"]
+pub struct Runtime {
+    owner: Arc<Owner>,
+}
+
+/// Ends the runtime when it is dropped.
+struct Owner {
+    core: Arc<Core>,
+    recovered: Recovered,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        shutdown::abandon(&self.core);
+    }
+}
+
+/// Settings of a [`Runtime`].
+#[must_use = "nothing runs before `start`"]
+pub struct RuntimeBuilder {
+    source: Source,
+    executables: Vec<Arc<Executable>>,
+    jobs_max: usize,
+    value_bytes_max: usize,
+    attached_interval: Duration,
+    clock: Option<Arc<Clock>>,
+}
+
+/// Where runs are stored.
+enum Source {
+    Memory,
+    File(PathBuf),
+    #[cfg(any(test, feature = "test-util"))]
+    Store(Arc<dyn Store>),
+}
+
+impl Runtime {
+    /// A runtime that stores its runs in this file, which is created if it is not there.
+    pub fn open(path: impl AsRef<Path>) -> RuntimeBuilder {
+        RuntimeBuilder::new(Source::File(path.as_ref().to_owned()))
+    }
+
+    /// A runtime that stores nothing. Its runs end with it, and a key is held only as long as its
+    /// run is under way.
+    pub fn in_memory() -> RuntimeBuilder {
+        RuntimeBuilder::new(Source::Memory)
+    }
+
+    /// A runtime over this store.
+    #[cfg(any(test, feature = "test-util"))]
+    pub fn with_store(store: impl Store) -> RuntimeBuilder {
+        RuntimeBuilder::new(Source::Store(Arc::new(store)))
+    }
+
+    /// What was unfinished when the runtime started: the runs that go on, and those that can't.
+    #[must_use]
+    pub fn recovered(&self) -> &Recovered {
+        &self.owner.recovered
+    }
+
+    /// The events of all runs from here on.
+    pub fn events(&self) -> Events {
+        self.core().hub.subscribe(None)
+    }
+
+    /// A run of this workflow that is about to be started: `runtime.run(longest_words(path))`.
+    pub fn run<W: Workflow>(&self, call: Call<'static, W>) -> RunBuilder<W> {
+        RunBuilder::new(self.core(), call)
+    }
+
+    /// A handle to the run with this id, whether it is under way or over.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such run, if it is one of another workflow, if it could not go on in this
+    /// process, or if the store can't be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    ///
+    /// # Durability
+    ///
+    /// Nothing is written.
+    pub async fn handle<W: Workflow>(
+        &self,
+        run: RunId,
+    ) -> Result<RunHandle<W::Output>, StartError> {
+        let executable = start::executable::<W>(self.core())?;
+        let run = start::find(self.core(), &executable, run).await?;
+        Ok(RunHandle::new(Arc::clone(self.core()), run))
+    }
+
+    /// A handle to the run of this workflow that was started with this key; `None` if none was.
+    ///
+    /// # Errors
+    ///
+    /// If the run could not go on in this process, or if the store can't be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    ///
+    /// # Durability
+    ///
+    /// Nothing is written.
+    pub async fn find<W: Workflow>(
+        &self,
+        key: &str,
+    ) -> Result<Option<RunHandle<W::Output>>, StartError> {
+        let executable = start::executable::<W>(self.core())?;
+        let run = start::find_key(self.core(), &executable, key).await?;
+        Ok(run.map(|run| RunHandle::new(Arc::clone(self.core()), run)))
+    }
+
+    /// At most `limit` runs of the store in the order they were started, beginning behind `after`.
+    ///
+    /// A runtime in memory has none.
+    ///
+    /// # Errors
+    ///
+    /// If the store can't be read, or is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    ///
+    /// # Durability
+    ///
+    /// What is listed is on disk.
+    pub async fn runs(
+        &self,
+        after: Option<RunId>,
+        limit: usize,
+    ) -> Result<Vec<RunHead>, StoreError> {
+        if !self.core().is_durable {
+            return Ok(Vec::new());
+        }
+        let read = move |store: &dyn Store| store.runs(after, limit);
+        self.core().reader.ask(read).await
+    }
+
+    /// Ends the runtime: takes no more runs, lets jobs under way finish for up to ten seconds,
+    /// drops the rest and records them as interrupted, writes everything, and closes the store.
+    ///
+    /// Unfinished runs go on at the next start.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has halted.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, no more runs are taken and jobs under way may finish, but the store
+    /// is not closed. Call it again, or drop the runtime.
+    ///
+    /// # Durability
+    ///
+    /// Every result that there was is on disk when this returns.
+    pub async fn shutdown(&self) -> Result<(), Error> {
+        self.shutdown_within(SHUTDOWN_LIMIT).await
+    }
+
+    /// Like [`Runtime::shutdown`], with another limit for jobs under way.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has halted.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`Runtime::shutdown`].
+    ///
+    /// # Durability
+    ///
+    /// That of [`Runtime::shutdown`].
+    pub async fn shutdown_within(&self, limit: Duration) -> Result<(), Error> {
+        shutdown::shut_down(self.core(), limit).await
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.owner.core
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("workflows", &self.core().executables.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl RuntimeBuilder {
+    const fn new(source: Source) -> Self {
+        Self {
+            source,
+            executables: Vec::new(),
+            jobs_max: JOBS_MAX,
+            value_bytes_max: VALUE_BYTES_MAX,
+            attached_interval: ATTACHED_INTERVAL,
+            clock: None,
+        }
+    }
+
+    /// Knows this workflow, and all that it calls: its runs can be started, and go on after a
+    /// restart.
+    pub fn workflow<W: Workflow>(mut self) -> Self {
+        self.executables.push(Arc::new(Executable::of::<W>()));
+        self
+    }
+
+    /// At most this many jobs in flight at once, over all runs; 1024 if nothing else is said.
+    pub const fn jobs_max(mut self, jobs_max: usize) -> Self {
+        self.jobs_max = jobs_max;
+        self
+    }
+
+    /// At most this many bytes for one encoded value; 2 MiB if nothing else is said, 16 MiB at most.
+    pub const fn value_bytes_max(mut self, value_bytes_max: usize) -> Self {
+        self.value_bytes_max = value_bytes_max;
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn executable(mut self, executable: &Arc<Executable>) -> Self {
+        self.executables.push(Arc::clone(executable));
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn clock(mut self, clock: &Arc<Clock>) -> Self {
+        self.clock = Some(Arc::clone(clock));
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn attached_interval(mut self, interval: Duration) -> Self {
+        self.attached_interval = interval;
+        self
+    }
+
+    /// Opens the store, and goes on with what is unfinished in it. Nothing else is taken before.
+    ///
+    /// # Errors
+    ///
+    /// If the store can't be opened or read, if a setting makes no sense, or if there is no tokio
+    /// runtime here. A run that can't go on is no error: see [`Runtime::recovered`].
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the store is closed again. Nothing of it was changed.
+    ///
+    /// # Durability
+    ///
+    /// Starting writes nothing but an empty store that was not there.
+    pub async fn start(self) -> Result<Runtime, OpenError> {
+        open::start(self).await
+    }
+}
+
+impl fmt::Debug for RuntimeBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RuntimeBuilder")
+            .field("jobs_max", &self.jobs_max)
+            .field("value_bytes_max", &self.value_bytes_max)
+            .finish_non_exhaustive()
+    }
+}

@@ -100,6 +100,6 @@ impl RedbOptions {
             }
             Ok(database)
         })?;
-        RedbStore::load(name.to_owned(), database, bytes, None)
+        RedbStore::load(name.to_owned(), database, self.writer(bytes), None)
     }
 }

@@ -1,16 +1,172 @@
-//! Runs a graph in memory, with nothing stored.
+//! Runs a workflow in the task of whoever awaits it, with nothing stored and without a runtime.
+//!
+//! Dropping the future drops the run. Retries and time-outs need tokio's timers, nothing else does.
 
-use zahir_store::{Failure, FailureKind};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
-use crate::error::RunError;
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use futures_util::stream::FuturesUnordered;
+use uuid::Uuid;
+use zahir_store::{Ending, NodeId, RunId};
+
+use crate::engine::{Action, AttemptOutcome, Engine, Report};
+use crate::error::{FailedNode, RunError, RunErrorKind};
 use crate::graph::Graph;
+use crate::runtime::JOBS_MAX;
+use crate::runtime::clock::Clock;
+use crate::runtime::executable::Executable;
+use crate::runtime::executor::{self, Ended, Key, Start};
+use crate::runtime::run::{Run, lock};
 use crate::value::Value;
+
+/// No sleep is longer: the wall clock may be set forward meanwhile.
+const SLEEP_MAX: Duration = Duration::from_secs(30);
 
 /// Runs `graph` to its end.
 pub(crate) async fn run(graph: &'static Graph, inputs: Vec<Value>) -> Result<Value, RunError> {
-    drop(inputs);
-    Err(RunError::new(Failure {
-        kind: FailureKind::Bug,
-        message: format!("`{}` can't run without a runtime", graph.name()),
-    }))
+    let id = RunId::from_u128(Uuid::now_v7().as_u128());
+    let run = Arc::new(Run::new(id, executable(graph), false, usize::MAX));
+    let plan = Arc::clone(&run.executable.plan);
+    let inline = Inline {
+        engine: Engine::start(plan, id, None, inputs, Value::new(())),
+        run,
+        clock: Clock::system(),
+        attempts: FuturesUnordered::new(),
+        failed: None,
+    };
+    inline.steer().await
+}
+
+/// Links a graph once per process.
+fn executable(graph: &'static Graph) -> Arc<Executable> {
+    static LINKED: OnceLock<Mutex<HashMap<usize, Arc<Executable>>>> = OnceLock::new();
+    let address = std::ptr::from_ref(graph).addr();
+    let mut linked = lock(LINKED.get_or_init(Mutex::default));
+    let executable = linked
+        .entry(address)
+        .or_insert_with(|| Arc::new(Executable::unstored(graph)));
+    Arc::clone(executable)
+}
+
+struct Inline {
+    run: Arc<Run>,
+    engine: Engine<Value>,
+    clock: Clock,
+    attempts: FuturesUnordered<executor::Attempted>,
+    failed: Option<(NodeId, u32)>,
+}
+
+impl Inline {
+    async fn steer(mut self) -> Result<Value, RunError> {
+        loop {
+            while let Some(action) = self.engine.poll_action() {
+                if let Some(result) = self.perform(action) {
+                    return result;
+                }
+            }
+            let free = JOBS_MAX.saturating_sub(self.attempts.len());
+            let slots = free.min(self.engine.wanted());
+            if slots > 0 {
+                let now = self.clock.now();
+                self.engine.handle(now, Report::Granted { slots });
+                continue;
+            }
+            if let Some(ended) = self.wait().await {
+                self.end_attempt(ended);
+            }
+            self.engine.handle_timeout(self.clock.now());
+        }
+    }
+
+    /// Waits for an attempt to end, or for a retry to be due.
+    async fn wait(&mut self) -> Option<Ended> {
+        let Some(due) = self.engine.poll_timeout() else {
+            return self.attempts.next().await;
+        };
+        let sleep = tokio::time::sleep(due.since(self.clock.now()).min(SLEEP_MAX));
+        if self.attempts.is_empty() {
+            sleep.await;
+            return None;
+        }
+        match select(std::pin::pin!(sleep), self.attempts.next()).await {
+            Either::Left(_) => None,
+            Either::Right((ended, _)) => ended,
+        }
+    }
+
+    fn end_attempt(&mut self, ended: Ended) {
+        let Ended { key, outcome } = ended;
+        let retry = self.run.executable.plan.node(key.place.node).policy.retry;
+        let is_last = key.attempt.number() > retry;
+        if matches!(outcome, AttemptOutcome::Failed(_)) && is_last && self.failed.is_none() {
+            self.failed = Some((key.place.node, key.attempt.number()));
+        }
+        let report = Report::AttemptEnded {
+            place: key.place,
+            attempt: key.attempt,
+            outcome,
+        };
+        self.engine.handle(self.clock.now(), report);
+    }
+
+    fn perform(&mut self, action: Action<Value>) -> Option<Result<Value, RunError>> {
+        match action {
+            Action::Start {
+                place,
+                attempt,
+                timeout,
+                inputs,
+            } => {
+                let frames = self.engine.position(place).frames;
+                let start = Start {
+                    key: Key { place, attempt },
+                    frames: (!frames.is_empty()).then(|| frames.into()),
+                    timeout,
+                    inputs,
+                };
+                self.attempts.push(executor::Attempted::new(&self.run, start));
+            }
+            Action::Evaluate {
+                place,
+                what,
+                inputs,
+            } => {
+                let result = executor::evaluate(&self.run, place, what, inputs);
+                let now = self.clock.now();
+                self.engine.handle(now, Report::Evaluated { place, result });
+            }
+            Action::Finish { ending, output } => return Some(self.finish(ending, output)),
+            Action::Halt(violation) => return Some(Err(bug(violation.to_string()))),
+            // A run without a store has no records, and nobody can cancel it.
+            Action::Append { .. }
+            | Action::EncodeOutput { .. }
+            | Action::Abort { .. }
+            | Action::Answer { .. } => {}
+        }
+        None
+    }
+
+    fn finish(&self, ending: Ending, output: Option<Value>) -> Result<Value, RunError> {
+        match ending {
+            Ending::Succeeded { .. } => output.ok_or_else(|| bug("no output".to_owned())),
+            Ending::Failed { at, failure } => {
+                let failed = at.map(|at| FailedNode {
+                    path: self.run.executable.path(&at),
+                    attempt: self
+                        .failed
+                        .filter(|(node, _)| *node == at.node)
+                        .map(|(_, attempt)| attempt),
+                });
+                Err(RunError::new(failure).at(failed))
+            }
+            Ending::Cancelled => Err(RunError::with_kind(RunErrorKind::Cancelled, String::new())),
+        }
+    }
+}
+
+fn bug(message: String) -> RunError {
+    RunError::with_kind(RunErrorKind::Bug, message)
 }

@@ -1,0 +1,196 @@
+//! What the tests share: random numbers from a seed, random but valid appends, and all there is in
+//! a store as one value that can be compared.
+
+use zahir_store::conformance::{finish, inner_records, more, run, start};
+use zahir_store::{
+    Append, Attempt, DefinitionId, MemoryStore, NodeId, Position, Record, RunId, Store, StoreError,
+    StoredRun,
+};
+
+pub(crate) mod disk;
+
+/// The number in this environment variable, or `default`.
+pub(crate) fn knob(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+/// splitmix64.
+#[derive(Clone, Debug)]
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `end`, or 0.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.next().checked_rem(end).unwrap_or(0)
+    }
+
+    pub(crate) fn index(&mut self, end: usize) -> usize {
+        usize::try_from(self.below(u64::try_from(end).unwrap())).unwrap()
+    }
+
+    pub(crate) fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(length + 8);
+        while bytes.len() < length {
+            bytes.extend_from_slice(&self.next().to_le_bytes());
+        }
+        bytes.truncate(length);
+        bytes
+    }
+}
+
+/// All there is in a store.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Content {
+    unfinished: Vec<RunId>,
+    runs: Vec<StoredRun>,
+    definition: Option<Vec<u8>>,
+}
+
+impl Content {
+    /// Reads everything and checks that every way to a run leads to the same one.
+    pub(crate) fn of(store: &dyn Store) -> Result<Self, StoreError> {
+        let mut runs = Vec::new();
+        let mut last = None;
+        loop {
+            let heads = store.runs(last, 7)?;
+            let Some(head) = heads.last() else { break };
+            last = Some(head.id);
+            for head in heads {
+                let stored = store.load(head.id)?;
+                let stored = stored.unwrap_or_else(|| panic!("run {} is listed only", head.id));
+                assert_eq!(stored.head, head);
+                if let Some(key) = &head.key {
+                    assert_eq!(store.find(&head.workflow, key)?, Some(head.id));
+                }
+                runs.push(stored);
+            }
+        }
+        Ok(Self {
+            unfinished: store.unfinished()?,
+            runs,
+            definition: store.definition(DefinitionId::from_u128(7))?,
+        })
+    }
+
+    /// How many records there are.
+    pub(crate) fn records(&self) -> usize {
+        let steps = self.runs.iter().flat_map(|run| &run.steps);
+        steps.map(|step| step.records.len()).sum()
+    }
+
+    /// What there is after these batches.
+    pub(crate) fn after(batches: &[Vec<Append>]) -> Self {
+        let store = MemoryStore::new();
+        for batch in batches {
+            store.append(batch).unwrap();
+        }
+        Self::of(&store).unwrap()
+    }
+}
+
+/// Random batches that keep to the contract.
+#[derive(Debug)]
+pub(crate) struct Workload {
+    rng: Rng,
+    pub(crate) batches: Vec<Vec<Append>>,
+    /// Number and count of records of the runs that are not over.
+    open: Vec<(u128, u64)>,
+    runs: u128,
+}
+
+impl Workload {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            rng: Rng::new(seed),
+            batches: Vec::new(),
+            open: Vec::new(),
+            runs: 0,
+        }
+    }
+
+    /// One more batch, which is also kept.
+    pub(crate) fn batch(&mut self) -> Vec<Append> {
+        let appends = if self.rng.one_in(6) { 40 } else { 5 };
+        let appends = 1 + self.rng.below(appends);
+        let batch: Vec<Append> = (0..appends).map(|_| self.append()).collect();
+        self.batches.push(batch.clone());
+        batch
+    }
+
+    fn append(&mut self) -> Append {
+        if self.open.is_empty() || self.rng.one_in(5) {
+            self.runs += 1;
+            // Ids neither rise nor fall.
+            let number = self
+                .runs
+                .wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
+            self.open.push((number, 1));
+            let key = format!("key {number}");
+            return start(number, "order", self.rng.one_in(2).then_some(&key));
+        }
+        let index = self.rng.index(self.open.len());
+        let (number, first) = self.open[index];
+        if self.rng.one_in(6) {
+            self.open.swap_remove(index);
+            return finish(number, first);
+        }
+        let records = self.records();
+        self.open[index].1 += u64::try_from(records.len()).unwrap();
+        more(number, first, records)
+    }
+
+    fn records(&mut self) -> Vec<Record> {
+        let count = 1 + self.rng.below(2);
+        let record = |rng: &mut Rng| {
+            if rng.one_in(3) {
+                let mut records = inner_records();
+                return records.swap_remove(rng.index(records.len()));
+            }
+            let bytes_max = if rng.one_in(30) { 30_000 } else { 500 };
+            let bytes = rng.index(bytes_max);
+            Record::AttemptSucceeded {
+                at: Position {
+                    frames: Vec::new(),
+                    node: NodeId::new(1),
+                },
+                attempt: Attempt::FIRST,
+                output: rng.bytes(bytes),
+            }
+        };
+        (0..count).map(|_| record(&mut self.rng)).collect()
+    }
+
+    /// Forgets all but the first batches.
+    pub(crate) fn truncate(&mut self, batches: usize) {
+        self.batches.truncate(batches);
+        self.open.clear();
+        for append in self.batches.iter().flatten() {
+            let number = append.run.as_u128();
+            self.open.retain(|(open, _)| *open != number);
+            let records = append.first + u64::try_from(append.records.len()).unwrap();
+            if !matches!(append.records.last(), Some(Record::RunFinished(_))) {
+                self.open.push((number, records));
+            }
+        }
+    }
+
+    pub(crate) fn first_run(&self) -> Option<RunId> {
+        (self.runs > 0).then(|| run(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))
+    }
+}

@@ -1,0 +1,303 @@
+//! What an observer sees of runs, as it happens.
+//!
+//! Events are for watching: for a progress display, a log, a metric. An event is seen only after
+//! what it tells of is durable. What was not read in time is lost, and its reader is told how much;
+//! the store has it all.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::broadcast::{self, error::RecvError};
+use zahir_store::{Ending, Position, Record, RunId, RunStatus, Timestamp};
+
+use crate::runtime::executable::Executable;
+use crate::runtime::run::lock;
+
+/// How many events are kept for slow readers, over all runs of a runtime.
+const EVENTS_MAX: usize = 4096;
+
+/// Something that happened in a run.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Event {
+    /// The run.
+    pub run: RunId,
+    /// The name of its workflow.
+    pub workflow: &'static str,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The run exists.
+    RunStarted,
+    /// An attempt of a node is about to start.
+    AttemptStarted {
+        /// The node, as it is written in the workflow: `words[17]/longest_word`.
+        node: Arc<str>,
+        /// Which try of it.
+        attempt: u32,
+    },
+    /// A node has its result.
+    AttemptSucceeded {
+        /// The node.
+        node: Arc<str>,
+        /// Which try of it.
+        attempt: u32,
+    },
+    /// An attempt failed.
+    AttemptFailed {
+        /// The node.
+        node: Arc<str>,
+        /// Which try of it.
+        attempt: u32,
+        /// Why, in words.
+        message: Arc<str>,
+        /// When it is tried again; `None` if that was the last attempt.
+        retry_at: Option<Timestamp>,
+    },
+    /// An attempt was dropped by a shutdown.
+    AttemptInterrupted {
+        /// The node.
+        node: Arc<str>,
+        /// Which try of it.
+        attempt: u32,
+    },
+    /// A `for` knows how many items it goes over.
+    ItemsCounted {
+        /// The `for`.
+        node: Arc<str>,
+        /// How many.
+        items: u32,
+    },
+    /// The run is over.
+    RunFinished {
+        /// How it ended.
+        status: RunStatus,
+    },
+}
+
+/// Events, as they happen. See [`Runtime::events`](crate::Runtime::events).
+#[derive(Debug)]
+#[must_use = "events are lost unless they are read"]
+pub struct Events {
+    receiver: broadcast::Receiver<Event>,
+    /// The run that is watched; `None` for all.
+    run: Option<RunId>,
+    is_over: bool,
+    hub: Arc<Hub>,
+}
+
+/// Events that were not read in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    count: u64,
+}
+
+impl Lost {
+    /// How many events, over all runs of the runtime.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} events were not read in time", self.count)
+    }
+}
+
+impl std::error::Error for Lost {}
+
+impl Events {
+    /// The next event; `None` when the runtime is gone, or when the run that is watched is over.
+    ///
+    /// # Errors
+    ///
+    /// If events were not read in time. The next call goes on behind them.
+    ///
+    /// # Cancel safety
+    ///
+    /// No event is lost when the future is dropped.
+    ///
+    /// # Durability
+    ///
+    /// What an event tells of is on disk, unless the runtime is in memory.
+    pub async fn next(&mut self) -> Option<Result<Event, Lost>> {
+        while !self.is_over {
+            match self.receiver.recv().await {
+                Ok(event) if self.run.is_none_or(|run| run == event.run) => {
+                    let ends = matches!(event.kind, EventKind::RunFinished { .. });
+                    self.is_over = ends && self.run.is_some();
+                    return Some(Ok(event));
+                }
+                Ok(_) => {}
+                Err(RecvError::Lagged(count)) => return Some(Err(Lost { count })),
+                Err(RecvError::Closed) => self.is_over = true,
+            }
+        }
+        None
+    }
+
+    /// Ends behind the events that are there.
+    pub(crate) fn end(&mut self) {
+        self.is_over = true;
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.hub.readers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Hands events to whoever reads them.
+#[derive(Debug, Default)]
+pub(crate) struct Hub {
+    /// Counted here, because asking the channel takes its lock.
+    readers: AtomicUsize,
+    channel: Mutex<Channel>,
+}
+
+#[derive(Debug, Default)]
+struct Channel {
+    /// Made for the first reader: it takes up memory from the start.
+    sender: Option<broadcast::Sender<Event>>,
+    is_closed: bool,
+}
+
+impl Hub {
+    pub(crate) fn subscribe(self: &Arc<Self>, run: Option<RunId>) -> Events {
+        let mut channel = lock(&self.channel);
+        let is_closed = channel.is_closed;
+        let sender = channel
+            .sender
+            .get_or_insert_with(|| broadcast::Sender::new(EVENTS_MAX));
+        let receiver = sender.subscribe();
+        if is_closed {
+            channel.sender = None;
+        }
+        self.readers.fetch_add(1, Ordering::Relaxed);
+        Events {
+            receiver,
+            run,
+            is_over: false,
+            hub: Arc::clone(self),
+        }
+    }
+
+    /// Whether anybody reads.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.readers.load(Ordering::Relaxed) > 0
+    }
+
+    pub(crate) fn emit(&self, events: impl Iterator<Item = Event>) {
+        let channel = lock(&self.channel);
+        if let Some(sender) = &channel.sender {
+            for event in events {
+                // Without readers there is nobody to tell.
+                let _: Result<usize, _> = sender.send(event);
+            }
+        }
+    }
+
+    /// No event will follow.
+    pub(crate) fn close(&self) {
+        let mut channel = lock(&self.channel);
+        channel.is_closed = true;
+        channel.sender = None;
+    }
+}
+
+/// The events of one run whose records are not durable yet.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    events: VecDeque<(u64, Event)>,
+}
+
+impl Pending {
+    /// Keeps what these records tell until append `seq` is durable.
+    pub(crate) fn keep(
+        &mut self,
+        seq: u64,
+        run: (RunId, &Executable),
+        at: Timestamp,
+        records: &[Record],
+    ) {
+        let (run, executable) = run;
+        let events = records.iter().filter_map(|record| {
+            let event = Event {
+                run,
+                workflow: executable.name,
+                at,
+                kind: EventKind::of(record, executable)?,
+            };
+            Some((seq, event))
+        });
+        self.events.extend(events);
+    }
+
+    /// Everything up to append `seq` is durable.
+    pub(crate) fn release(&mut self, seq: u64, hub: &Hub) {
+        let count = self.events.partition_point(|(of, _)| *of <= seq);
+        if count > 0 {
+            hub.emit(self.events.drain(..count).map(|(_, event)| event));
+        }
+    }
+}
+
+impl EventKind {
+    fn of(record: &Record, executable: &Executable) -> Option<Self> {
+        let node = |at: &Position| executable.path(at).into();
+        Some(match record {
+            Record::RunStarted(_) => Self::RunStarted,
+            Record::AttemptStarted { at, attempt } => Self::AttemptStarted {
+                node: node(at),
+                attempt: attempt.number(),
+            },
+            Record::AttemptSucceeded { at, attempt, .. } => Self::AttemptSucceeded {
+                node: node(at),
+                attempt: attempt.number(),
+            },
+            Record::AttemptFailed {
+                at,
+                attempt,
+                failure,
+                retry_at,
+            } => Self::AttemptFailed {
+                node: node(at),
+                attempt: attempt.number(),
+                message: failure.message.as_str().into(),
+                retry_at: *retry_at,
+            },
+            Record::AttemptInterrupted { at, attempt } => Self::AttemptInterrupted {
+                node: node(at),
+                attempt: attempt.number(),
+            },
+            Record::ItemsCounted { at, items } => Self::ItemsCounted {
+                node: node(at),
+                items: *items,
+            },
+            Record::CancelRequested(_) => return None,
+            Record::RunFinished(ending) => Self::RunFinished {
+                status: status(ending),
+            },
+        })
+    }
+}
+
+const fn status(ending: &Ending) -> RunStatus {
+    match ending {
+        Ending::Succeeded { .. } => RunStatus::Succeeded,
+        Ending::Failed { .. } => RunStatus::Failed,
+        Ending::Cancelled => RunStatus::Cancelled,
+    }
+}

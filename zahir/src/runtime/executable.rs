@@ -1,0 +1,213 @@
+//! What the runtime knows of a workflow: its plan, and the code behind the plan's nodes.
+//!
+//! Node numbers are those of the plan, which covers the workflow and all that it calls.
+
+use std::fmt;
+use std::sync::Arc;
+
+use zahir_store::{DefinitionId, Failure, FailureKind, FrameStep, NodeId, Position};
+
+use crate::definition::Definition;
+use crate::graph::{Graph, NodeKind};
+use crate::job::context::Context;
+use crate::job::failure;
+use crate::plan::{Plan, PlanKind, index};
+use crate::program::{Program, Site};
+use crate::value::{Codec, CodecError, Value};
+use crate::wire::Step;
+use crate::workflow::Workflow;
+
+/// A workflow that can be run.
+pub(crate) struct Executable {
+    /// The workflow's name.
+    pub(crate) name: &'static str,
+    pub(crate) plan: Arc<Plan>,
+    /// What the node numbers in records refer to.
+    pub(crate) definition: DefinitionId,
+    /// The definition as it is stored, once for all runs of the workflow.
+    pub(crate) definition_bytes: Arc<[u8]>,
+    pub(crate) code: Box<dyn Code>,
+}
+
+/// The user's code behind the nodes of a plan. Every method may panic.
+pub(crate) trait Code: Send + Sync + 'static {
+    /// Begins a node: an attempt of a job, a pure value, the items of a `for`, the inputs of a
+    /// called workflow.
+    fn step<'e>(
+        &'e self,
+        node: NodeId,
+        context: &'e Context,
+        inputs: &'e [Value],
+        encode: bool,
+    ) -> Step<'e>;
+
+    /// The results of a `for`, in item order, as one value; `None` for another node.
+    fn join(&self, node: NodeId, results: Vec<Value>) -> Option<Value>;
+
+    /// The recorded output of a job.
+    fn decode(&self, node: NodeId, bytes: &[u8]) -> Result<Value, CodecError>;
+
+    /// The output of a run.
+    fn encode_output(&self, output: &Value) -> Result<Vec<u8>, CodecError>;
+
+    /// The recorded output of a run.
+    fn decode_output(&self, bytes: &[u8]) -> Result<Value, CodecError>;
+
+    /// The recorded inputs of a run.
+    fn decode_inputs(&self, bytes: &[u8]) -> Result<Vec<Value>, CodecError>;
+
+    /// What the node is called in the source.
+    fn node_name(&self, node: NodeId) -> &'static str;
+
+    /// How this definition differs from a stored one, node by node.
+    fn changes(&self, stored: &[u8]) -> Vec<String>;
+}
+
+impl Executable {
+    /// What `workflow!` wrote.
+    pub(crate) fn of<W: Workflow>() -> Self {
+        Self::new(W::graph(), W::OUTPUT, W::decode_inputs)
+    }
+
+    /// For runs that are never stored: neither inputs nor output are encoded.
+    pub(crate) fn unstored(graph: &'static Graph) -> Self {
+        let refuse = |_: &[u8]| Err(CodecError::new::<()>("nothing is stored"));
+        Self::new(graph, Codec::of::<()>(), refuse)
+    }
+
+    fn new(
+        graph: &'static Graph,
+        output: Codec,
+        decode_inputs: fn(&[u8]) -> Result<Vec<Value>, CodecError>,
+    ) -> Self {
+        let program = Program::of(graph);
+        Self {
+            name: graph.name(),
+            plan: Arc::clone(&program.plan),
+            definition: program.definition.id,
+            definition_bytes: Arc::clone(&program.definition.bytes),
+            code: Box::new(WorkflowCode {
+                program,
+                output,
+                decode_inputs,
+            }),
+        }
+    }
+
+    /// Where a node instance is, in the words of the source: `words[17]/longest_word`.
+    pub(crate) fn path(&self, at: &Position) -> String {
+        let mut path = String::new();
+        for FrameStep { node, index } in &at.frames {
+            path.push_str(self.code.node_name(*node));
+            if self.is_each(*node) {
+                path.push_str(&format!("[{index}]"));
+            }
+            path.push('/');
+        }
+        path.push_str(self.code.node_name(at.node));
+        path
+    }
+
+    fn is_each(&self, node: NodeId) -> bool {
+        self.plan
+            .nodes
+            .get(index(node))
+            .is_some_and(|node| matches!(node.kind, PlanKind::Each { .. }))
+    }
+
+    /// The output of a run, checked against the limit.
+    pub(crate) fn encode_output(
+        &self,
+        output: &Value,
+        bytes_max: usize,
+    ) -> Result<Vec<u8>, Failure> {
+        let encoded = self
+            .code
+            .encode_output(output)
+            .map_err(|error| failure(FailureKind::Unencodable, error.to_string()))?;
+        check_size("the run's output", encoded.len(), bytes_max)?;
+        Ok(encoded)
+    }
+}
+
+/// Refuses what is larger than the limit.
+pub(crate) fn check_size(what: &str, bytes: usize, bytes_max: usize) -> Result<(), Failure> {
+    if bytes <= bytes_max {
+        return Ok(());
+    }
+    let message = format!(
+        "{what} has {bytes} bytes; `value_bytes_max` allows {bytes_max}: raise it, or pass a \
+         reference to where the data is"
+    );
+    Err(failure(FailureKind::TooLarge, message))
+}
+
+impl fmt::Debug for Executable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executable")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The code of a workflow written with `workflow!`, and of all that it calls.
+struct WorkflowCode {
+    program: Program,
+    output: Codec,
+    decode_inputs: fn(&[u8]) -> Result<Vec<Value>, CodecError>,
+}
+
+impl Code for WorkflowCode {
+    fn step<'e>(
+        &'e self,
+        node: NodeId,
+        context: &'e Context,
+        inputs: &'e [Value],
+        encode: bool,
+    ) -> Step<'e> {
+        let Site { graph, node } = self.program.site(node);
+        graph.step(node.id(), context, inputs, encode)
+    }
+
+    fn join(&self, node: NodeId, results: Vec<Value>) -> Option<Value> {
+        match &self.program.site(node).node.kind {
+            NodeKind::Each { join, .. } => Some(join(results)),
+            NodeKind::Input { .. }
+            | NodeKind::Item
+            | NodeKind::Job(_)
+            | NodeKind::Value
+            | NodeKind::Workflow { .. } => None,
+        }
+    }
+
+    fn decode(&self, node: NodeId, bytes: &[u8]) -> Result<Value, CodecError> {
+        match self.program.codec(node) {
+            Some(codec) => (codec.decode)(bytes),
+            None => Err(CodecError::new::<()>(
+                "no result of this node is ever stored",
+            )),
+        }
+    }
+
+    fn encode_output(&self, output: &Value) -> Result<Vec<u8>, CodecError> {
+        (self.output.encode)(output)
+    }
+
+    fn decode_output(&self, bytes: &[u8]) -> Result<Value, CodecError> {
+        (self.output.decode)(bytes)
+    }
+
+    fn decode_inputs(&self, bytes: &[u8]) -> Result<Vec<Value>, CodecError> {
+        (self.decode_inputs)(bytes)
+    }
+
+    fn node_name(&self, node: NodeId) -> &'static str {
+        self.program.site(node).node.name()
+    }
+
+    fn changes(&self, stored: &[u8]) -> Vec<String> {
+        Definition::decode(stored).map_or_else(Vec::new, |stored| {
+            stored.differences(&self.program.definition)
+        })
+    }
+}

@@ -1,0 +1,405 @@
+//! Runs attempts: the only place that spawns, and the only one that polls user code.
+//!
+//! An attempt that is alone in its run is polled once in place, by the driver. Several are queued
+//! for a few *runners*, at most one per worker thread, which poll each of them once. Whatever does
+//! not end in its first poll is moved to a task of its own. So a job that never waits costs no
+//! task, and jobs that compute use all cores.
+//!
+//! Every poll and every drop of user code is inside `catch_unwind`, also after the first await.
+
+use std::any::Any;
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+use zahir_store::{Attempt, Failure, FailureKind, FrameStep};
+
+use crate::engine::{AttemptOutcome, Evaluated, Evaluation, Place};
+use crate::job::context::Context;
+use crate::job::failure;
+use crate::runtime::executable::check_size;
+use crate::runtime::run::{Message, Run, lock};
+use crate::value::Value;
+use crate::wire::{Outcome, Step};
+
+/// An attempt that is to be started.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) key: Key,
+    pub(crate) frames: Option<Arc<[FrameStep]>>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) inputs: Vec<Value>,
+}
+
+/// Names an attempt within its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) place: Place,
+    pub(crate) attempt: Attempt,
+}
+
+/// The attempts of one run.
+#[derive(Debug, Default)]
+pub(crate) struct Crew {
+    state: Mutex<CrewState>,
+}
+
+#[derive(Debug, Default)]
+struct CrewState {
+    /// Not polled yet.
+    queued: VecDeque<Start>,
+    /// How many runners there are.
+    runners: usize,
+    /// What the runners are polling.
+    polling: Vec<Key>,
+    /// Aborted while they were polled: to be dropped as soon as that poll returns.
+    aborted: Vec<Key>,
+    /// Those with a task of their own.
+    spawned: BTreeMap<Key, AbortHandle>,
+    /// Nothing is started any more.
+    is_closed: bool,
+}
+
+/// Spawns the driver of a run.
+#[expect(clippy::disallowed_methods, reason = "the executor is what spawns")]
+pub(crate) fn spawn_driver(
+    tokio: &tokio::runtime::Handle,
+    driver: impl Future<Output = ()> + Send + 'static,
+) {
+    drop(tokio.spawn(driver));
+}
+
+/// Polls an attempt once, right here. One that waits for something gets a task of its own.
+pub(crate) fn run_in_place(run: &Arc<Run>, start: Start) -> Option<AttemptOutcome<Value>> {
+    let key = start.key;
+    let mut attempt = Guarded::new(run, start);
+    match poll_once(&mut attempt) {
+        Poll::Ready(outcome) => Some(outcome),
+        Poll::Pending => {
+            run.crew.spawn(run, key, attempt);
+            None
+        }
+    }
+}
+
+/// Queues attempts, and sees to it that there are runners for them.
+pub(crate) fn enqueue(run: &Arc<Run>, starts: &mut Vec<Start>, runners_max: usize) {
+    let runners = {
+        let mut crew = lock(&run.crew.state);
+        if crew.is_closed {
+            return starts.clear();
+        }
+        crew.queued.extend(starts.drain(..));
+        let more = crew
+            .queued
+            .len()
+            .min(runners_max)
+            .saturating_sub(crew.runners);
+        crew.runners += more;
+        more
+    };
+    for _ in 0..runners {
+        spawn(runner(Arc::clone(run)));
+    }
+}
+
+async fn runner(run: Arc<Run>) {
+    while let Some(start) = run.crew.next() {
+        let key = start.key;
+        let mut attempt = Guarded::new(&run, start);
+        match poll_once(&mut attempt) {
+            Poll::Ready(outcome) => {
+                run.crew.polled(key);
+                report(&run, key, outcome);
+            }
+            Poll::Pending => run.crew.spawn(&run, key, attempt),
+        }
+        tokio::task::consume_budget().await;
+    }
+}
+
+/// The first poll. Whatever does not end in it is polled again as soon as it has a task, with that
+/// task's waker, so that nobody needs to be woken by this one.
+fn poll_once(attempt: &mut Guarded) -> Poll<AttemptOutcome<Value>> {
+    let mut context = TaskContext::from_waker(Waker::noop());
+    Pin::new(attempt).poll(&mut context)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the executor is what spawns")]
+fn spawn(future: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+    tokio::spawn(future).abort_handle()
+}
+
+fn report(run: &Run, key: Key, outcome: AttemptOutcome<Value>) {
+    run.inbox.push(Message::Ended {
+        place: key.place,
+        attempt: key.attempt,
+        outcome,
+    });
+}
+
+impl Crew {
+    /// The next attempt for a runner; without one the runner ends.
+    fn next(&self) -> Option<Start> {
+        let mut crew = lock(&self.state);
+        let next = crew.queued.pop_front();
+        match &next {
+            Some(start) => crew.polling.push(start.key),
+            None => crew.runners -= 1,
+        }
+        next
+    }
+
+    /// A runner is done with an attempt.
+    fn polled(&self, key: Key) {
+        let mut crew = lock(&self.state);
+        forget(&mut crew.polling, key);
+        forget(&mut crew.aborted, key);
+    }
+
+    /// Gives an attempt a task of its own, unless it was aborted meanwhile.
+    fn spawn(&self, run: &Arc<Run>, key: Key, attempt: Guarded) {
+        let mut crew = lock(&self.state);
+        forget(&mut crew.polling, key);
+        if forget(&mut crew.aborted, key) || crew.is_closed {
+            // User code is dropped outside of the lock.
+            drop(crew);
+            return drop(attempt);
+        }
+        let run = Arc::clone(run);
+        let task = spawn(async move {
+            let outcome = attempt.await;
+            lock(&run.crew.state).spawned.remove(&key);
+            report(&run, key, outcome);
+        });
+        crew.spawned.insert(key, task);
+    }
+
+    /// Drops an attempt.
+    pub(crate) fn abort(&self, key: Key) {
+        let mut crew = lock(&self.state);
+        if let Some(task) = crew.spawned.remove(&key) {
+            task.abort();
+        } else if crew.polling.contains(&key) {
+            crew.aborted.push(key);
+        } else if let Some(at) = crew.queued.iter().position(|start| start.key == key) {
+            let start = crew.queued.remove(at);
+            drop(crew);
+            drop_quietly(start);
+        }
+    }
+
+    /// Drops every attempt, starts no more, and says which ones there were.
+    pub(crate) fn close(&self) -> Vec<Key> {
+        let mut crew = lock(&self.state);
+        crew.is_closed = true;
+        let queued = mem::take(&mut crew.queued);
+        let mut keys: Vec<_> = queued.iter().map(|start| start.key).collect();
+        let polling = crew.polling.clone();
+        keys.extend(&polling);
+        crew.aborted = polling;
+        for (key, task) in mem::take(&mut crew.spawned) {
+            task.abort();
+            keys.push(key);
+        }
+        drop(crew);
+        drop_quietly(queued);
+        keys
+    }
+}
+
+fn forget(keys: &mut Vec<Key>, key: Key) -> bool {
+    let found = keys.iter().position(|other| *other == key);
+    if let Some(at) = found {
+        keys.swap_remove(at);
+    }
+    found.is_some()
+}
+
+/// An attempt whose panics end here.
+struct Guarded {
+    /// `None` once it has ended.
+    attempt: Option<Pin<Box<dyn Future<Output = AttemptOutcome<Value>> + Send>>>,
+}
+
+impl Guarded {
+    fn new(run: &Arc<Run>, start: Start) -> Self {
+        let run = Arc::clone(run);
+        let attempt: Pin<Box<dyn Future<Output = _> + Send>> = match start.timeout {
+            None => Box::pin(attempt(run, start)),
+            Some(timeout) => Box::pin(limited(run, start, timeout)),
+        };
+        Self {
+            attempt: Some(attempt),
+        }
+    }
+}
+
+impl Future for Guarded {
+    type Output = AttemptOutcome<Value>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let Some(attempt) = self.attempt.as_mut() else {
+            return Poll::Pending;
+        };
+        let outcome = match catch_unwind(AssertUnwindSafe(|| attempt.as_mut().poll(context))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(outcome)) => outcome,
+            Err(payload) => AttemptOutcome::Failed(panicked(payload)),
+        };
+        drop_quietly(self.attempt.take());
+        Poll::Ready(outcome)
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        drop_quietly(self.attempt.take());
+    }
+}
+
+/// An attempt that says which one it was.
+pub(crate) struct Attempted {
+    key: Key,
+    attempt: Guarded,
+}
+
+/// An attempt that has ended.
+pub(crate) struct Ended {
+    pub(crate) key: Key,
+    pub(crate) outcome: AttemptOutcome<Value>,
+}
+
+impl Attempted {
+    pub(crate) fn new(run: &Arc<Run>, start: Start) -> Self {
+        Self {
+            key: start.key,
+            attempt: Guarded::new(run, start),
+        }
+    }
+}
+
+impl Future for Attempted {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<Ended> {
+        let key = self.key;
+        Pin::new(&mut self.attempt)
+            .poll(context)
+            .map(|outcome| Ended { key, outcome })
+    }
+}
+
+/// One attempt: owns its inputs and its context, and lends them to the job.
+async fn attempt(run: Arc<Run>, start: Start) -> AttemptOutcome<Value> {
+    let Key { place, attempt } = start.key;
+    let name = run.executable.code.node_name(place.node);
+    let context = Context::new(run.id, name, start.frames, place.node, attempt);
+    let code = &run.executable.code;
+    let step = code.step(place.node, &context, &start.inputs, run.is_durable);
+    let outcome = match step {
+        Step::Run(job) => job.await,
+        other => Err(misfit(&other)),
+    };
+    conclude(&run, name, outcome)
+}
+
+async fn limited(run: Arc<Run>, start: Start, timeout: Duration) -> AttemptOutcome<Value> {
+    match tokio::time::timeout(timeout, attempt(run, start)).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            let message = format!("it took longer than its `timeout` of {timeout:?}");
+            AttemptOutcome::Failed(failure(FailureKind::TimedOut, message))
+        }
+    }
+}
+
+fn conclude(run: &Run, name: &str, outcome: Outcome) -> AttemptOutcome<Value> {
+    let produced = match outcome {
+        Ok(produced) => produced,
+        Err(failure) => return AttemptOutcome::Failed(failure),
+    };
+    let bytes = produced.encoded.len();
+    if bytes > run.value_bytes_max {
+        let what = format!("the output of `{name}`");
+        if let Err(failure) = check_size(&what, bytes, run.value_bytes_max) {
+            return AttemptOutcome::Failed(failure);
+        }
+    }
+    AttemptOutcome::Succeeded {
+        value: produced.value,
+        encoded: produced.encoded,
+    }
+}
+
+/// Computes something quick and pure.
+pub(crate) fn evaluate(
+    run: &Run,
+    place: Place,
+    what: Evaluation,
+    inputs: Vec<Value>,
+) -> Result<Evaluated<Value>, Failure> {
+    contain(AssertUnwindSafe(|| match what {
+        Evaluation::Join => match run.executable.code.join(place.node, inputs) {
+            Some(value) => Ok(Evaluated::Value(value)),
+            None => Err(misfit(&Step::Nothing)),
+        },
+        Evaluation::Step => {
+            let name = run.executable.code.node_name(place.node);
+            let context = Context::new(run.id, name, None, place.node, Attempt::FIRST);
+            match run
+                .executable
+                .code
+                .step(place.node, &context, &inputs, false)
+            {
+                Step::Value(value) => Ok(Evaluated::Value(value)),
+                Step::Items(items) => Ok(Evaluated::Items(items)),
+                Step::Enter(inputs) => Ok(Evaluated::Inputs(inputs)),
+                other => Err(misfit(&other)),
+            }
+        }
+    }))
+    .and_then(|evaluated| evaluated)
+}
+
+fn misfit(step: &Step<'_>) -> Failure {
+    let message = format!("the node gave {step:?}; this is a bug in zahir, please report it");
+    failure(FailureKind::Bug, message)
+}
+
+/// Runs user code; its panic becomes a failure.
+pub(crate) fn contain<T>(code: impl FnOnce() -> T + std::panic::UnwindSafe) -> Result<T, Failure> {
+    catch_unwind(code).map_err(panicked)
+}
+
+/// Drops a value of the user's, whose destructor may panic. The panic hook has shown it by then.
+pub(crate) fn drop_quietly<T>(value: T) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(move || drop(value))) {
+        bury(payload);
+    }
+}
+
+/// The failure that a panic is.
+pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Failure {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned());
+    bury(payload);
+    let message = text.unwrap_or_else(|| "a panic without a message".to_owned());
+    failure(FailureKind::Panic, message)
+}
+
+/// Drops the payload of a panic. A payload can panic in turn; the payload of that is leaked, which
+/// ends the matter.
+fn bury(payload: Box<dyn Any + Send>) {
+    if let Err(next) = catch_unwind(AssertUnwindSafe(move || drop(payload))) {
+        mem::forget(next);
+    }
+}

@@ -1,0 +1,205 @@
+//! What a caller holds of a run.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use zahir_store::{RunId, RunStatus};
+
+use crate::engine;
+use crate::error::{RunError, RunErrorKind};
+use crate::event::Events;
+use crate::runtime::core::Core;
+use crate::runtime::executor;
+use crate::runtime::run::{Left, Message, Outcome, Run};
+use crate::value::Value;
+
+/// A run, and its output of type `O` once it is there.
+///
+/// Clones are handles to the same run. Dropping a handle does not cancel the run.
+#[must_use = "the run goes on without its handle; use `let _ =` if nobody waits for it"]
+pub struct RunHandle<O> {
+    core: Arc<Core>,
+    run: Arc<Run>,
+    output: PhantomData<fn() -> O>,
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    progress: engine::Progress,
+}
+
+impl Progress {
+    /// Jobs that have their result.
+    #[must_use]
+    pub const fn done(&self) -> u64 {
+        self.progress.done
+    }
+
+    /// Jobs under way.
+    #[must_use]
+    pub const fn running(&self) -> u64 {
+        self.progress.running
+    }
+
+    /// All jobs that are known of so far; grows as `for`s count their items.
+    #[must_use]
+    pub const fn known(&self) -> u64 {
+        self.progress.known
+    }
+}
+
+impl<O: Send + Sync + 'static> RunHandle<O> {
+    pub(crate) const fn new(core: Arc<Core>, run: Arc<Run>) -> Self {
+        Self {
+            core,
+            run,
+            output: PhantomData,
+        }
+    }
+
+    /// The run's id, by which [`Runtime::handle`](crate::Runtime::handle) finds it again.
+    #[must_use]
+    pub fn id(&self) -> RunId {
+        self.run.id
+    }
+
+    /// Whether and how the run has ended.
+    #[must_use]
+    pub fn status(&self) -> RunStatus {
+        match self.run.outcome() {
+            Some(Outcome::Succeeded { .. }) => RunStatus::Succeeded,
+            Some(Outcome::Failed(_)) => RunStatus::Failed,
+            Some(Outcome::Cancelled) => RunStatus::Cancelled,
+            Some(Outcome::Left(_)) | None => RunStatus::Running,
+        }
+    }
+
+    /// How far the run has come, as far as this process has seen it.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        Progress {
+            progress: self.run.progress(),
+        }
+    }
+
+    /// Waits for the run to end, and gives its output.
+    ///
+    /// The output is a copy, made through its encoding: it can be asked for again.
+    ///
+    /// # Errors
+    ///
+    /// If a node failed for good, if the run was cancelled, or if this process left the run: the
+    /// runtime was shut down, or halted.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    ///
+    /// # Durability
+    ///
+    /// The end of the run is on disk when this returns, unless the runtime is in memory.
+    pub async fn output(&self) -> Result<O, RunError> {
+        match self.run.finished().await {
+            Outcome::Succeeded { value, encoded } => self.decode(value.as_ref(), encoded),
+            Outcome::Failed(error) => Err(error.clone()),
+            Outcome::Cancelled => Err(self.error(RunErrorKind::Cancelled, String::new())),
+            Outcome::Left(left) => Err(self.left(left)),
+        }
+    }
+
+    /// Stops the run: what is under way is dropped, nothing more is started. Returns how the run
+    /// ended, which is another way than cancelled if it was over before.
+    ///
+    /// # Errors
+    ///
+    /// If this process left the run first: the runtime was shut down, or halted. The run may then
+    /// still be cancelled, or not.
+    ///
+    /// # Cancel safety
+    ///
+    /// The run is cancelled even if the future is dropped, unless it was never polled.
+    ///
+    /// # Durability
+    ///
+    /// The cancel is on disk when this returns, unless the runtime is in memory. It wins over
+    /// everything that was not on disk before.
+    pub async fn cancel(&self, reason: impl Into<String>) -> Result<RunStatus, RunError> {
+        if self.run.outcome().is_none() {
+            self.run.inbox.push(Message::Cancel {
+                reason: reason.into(),
+            });
+        }
+        match self.run.finished().await {
+            Outcome::Left(left) => Err(self.left(left)),
+            Outcome::Succeeded { .. } | Outcome::Failed(_) | Outcome::Cancelled => {
+                Ok(self.status())
+            }
+        }
+    }
+
+    /// The events of this run from here on. They end when the run does.
+    ///
+    /// A run in memory has events only if somebody watched the runtime, or a run of it, when it was
+    /// started.
+    pub fn events(&self) -> Events {
+        let mut events = self.core.hub.subscribe(Some(self.run.id));
+        if self.run.outcome().is_some() {
+            events.end();
+        }
+        events
+    }
+
+    fn decode(&self, value: Option<&Value>, encoded: &[u8]) -> Result<O, RunError> {
+        let code = &self.run.executable.code;
+        let decoded = executor::contain(AssertUnwindSafe(|| match value {
+            Some(value) if encoded.is_empty() => {
+                let encoded = code.encode_output(value)?;
+                code.decode_output(&encoded)
+            }
+            Some(_) | None => code.decode_output(encoded),
+        }));
+        let undecodable = |reason| self.error(RunErrorKind::Undecodable, reason);
+        let value = decoded
+            .map_err(|failure| undecodable(failure.message))?
+            .map_err(|error| undecodable(error.to_string()))?;
+        value
+            .try_into_inner()
+            .map_err(|_| undecodable("it is of another type".to_owned()))
+    }
+
+    fn left(&self, left: &Left) -> RunError {
+        match left {
+            Left::Stopped => self.error(RunErrorKind::Stopped, String::new()),
+            Left::Broken(reason) => self.error(RunErrorKind::Bug, reason.clone()),
+            Left::Halted(halted) => {
+                RunError::halted(halted.clone()).of_run(self.run.id, self.run.executable.name)
+            }
+        }
+    }
+
+    fn error(&self, kind: RunErrorKind, message: String) -> RunError {
+        RunError::with_kind(kind, message).of_run(self.run.id, self.run.executable.name)
+    }
+}
+
+impl<O> Clone for RunHandle<O> {
+    fn clone(&self) -> Self {
+        Self {
+            core: Arc::clone(&self.core),
+            run: Arc::clone(&self.run),
+            output: PhantomData,
+        }
+    }
+}
+
+impl<O> fmt::Debug for RunHandle<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunHandle")
+            .field("id", &self.run.id)
+            .field("workflow", &self.run.executable.name)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,414 @@
+//! How a run begins, or is found to have begun before.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use zahir_store::{Ending, Record, RunId, RunStart, Store, StoredRun};
+
+use crate::error::{FailedNode, RunError, RunErrorKind, StartError};
+use crate::job::Call;
+use crate::runtime::claim::Claim;
+use crate::runtime::core::Core;
+use crate::runtime::driver::Driver;
+use crate::runtime::executable::Executable;
+use crate::runtime::executor;
+use crate::runtime::handle::RunHandle;
+use crate::runtime::run::{Left, Outcome, Run};
+use crate::value::Value;
+use crate::workflow::Workflow;
+
+/// What a run is started with.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) executable: Arc<Executable>,
+    pub(crate) inputs: Vec<Value>,
+    /// The inputs, encoded; empty if nobody needs them: in memory, without a key.
+    pub(crate) encoded: Vec<u8>,
+    pub(crate) key: Option<String>,
+}
+
+/// A run that is about to be started.
+#[must_use = "nothing runs before `start`"]
+pub struct RunBuilder<W: Workflow> {
+    core: Arc<Core>,
+    inputs: Vec<Value>,
+    key: Option<String>,
+    workflow: PhantomData<fn() -> W>,
+}
+
+impl<W: Workflow> RunBuilder<W> {
+    pub(crate) fn new(core: &Arc<Core>, call: Call<'static, W>) -> Self {
+        Self {
+            core: Arc::clone(core),
+            inputs: W::inputs(call.into_args()),
+            key: None,
+            workflow: PhantomData,
+        }
+    }
+
+    /// Makes starting idempotent: however often it is started with this key and the same input,
+    /// over restarts of the program, there is one run.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Starts the run, or finds the one that has the key, whether it is under way or over.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime does not know the workflow, takes no more runs or has halted; if the input
+    /// can't be stored or is too large; if the key belongs to a run with another input.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the run is started or not. With a key it is safe to start it
+    /// again.
+    ///
+    /// # Durability
+    ///
+    /// When this returns, the run is on disk, and ends even if the process is killed; unless the
+    /// runtime is in memory.
+    pub async fn start(self) -> Result<RunHandle<W::Output>, StartError> {
+        let executable = executable::<W>(&self.core)?;
+        let is_encoded = self.core.is_durable || self.key.is_some();
+        let encoded = if is_encoded {
+            encode_inputs::<W>(&self.inputs)?
+        } else {
+            Vec::new()
+        };
+        let request = Request {
+            executable,
+            inputs: self.inputs,
+            encoded,
+            key: self.key,
+        };
+        let run = start(&self.core, request).await?;
+        Ok(RunHandle::new(self.core, run))
+    }
+}
+
+impl<W: Workflow> fmt::Debug for RunBuilder<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunBuilder")
+            .field("workflow", &W::NAME)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The workflow, as it was registered.
+pub(crate) fn executable<W: Workflow>(core: &Core) -> Result<Arc<Executable>, StartError> {
+    let found = core.executables.get(W::NAME).map(Arc::clone);
+    found.ok_or(StartError::Unregistered { workflow: W::NAME })
+}
+
+fn encode_inputs<W: Workflow>(inputs: &[Value]) -> Result<Vec<u8>, StartError> {
+    let unencodable = |reason| StartError::Unencodable {
+        workflow: W::NAME,
+        reason,
+    };
+    executor::contain(AssertUnwindSafe(|| W::encode_inputs(inputs)))
+        .map_err(|failure| unencodable(failure.message))?
+        .map_err(|error| unencodable(error.to_string()))
+}
+
+/// Starts a run, or finds the one that has the key. Returns when its existence is durable.
+pub(crate) async fn start(core: &Arc<Core>, request: Request) -> Result<Arc<Run>, StartError> {
+    if let Some(halted) = core.halted() {
+        return Err(StartError::Halted(halted.clone()));
+    }
+    if request.encoded.len() > core.value_bytes_max {
+        return Err(StartError::TooLarge {
+            workflow: request.executable.name,
+            bytes: request.encoded.len(),
+            bytes_max: core.value_bytes_max,
+        });
+    }
+    match &request.key {
+        None => begin(core, request).await,
+        Some(key) => {
+            let key = key.clone();
+            start_keyed(core, request, key).await
+        }
+    }
+}
+
+async fn start_keyed(
+    core: &Arc<Core>,
+    request: Request,
+    key: String,
+) -> Result<Arc<Run>, StartError> {
+    let workflow = request.executable.name;
+    let (claim, is_first) = core.claims.claim(workflow, &key, &request.encoded);
+    let is_same = claim.input() == request.encoded;
+    if is_first {
+        let settler = Settler {
+            core: Arc::clone(core),
+            workflow,
+            key: key.clone(),
+            claim: Arc::clone(&claim),
+        };
+        // In a task of its own: others may wait for the claim when this caller is gone.
+        executor::spawn_driver(&core.tokio, settler.settle(request));
+    }
+    let run = claim.settled().await?;
+    if is_same {
+        Ok(run)
+    } else {
+        Err(StartError::KeyTaken {
+            workflow,
+            key,
+            run: run.id,
+        })
+    }
+}
+
+/// Begins a run that is known to be new.
+async fn begin(core: &Arc<Core>, request: Request) -> Result<Arc<Run>, StartError> {
+    let Request {
+        executable,
+        inputs,
+        encoded,
+        key,
+    } = request;
+    let id = core.ids.next(core.clock.now());
+    let start = RunStart {
+        workflow: executable.name.to_owned(),
+        key: key.clone(),
+        definition: executable.definition,
+        input: encoded,
+    };
+    let mut run = Run::new(id, executable, core.is_durable, core.value_bytes_max);
+    run.key = key;
+    let run = Arc::new(run);
+    if !core.admit(&run) {
+        return Err(StartError::ShutDown);
+    }
+    let driver = Driver::start(core, &run, start, inputs);
+    executor::spawn_driver(&core.tokio, driver.drive());
+    if run.started().await {
+        return Ok(run);
+    }
+    Err(match run.outcome() {
+        Some(Outcome::Left(Left::Halted(halted))) => StartError::Halted(halted.clone()),
+        Some(Outcome::Left(Left::Broken(reason))) => StartError::Parked {
+            run: id,
+            reason: reason.clone(),
+        },
+        Some(
+            Outcome::Left(Left::Stopped)
+            | Outcome::Succeeded { .. }
+            | Outcome::Failed(_)
+            | Outcome::Cancelled,
+        )
+        | None => StartError::ShutDown,
+    })
+}
+
+/// Finds out which run has a key.
+struct Settler {
+    core: Arc<Core>,
+    workflow: &'static str,
+    key: String,
+    claim: Arc<Claim>,
+}
+
+impl Settler {
+    async fn settle(self, request: Request) {
+        let result = self.find_or_begin(request).await;
+        let is_begun = result.as_ref().is_ok_and(|run| run.key.is_some());
+        if !is_begun {
+            self.give_up();
+        }
+        self.claim.settle(result);
+    }
+
+    fn give_up(&self) {
+        self.core
+            .claims
+            .give_up(self.workflow, &self.key, &self.claim);
+    }
+
+    async fn find_or_begin(&self, request: Request) -> Result<Arc<Run>, StartError> {
+        if !self.core.is_durable {
+            return begin(&self.core, request).await;
+        }
+        let (workflow, key) = (self.workflow, self.key.clone());
+        let found = self
+            .core
+            .reader
+            .ask(move |store| match store.find(workflow, &key)? {
+                Some(run) => store.load(run),
+                None => Ok(None),
+            })
+            .await?;
+        let Some(stored) = found else {
+            return begin(&self.core, request).await;
+        };
+        if input(&stored) != Some(&request.encoded) {
+            return Err(StartError::KeyTaken {
+                workflow,
+                key: self.key.clone(),
+                run: stored.head.id,
+            });
+        }
+        reopen(&self.core, &request.executable, &stored)
+    }
+}
+
+impl Drop for Settler {
+    fn drop(&mut self) {
+        if !self.claim.is_settled() {
+            // tokio's runtime was dropped.
+            self.give_up();
+            self.claim.settle(Err(StartError::ShutDown));
+        }
+    }
+}
+
+fn input(stored: &StoredRun) -> Option<&Vec<u8>> {
+    stored
+        .steps
+        .iter()
+        .flat_map(|step| &step.records)
+        .find_map(|record| match record {
+            Record::RunStarted(start) => Some(&start.input),
+            Record::AttemptStarted { .. }
+            | Record::AttemptSucceeded { .. }
+            | Record::AttemptFailed { .. }
+            | Record::AttemptInterrupted { .. }
+            | Record::ItemsCounted { .. }
+            | Record::CancelRequested(_)
+            | Record::RunFinished(_) => None,
+        })
+}
+
+/// The run with this id, under way or over.
+pub(crate) async fn find(
+    core: &Arc<Core>,
+    executable: &Arc<Executable>,
+    id: RunId,
+) -> Result<Arc<Run>, StartError> {
+    if let Some(run) = core.live.find(id) {
+        return check_workflow(run, executable);
+    }
+    if !core.is_durable {
+        return Err(StartError::Unknown { run: id });
+    }
+    let stored = core.reader.ask(move |store| store.load(id)).await?;
+    let Some(stored) = stored else {
+        return Err(StartError::Unknown { run: id });
+    };
+    reopen(core, executable, &stored)
+}
+
+/// The run that has a key.
+pub(crate) async fn find_key(
+    core: &Arc<Core>,
+    executable: &Arc<Executable>,
+    key: &str,
+) -> Result<Option<Arc<Run>>, StartError> {
+    if let Some(claim) = core.claims.find(executable.name, key) {
+        return claim.settled().await.map(Some);
+    }
+    if !core.is_durable {
+        return Ok(None);
+    }
+    let (workflow, key) = (executable.name, key.to_owned());
+    let find = move |store: &dyn Store| store.find(workflow, &key);
+    match core.reader.ask(find).await? {
+        Some(id) => self::find(core, executable, id).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+fn check_workflow(run: Arc<Run>, executable: &Arc<Executable>) -> Result<Arc<Run>, StartError> {
+    if run.executable.name == executable.name {
+        return Ok(run);
+    }
+    Err(StartError::OtherWorkflow {
+        run: run.id,
+        workflow: run.executable.name.to_owned(),
+        asked: executable.name,
+    })
+}
+
+/// A run as the store has it: the live one, or the ending of one that is over.
+fn reopen(
+    core: &Core,
+    executable: &Arc<Executable>,
+    stored: &StoredRun,
+) -> Result<Arc<Run>, StartError> {
+    let id = stored.head.id;
+    if stored.head.workflow != executable.name {
+        return Err(StartError::OtherWorkflow {
+            run: id,
+            workflow: stored.head.workflow.clone(),
+            asked: executable.name,
+        });
+    }
+    if let Some(run) = core.live.find(id) {
+        return Ok(run);
+    }
+    if let Some(outcome) = outcome(executable, stored) {
+        return Ok(Arc::new(Run::ended(id, Arc::clone(executable), outcome)));
+    }
+    if let Some(halted) = core.halted() {
+        return Err(StartError::Halted(halted.clone()));
+    }
+    if core.live.is_closed() {
+        return Err(StartError::ShutDown);
+    }
+    let reason = core.parked.get().and_then(|parked| parked.get(&id));
+    Err(StartError::Parked {
+        run: id,
+        reason: reason.map_or_else(
+            || "this process does not drive it; restart the program".to_owned(),
+            Clone::clone,
+        ),
+    })
+}
+
+/// How a stored run ended.
+fn outcome(executable: &Executable, stored: &StoredRun) -> Option<Outcome> {
+    let Some(Record::RunFinished(ending)) = stored.steps.last()?.records.last() else {
+        return None;
+    };
+    let id = stored.head.id;
+    Some(match ending {
+        Ending::Succeeded { output } => Outcome::Succeeded {
+            value: None,
+            encoded: output.clone(),
+        },
+        Ending::Cancelled => Outcome::Cancelled,
+        Ending::Failed { at, failure } => {
+            let failed = at.as_ref().map(|at| FailedNode {
+                path: executable.path(at),
+                attempt: last_attempt(stored, at),
+            });
+            let error =
+                RunError::with_kind(RunErrorKind::Failed(failure.kind), failure.message.clone());
+            Outcome::Failed(error.of_run(id, executable.name).at(failed))
+        }
+    })
+}
+
+fn last_attempt(stored: &StoredRun, failed: &zahir_store::Position) -> Option<u32> {
+    let records = stored.steps.iter().rev().flat_map(|step| &step.records);
+    records
+        .filter_map(|record| match record {
+            Record::AttemptFailed { at, attempt, .. } if at == failed => Some(attempt.number()),
+            Record::AttemptFailed { .. }
+            | Record::RunStarted(_)
+            | Record::AttemptStarted { .. }
+            | Record::AttemptSucceeded { .. }
+            | Record::AttemptInterrupted { .. }
+            | Record::ItemsCounted { .. }
+            | Record::CancelRequested(_)
+            | Record::RunFinished(_) => None,
+        })
+        .max()
+}

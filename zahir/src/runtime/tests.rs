@@ -1,0 +1,59 @@
+//! The runtime over executables that are built by hand, and over a store that can be told to fail.
+
+mod durable;
+mod execution;
+mod flow;
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flow::{Flow, add, wait};
+use store::TestStore;
+
+use crate::error::{RunErrorKind, StartError};
+use crate::runtime::Runtime;
+use crate::runtime::executable::Executable;
+use crate::runtime::handle::RunHandle;
+use crate::runtime::start::{self, Request};
+use crate::value::Value;
+
+async fn in_memory(executable: &Arc<Executable>) -> Runtime {
+    Runtime::in_memory()
+        .executable(executable)
+        .start()
+        .await
+        .unwrap()
+}
+
+async fn over(store: &TestStore, executable: &Arc<Executable>) -> Runtime {
+    Runtime::with_store(store.clone())
+        .executable(executable)
+        .start()
+        .await
+        .unwrap()
+}
+
+type Handle = RunHandle<Vec<u64>>;
+
+async fn begin(runtime: &Runtime, executable: &Arc<Executable>, input: &[u64]) -> Handle {
+    try_begin(runtime, executable, input, None).await.unwrap()
+}
+
+async fn try_begin(
+    runtime: &Runtime,
+    executable: &Arc<Executable>,
+    input: &[u64],
+    key: Option<&str>,
+) -> Result<Handle, StartError> {
+    let inputs = vec![Value::new(input.to_vec())];
+    let key = key.map(ToOwned::to_owned);
+    let request = Request {
+        executable: Arc::clone(executable),
+        inputs,
+        encoded: flow::encode(input),
+        key,
+    };
+    let run = start::start(runtime.core(), request).await?;
+    Ok(RunHandle::new(Arc::clone(runtime.core()), run))
+}

@@ -1,0 +1,256 @@
+//! Programs built by hand. Every value is a `Vec<u64>`.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zahir_store::{DefinitionId, Failure, FailureKind, NodeId};
+
+use crate::job::BoxFuture;
+use crate::job::context::Context;
+use crate::job::policy::Policy;
+use crate::plan::{Plan, PlanKind, PlanNode, PlanRegion, RegionId, Source, index};
+use crate::runtime::executable::{Code, Executable};
+use crate::value::{CodecError, Value};
+use crate::wire::{Produced, Step};
+
+type Result = std::result::Result<u64, Failure>;
+type Work = Arc<dyn Fn(Vec<u64>, u32) -> BoxFuture<'static, Result> + Send + Sync>;
+
+/// A job from its inputs and the number of its attempt.
+pub(crate) fn work<F>(work: impl Fn(Vec<u64>, u32) -> F + Send + Sync + 'static) -> Work
+where
+    F: Future<Output = Result> + Send + 'static,
+{
+    Arc::new(move |inputs, attempt| Box::pin(work(inputs, attempt)))
+}
+
+/// A job that adds to the sum of its inputs and never waits.
+pub(crate) fn add(more: u64) -> Work {
+    work(move |inputs, _| std::future::ready(Ok(inputs.iter().sum::<u64>() + more)))
+}
+
+/// The same, but it takes its time.
+pub(crate) fn wait(delay: Duration, more: u64) -> Work {
+    work(move |inputs, _| async move {
+        tokio::time::sleep(delay).await;
+        Ok(inputs.iter().sum::<u64>() + more)
+    })
+}
+
+pub(crate) fn error(message: &str) -> Failure {
+    Failure {
+        kind: FailureKind::Error,
+        message: message.to_owned(),
+    }
+}
+
+/// A workflow with one input, node 0.
+pub(crate) struct Flow {
+    name: &'static str,
+    nodes: Vec<PlanNode>,
+    regions: Vec<PlanRegion>,
+    names: Vec<&'static str>,
+    works: Vec<Option<Work>>,
+}
+
+impl Flow {
+    pub(crate) fn new(name: &'static str) -> Self {
+        let mut flow = Self {
+            name,
+            nodes: Vec::new(),
+            regions: vec![region()],
+            names: Vec::new(),
+            works: Vec::new(),
+        };
+        flow.node("input", PlanKind::Input, RegionId::BODY, &[], None);
+        flow.regions[0].inputs.push(0);
+        flow
+    }
+
+    /// A job that reads these nodes.
+    pub(crate) fn job(mut self, name: &'static str, uses: &[usize], work: Work) -> Self {
+        self.node(name, PlanKind::Job, RegionId::BODY, uses, Some(work));
+        self
+    }
+
+    /// Changes the policy of the last job.
+    pub(crate) fn policy(mut self, change: impl FnOnce(&mut Policy)) -> Self {
+        let job = self.works.iter().rposition(Option::is_some).unwrap();
+        change(&mut self.nodes[job].policy);
+        self
+    }
+
+    /// A `for` over the numbers of a node, with one job in its body.
+    pub(crate) fn each(mut self, name: &'static str, over: usize, work: Work) -> Self {
+        let body = RegionId(self.regions.len());
+        let kind = PlanKind::Each { body, limit: None };
+        self.node(name, kind, RegionId::BODY, &[over], None);
+        self.regions.push(region());
+        let item = self.node("item", PlanKind::Input, body, &[], None);
+        self.regions[body.0].inputs.push(0);
+        let job = self.node("body", PlanKind::Job, body, &[item], Some(work));
+        self.finish(body, job);
+        self
+    }
+
+    /// The executable, whose output is that of the last node of the body.
+    pub(crate) fn build(mut self) -> Arc<Executable> {
+        let last = *self.regions[0].nodes.last().unwrap();
+        self.finish(RegionId::BODY, index(last));
+        let definition = format!("{} {:?}", self.name, self.names);
+        let id = xxhash_rust::xxh3::xxh3_128(definition.as_bytes());
+        Arc::new(Executable {
+            name: self.name,
+            plan: Arc::new(Plan::new(self.nodes, self.regions)),
+            definition: DefinitionId::from_u128(id),
+            definition_bytes: definition.into_bytes().into(),
+            code: Box::new(FlowCode {
+                names: self.names,
+                works: self.works,
+            }),
+        })
+    }
+
+    fn node(
+        &mut self,
+        name: &'static str,
+        kind: PlanKind,
+        region: RegionId,
+        uses: &[usize],
+        work: Option<Work>,
+    ) -> usize {
+        let id = self.nodes.len();
+        let slot = self.regions[region.0].nodes.len();
+        let source = |needed: &usize| Source {
+            up: 0,
+            slot: self.nodes[*needed].slot,
+        };
+        let node = PlanNode {
+            kind,
+            region,
+            slot,
+            uses: uses.iter().map(source).collect(),
+            after: Vec::new(),
+            waits: 0,
+            dependents: Vec::new(),
+            policy: Policy::ONCE,
+        };
+        self.nodes.push(node);
+        self.regions[region.0]
+            .nodes
+            .push(NodeId::new(u32::try_from(id).unwrap()));
+        self.names.push(name);
+        self.works.push(work);
+        id
+    }
+
+    fn finish(&mut self, region: RegionId, result: usize) {
+        let slot = self.nodes[result].slot;
+        let jobs = self.regions[region.0].nodes.iter();
+        let jobs = jobs.filter(|id| self.nodes[index(**id)].kind == PlanKind::Job);
+        let jobs = u64::try_from(jobs.count()).unwrap();
+        let region = &mut self.regions[region.0];
+        region.result = Some(Source { up: 0, slot });
+        region.jobs = jobs;
+    }
+}
+
+fn region() -> PlanRegion {
+    PlanRegion {
+        nodes: Vec::new(),
+        inputs: Vec::new(),
+        result: None,
+        jobs: 0,
+    }
+}
+
+struct FlowCode {
+    names: Vec<&'static str>,
+    works: Vec<Option<Work>>,
+}
+
+impl Code for FlowCode {
+    fn step<'e>(
+        &'e self,
+        node: NodeId,
+        context: &'e Context,
+        inputs: &'e [Value],
+        encode: bool,
+    ) -> Step<'e> {
+        let numbers = inputs.iter().flat_map(numbers).copied().collect::<Vec<_>>();
+        let Some(work) = &self.works[index(node)] else {
+            return Step::Items(numbers.into_iter().map(|n| Value::new(vec![n])).collect());
+        };
+        let work = work(numbers, context.attempt());
+        Step::Run(Box::pin(async move {
+            let output = vec![work.await?];
+            Ok(Produced {
+                encoded: if encode {
+                    self::encode(&output)
+                } else {
+                    Vec::new()
+                },
+                value: Value::new(output),
+            })
+        }))
+    }
+
+    fn join(&self, _: NodeId, results: Vec<Value>) -> Option<Value> {
+        let results = results.iter().flat_map(numbers);
+        Some(Value::new(results.copied().collect::<Vec<_>>()))
+    }
+
+    fn decode(&self, _: NodeId, bytes: &[u8]) -> std::result::Result<Value, CodecError> {
+        decode(bytes)
+    }
+
+    fn encode_output(&self, output: &Value) -> std::result::Result<Vec<u8>, CodecError> {
+        Ok(encode(numbers(output)))
+    }
+
+    fn decode_output(&self, bytes: &[u8]) -> std::result::Result<Value, CodecError> {
+        decode(bytes)
+    }
+
+    fn decode_inputs(&self, bytes: &[u8]) -> std::result::Result<Vec<Value>, CodecError> {
+        decode(bytes).map(|input| vec![input])
+    }
+
+    fn node_name(&self, node: NodeId) -> &'static str {
+        self.names[index(node)]
+    }
+
+    fn changes(&self, stored: &[u8]) -> Vec<String> {
+        let stored = String::from_utf8_lossy(stored).into_owned();
+        let names = self.names.iter();
+        let new = names.filter(|name| !stored.contains(&format!("{name:?}")));
+        new.map(|name| (*name).to_owned()).collect()
+    }
+}
+
+impl fmt::Debug for FlowCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.names)
+    }
+}
+
+fn numbers(value: &Value) -> &Vec<u64> {
+    value.get().unwrap()
+}
+
+pub(crate) fn encode(numbers: &[u64]) -> Vec<u8> {
+    let mut bytes = vec![b'v'];
+    bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> std::result::Result<Value, CodecError> {
+    let (numbers, rest) = bytes[1..].as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(CodecError::new::<Vec<u64>>("it is cut off"));
+    }
+    let numbers = numbers.iter().map(|number| u64::from_le_bytes(*number));
+    Ok(Value::new(numbers.collect::<Vec<_>>()))
+}

@@ -1,0 +1,148 @@
+//! The only writer to the store: one thread, which turns whatever is queued, from all runs, into
+//! one transaction, and then acknowledges.
+//!
+//! When an append fails, nobody knows what is on disk. The runtime halts: nothing more is written,
+//! and whoever waits is told. What is really there is learnt by opening the store again.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use zahir_store::{Append, Ending, Record, Store, StoreError, StoreErrorKind};
+
+use crate::error::Halted;
+use crate::runtime::core::Core;
+use crate::runtime::executor::panicked;
+use crate::runtime::run::{Message, Run, lock};
+
+/// At most this many appends in one transaction.
+const BATCH_APPENDS_MAX: usize = 4096;
+
+/// No append is added to a transaction that has this many bytes of values.
+const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Records of one run on their way to the store.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    pub(crate) run: Arc<Run>,
+    pub(crate) seq: u64,
+    pub(crate) append: Append,
+}
+
+/// The writer's end that everybody else sees.
+///
+/// Its length is bounded by construction: each run has under way what its slots allow.
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    queue: Mutex<Queue>,
+    work: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    submissions: Vec<Submission>,
+    is_closed: bool,
+}
+
+impl Writer {
+    /// Queues records. They are never acknowledged once the writer is closed or the runtime halted.
+    pub(crate) fn submit(&self, submission: Submission) {
+        let was_empty = {
+            let mut queue = lock(&self.queue);
+            if queue.is_closed {
+                return;
+            }
+            queue.submissions.push(submission);
+            queue.submissions.len() == 1
+        };
+        if was_empty {
+            self.work.notify_one();
+        }
+    }
+
+    /// Lets the thread end when it has written what is queued.
+    pub(crate) fn close(&self) {
+        lock(&self.queue).is_closed = true;
+        self.work.notify_one();
+    }
+
+    /// Waits for work; `None` if there will be none. An empty list after `patience`.
+    fn take(&self, patience: Duration) -> Option<Vec<Submission>> {
+        let mut queue = lock(&self.queue);
+        if queue.submissions.is_empty() && !queue.is_closed {
+            let waited = self.work.wait_timeout(queue, patience);
+            queue = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        }
+        if queue.submissions.is_empty() && queue.is_closed {
+            return None;
+        }
+        Some(std::mem::take(&mut queue.submissions))
+    }
+}
+
+/// The writer's thread.
+pub(crate) fn write(core: &Core, store: &dyn Store) {
+    let mut checked = Instant::now();
+    while let Some(submissions) = core.writer.take(core.attached_interval) {
+        if core.halted().is_some() {
+            continue;
+        }
+        if checked.elapsed() >= core.attached_interval {
+            checked = Instant::now();
+            if let Err(error) = guard(|| store.check_attached()) {
+                core.halt(Halted::new(error));
+                continue;
+            }
+        }
+        if let Err(error) = append_all(store, submissions) {
+            core.halt(Halted::new(error));
+        }
+    }
+}
+
+fn append_all(store: &dyn Store, submissions: Vec<Submission>) -> Result<(), StoreError> {
+    let mut submissions = submissions.into_iter().peekable();
+    let mut batch = Vec::new();
+    let mut waiting = Vec::new();
+    let mut bytes = 0;
+    while let Some(submission) = submissions.next() {
+        bytes += weight(&submission.append);
+        batch.push(submission.append);
+        waiting.push((submission.run, submission.seq));
+        let is_full = batch.len() >= BATCH_APPENDS_MAX || bytes >= BATCH_BYTES_MAX;
+        if is_full || submissions.peek().is_none() {
+            guard(|| store.append(&batch))?;
+            for (run, seq) in waiting.drain(..) {
+                run.inbox.push(Message::Durable { seq });
+            }
+            batch.clear();
+            bytes = 0;
+        }
+    }
+    Ok(())
+}
+
+/// How many bytes of values the records have.
+fn weight(append: &Append) -> usize {
+    let value = |record: &Record| match record {
+        Record::AttemptSucceeded { output, .. }
+        | Record::RunFinished(Ending::Succeeded { output }) => output.len(),
+        Record::RunStarted(start) => start.input.len(),
+        Record::AttemptStarted { .. }
+        | Record::AttemptFailed { .. }
+        | Record::AttemptInterrupted { .. }
+        | Record::ItemsCounted { .. }
+        | Record::CancelRequested(_)
+        | Record::RunFinished(Ending::Failed { .. } | Ending::Cancelled) => 0,
+    };
+    append.records.iter().map(value).sum()
+}
+
+/// Calls the store; its panic is an error of unknown outcome.
+pub(crate) fn guard<T>(call: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| {
+        let message = format!("the store panicked: {}", panicked(payload).message);
+        Err(StoreError::new(StoreErrorKind::Damaged, message).outcome_unknown())
+    })
+}

@@ -7,6 +7,7 @@
 mod batch;
 mod file;
 mod guard;
+mod index;
 mod load;
 #[cfg(feature = "test-util")]
 mod medium;
@@ -17,6 +18,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use redb::{Builder, Database, ReadableDatabase, TableError};
@@ -27,13 +29,13 @@ use crate::{
 
 use self::batch::{Live, Staged};
 use self::file::Place;
-use self::guard::{Fault, damaged, damaged_run, guard};
+use self::guard::{Fault, abandon, damaged, damaged_run, guard};
 use self::load::{Snapshot, Unfinished};
 #[cfg(feature = "test-util")]
 pub use self::medium::Medium;
 use self::schema::{
-    DEFINITIONS, ENDED, ENTRIES, FORMAT, FORMAT_KEY, FORMAT_VERSION, IDS, KEYS, LEDGER, LIVE,
-    Ledger, STARTS, Tag, seal, unseal,
+    DEFINITIONS, ENDED, ENTRIES, FORMAT, FORMAT_KEY, FORMAT_VERSION, INDEX, LEDGER, LIVE, Ledger,
+    STARTS, Tag, seal, unseal,
 };
 
 /// From this size on a commit also saves what a repair after a crash would otherwise have to
@@ -170,6 +172,8 @@ pub struct RedbStore {
     lost: Vec<(u64, RunId)>,
     /// Why the heads of unfinished runs can't be believed.
     damage: Option<String>,
+    /// Whether damage was seen.
+    is_damaged: AtomicBool,
     writer: Mutex<Writer>,
 }
 
@@ -204,7 +208,7 @@ impl RedbStore {
         mut writer: Writer,
         place: Option<Place>,
     ) -> Result<Self, StoreError> {
-        let (unfinished, lost) = guard(&name, || {
+        let read = guard(&name, || {
             let transaction = database.begin_read()?;
             check_format(&name, &transaction)?;
             let snapshot = Snapshot {
@@ -217,7 +221,14 @@ impl RedbStore {
                 None => Vec::new(),
             };
             Ok((unfinished, lost))
-        })?;
+        });
+        let (unfinished, lost) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                abandon(database);
+                return Err(error);
+            }
+        };
         let Unfinished {
             ledger,
             heads,
@@ -238,6 +249,7 @@ impl RedbStore {
         writer.stopped = damage
             .as_ref()
             .map(|what| (StoreErrorKind::Damaged, what.clone()));
+        let is_damaged = damage.is_some();
         Ok(Self {
             name,
             database: Some(database),
@@ -245,6 +257,7 @@ impl RedbStore {
             live: RwLock::new(live),
             lost,
             damage,
+            is_damaged: AtomicBool::new(is_damaged),
             writer: Mutex::new(writer),
         })
     }
@@ -260,12 +273,26 @@ impl RedbStore {
         work: impl FnOnce(&Snapshot<'_>) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
         let database = self.database()?;
-        guard(&self.name, || {
+        self.guard(|| {
             work(&Snapshot {
                 name: &self.name,
                 transaction: database.begin_read()?,
             })
         })
+    }
+
+    fn guard<T>(&self, work: impl FnOnce() -> Result<T, Fault>) -> Result<T, StoreError> {
+        guard(&self.name, work).inspect_err(|error| {
+            if error.kind() == StoreErrorKind::Damaged {
+                self.is_damaged.store(true, Ordering::Relaxed);
+            }
+        })
+    }
+
+    /// Closes the file as a crash would, without a write.
+    #[cfg(feature = "test-util")]
+    pub fn abandon(mut self) {
+        *self.is_damaged.get_mut() = true;
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
@@ -295,7 +322,7 @@ impl RedbStore {
         let mut is_committing = false;
         let is_large = writer.bytes >= writer.quick_repair_bytes_min;
         let staged = &mut writer.staged;
-        let written = guard(&self.name, || {
+        let written = self.guard(|| {
             let mut transaction = database.begin_write()?;
             transaction.set_two_phase_commit(true);
             transaction.set_quick_repair(is_large);
@@ -408,7 +435,13 @@ impl fmt::Debug for RedbStore {
 
 impl Drop for RedbStore {
     fn drop(&mut self) {
-        let database = self.database.take();
+        let Some(database) = self.database.take() else {
+            return;
+        };
+        if self.is_damaged.load(Ordering::Relaxed) {
+            abandon(database);
+            return;
+        }
         // Closing writes and can fail or panic; what was appended is on disk all the same.
         drop(guard(&self.name, || {
             drop(database);
@@ -434,8 +467,10 @@ fn write_empty(database: &Database) -> Result<(), Fault> {
         transaction.open_table(ENTRIES)?;
         transaction.open_table(ENDED)?;
         transaction.open_table(STARTS)?;
-        transaction.open_table(IDS)?;
-        transaction.open_table(KEYS)?;
+        index::encode(b"", 0, b"", &mut row);
+        transaction
+            .open_table(INDEX)?
+            .insert(&b""[..], row.as_slice())?;
         transaction.open_table(DEFINITIONS)?;
     }
     Ok(transaction.commit()?)

@@ -7,17 +7,17 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
 use std::ops::Range;
-use std::sync::Arc;
 
-use redb::{ReadableTable, WriteTransaction};
+use redb::WriteTransaction;
 
 use crate::rules::{self, Known};
-use crate::{Append, DefinitionId, RunId, RunStatus, StoreError};
+use crate::{Append, DefinitionId, RunId, RunStart, RunStatus, StoreError, StoreErrorKind};
 
 use super::guard::Fault;
+use super::index::{self, Conflict, Found, definition_key, idempotency_key, run_key};
 use super::schema::{
-    DEFINITIONS, ENDED, ENTRIES, Head, IDS, KEYS, LEDGER, LIVE, Ledger, STARTS, Tag, encode_number,
-    encode_start, idempotency_key, put_entry, seal,
+    DEFINITIONS, ENDED, ENTRIES, Head, INDEX, LEDGER, LIVE, Ledger, STARTS, Tag, encode_start,
+    put_entry, seal,
 };
 
 /// What is kept in memory of a run that is not over.
@@ -114,7 +114,7 @@ impl Staged {
         self.write_entries(transaction, ledger)?;
         let mut row = Vec::with_capacity(256);
         if self.runs.iter().any(|run| run.started_by.is_some()) {
-            self.write_starts(batch, transaction, &mut row)?;
+            self.write_starts(batch, transaction, ledger, &mut row)?;
         }
         self.write_heads(transaction, ledger, &mut row)
     }
@@ -133,34 +133,52 @@ impl Staged {
         &self,
         batch: &[Append],
         transaction: &WriteTransaction,
+        ledger: &mut Ledger,
         row: &mut Vec<u8>,
     ) -> Result<(), Fault> {
-        let mut started: Vec<(&Append, u64)> = self
-            .runs
-            .iter()
-            .filter_map(|run| Some((batch.get(run.started_by?)?, run.number)))
-            .collect();
-        let mut starts = transaction.open_table(STARTS)?;
-        for (append, number) in &started {
-            if let Some(start) = rules::start(append) {
-                encode_start(*number, append, start, row);
+        let started = self.runs.iter().filter_map(|run| {
+            let append = batch.get(run.started_by?)?;
+            Some((append, rules::start(append)?, run.number))
+        });
+        let mut names = Vec::with_capacity(self.runs.len());
+        {
+            let mut starts = transaction.open_table(STARTS)?;
+            for (append, start, number) in started.clone() {
+                encode_start(number, append, start, row);
                 starts.insert(number, row.as_slice())?;
+                names.push((run_key(append.run), number));
+                if let Some(key) = &start.key {
+                    names.push((idempotency_key(&start.workflow, key), number));
+                }
             }
         }
-        started.sort_unstable_by_key(|(append, _)| append.run);
-        let mut ids = transaction.open_table(IDS)?;
-        for (append, number) in &started {
-            let id = append.run.as_u128();
-            let row = encode_number(Tag::Ids, &id.to_le_bytes(), *number);
-            if ids.insert(id, row.as_slice())?.is_some() {
-                return Err(rules::started_twice(append).into());
+        let mut index = transaction.open_table(INDEX)?;
+        let mut seen = Vec::new();
+        for (append, start, _) in started.clone() {
+            let (id, Some(definition)) = (start.definition, &append.definition) else {
+                continue;
+            };
+            if seen.contains(&id) {
+                continue;
             }
+            seen.push(id);
+            let name = definition_key(id);
+            match index::find(&index, &name)? {
+                Ok(Found::Absent) => {}
+                Ok(Found::Number(_)) => continue,
+                Err(what) => return Err(Fault::Damaged(what.0)),
+            }
+            write_definition(transaction, id, definition, row)?;
+            ledger.definitions += 1;
+            names.push((name, 0));
         }
-        for (append, number) in started {
-            write_key(transaction, append, number)?;
-            write_definition(transaction, append, row)?;
+        names.sort_unstable();
+        ledger.indexed += count(names.len());
+        match index::insert(&mut index, &names)? {
+            Ok(()) => Ok(()),
+            Err(Conflict::Damaged(what)) => Err(Fault::Damaged(what.0)),
+            Err(Conflict::Taken(name)) => Err(taken(started, &name).into()),
         }
-        Ok(())
     }
 
     fn write_heads(
@@ -251,39 +269,35 @@ impl Touched {
     }
 }
 
-fn write_key(transaction: &WriteTransaction, append: &Append, number: u64) -> Result<(), Fault> {
-    let Some(start) = rules::start(append) else {
-        return Ok(());
-    };
-    let Some(key) = start.key.as_deref() else {
-        return Ok(());
-    };
-    let bytes = idempotency_key(&start.workflow, key);
-    let row = encode_number(Tag::Keys, &bytes, number);
-    let mut keys = transaction.open_table(KEYS)?;
-    if keys.insert(bytes.as_slice(), row.as_slice())?.is_some() {
-        return Err(rules::key_taken(append, start, key).into());
+/// The error for a batch that starts a run under a name that is taken.
+fn taken<'a>(
+    started: impl Iterator<Item = (&'a Append, &'a RunStart, u64)>,
+    name: &[u8],
+) -> StoreError {
+    let mut refused = None;
+    for (append, start, _) in started {
+        if run_key(append.run) == name {
+            refused = Some(rules::started_twice(append));
+        } else if let Some(key) = &start.key
+            && idempotency_key(&start.workflow, key) == name
+        {
+            // The last of the batch: the first may be the one it collides with.
+            refused = Some(rules::key_taken(append, start, key));
+        }
     }
-    Ok(())
+    refused.unwrap_or_else(|| StoreError::new(StoreErrorKind::Refused, "a name is taken"))
 }
 
 fn write_definition(
     transaction: &WriteTransaction,
-    append: &Append,
+    id: DefinitionId,
+    definition: &[u8],
     row: &mut Vec<u8>,
 ) -> Result<(), Fault> {
-    let (Some(start), Some(definition)) = (rules::start(append), &append.definition) else {
-        return Ok(());
-    };
-    let id: DefinitionId = start.definition;
-    let definition: &Arc<[u8]> = definition;
-    let mut table = transaction.open_table(DEFINITIONS)?;
-    if table.get(id.as_u128())?.is_some() {
-        return Ok(());
-    }
     row.clear();
     row.extend_from_slice(definition);
     seal(Tag::Definitions, &id.as_u128().to_le_bytes(), row);
+    let mut table = transaction.open_table(DEFINITIONS)?;
     table.insert(id.as_u128(), row.as_slice())?;
     Ok(())
 }

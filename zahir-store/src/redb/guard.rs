@@ -4,7 +4,7 @@
 //! of redb therefore means that the file is damaged, and never reaches the host program.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::{RunId, StoreError, StoreErrorKind};
 
@@ -13,6 +13,8 @@ use crate::{RunId, StoreError, StoreErrorKind};
 pub(super) enum Fault {
     /// redb's own error.
     Redb(redb::Error),
+    /// The file contradicts itself.
+    Damaged(&'static str),
     /// One that needs no translation.
     Store(StoreError),
 }
@@ -49,9 +51,23 @@ pub(super) fn guard<T>(
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(Fault::Store(error))) => Err(error),
+        Ok(Err(Fault::Damaged(what))) => Err(damaged(name, what)),
         Ok(Err(Fault::Redb(error))) => Err(translate(name, error)),
         Err(panic) => Err(damaged(name, &panic_text(panic.as_ref()))),
     }
+}
+
+/// Closes a database without a write.
+///
+/// redb writes when it is closed, and with a damaged page that can panic in the drop of another
+/// page, which ends the process. It does not write while a panic unwinds, so it is dropped in one.
+/// What is open in this way looks like after a crash when it is opened again.
+pub(super) fn abandon(database: redb::Database) {
+    let closed = catch_unwind(AssertUnwindSafe(move || {
+        let _database = database;
+        resume_unwind(Box::new(()))
+    }));
+    drop(closed);
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -8,9 +8,10 @@ use redb::{ReadTransaction, ReadableTableMetadata};
 use crate::{DefinitionId, RunHead, RunId, RunStatus, StoredRun};
 
 use super::guard::{Fault, damaged, damaged_run};
+use super::index::{self, Found, definition_key, idempotency_key, run_key};
 use super::schema::{
-    DEFINITIONS, ENDED, ENTRIES, Entry, Head, IDS, KEYS, LEDGER, LIVE, Ledger, STARTS, Start, Tag,
-    decode_number, idempotency_key, unseal,
+    DEFINITIONS, ENDED, ENTRIES, Entry, Head, INDEX, LEDGER, LIVE, Ledger, STARTS, Start, Tag,
+    unseal,
 };
 
 /// A snapshot of the file called `name`.
@@ -31,13 +32,11 @@ pub(super) struct Unfinished {
 impl Snapshot<'_> {
     /// The number of a run.
     pub(super) fn number(&self, run: RunId) -> Result<Option<u64>, Fault> {
-        let id = run.as_u128();
-        let Some(row) = self.transaction.open_table(IDS)?.get(id)? else {
-            return Ok(None);
-        };
-        decode_number(Tag::Ids, &id.to_le_bytes(), row.value())
-            .map(Some)
-            .map_err(|what| self.damaged_run(run, &format!("its row in `ids`: {}", what.0)))
+        match index::find(&self.transaction.open_table(INDEX)?, &run_key(run))? {
+            Ok(Found::Number(number)) => Ok(Some(number)),
+            Ok(Found::Absent) => Ok(None),
+            Err(what) => Err(self.damaged_run(run, what.0)),
+        }
     }
 
     /// Every record of a run.
@@ -148,14 +147,13 @@ impl Snapshot<'_> {
 
     /// The run started with a key.
     pub(super) fn by_key(&self, workflow: &str, key: &str) -> Result<Option<RunId>, Fault> {
-        let bytes = idempotency_key(workflow, key);
-        let table = self.transaction.open_table(KEYS)?;
-        let Some(row) = table.get(bytes.as_slice())? else {
-            return Ok(None);
+        let table = self.transaction.open_table(INDEX)?;
+        let what = format!("key `{key}` of workflow `{workflow}`");
+        let number = match index::find(&table, &idempotency_key(workflow, key))? {
+            Ok(Found::Number(number)) => number,
+            Ok(Found::Absent) => return Ok(None),
+            Err(malformed) => return Err(self.damaged(&format!("{what}: {}", malformed.0))),
         };
-        let what = format!("the row of key `{key}` of workflow `{workflow}`");
-        let number = decode_number(Tag::Keys, &bytes, row.value())
-            .map_err(|malformed| self.damaged(&format!("{what}: {}", malformed.0)))?;
         let start = self.start(number, None)?;
         if start.workflow != workflow || start.key.as_deref() != Some(key) {
             return Err(self.damaged(&format!("{what} leads to another run")));
@@ -178,13 +176,18 @@ impl Snapshot<'_> {
     }
 
     pub(super) fn definition(&self, id: DefinitionId) -> Result<Option<Vec<u8>>, Fault> {
+        let damaged = |what| self.damaged(&format!("definition {id:?}: {what}"));
+        match index::find(&self.transaction.open_table(INDEX)?, &definition_key(id))? {
+            Ok(Found::Number(_)) => {}
+            Ok(Found::Absent) => return Ok(None),
+            Err(what) => return Err(damaged(what.0)),
+        }
         let key = id.as_u128();
-        let Some(row) = self.transaction.open_table(DEFINITIONS)?.get(key)? else {
-            return Ok(None);
-        };
+        let table = self.transaction.open_table(DEFINITIONS)?;
+        let row = table.get(key)?.ok_or_else(|| damaged("it is missing"))?;
         unseal(Tag::Definitions, &key.to_le_bytes(), row.value())
             .map(|(value, _)| Some(value.to_vec()))
-            .map_err(|what| self.damaged(&format!("definition {id:?}: {}", what.0)))
+            .map_err(|what| damaged(what.0))
     }
 
     fn ledger(&self) -> Result<Ledger, Fault> {
@@ -241,9 +244,14 @@ impl Snapshot<'_> {
                 ledger.started,
             ),
             (
-                "ids",
-                self.transaction.open_table(IDS)?.len()?,
-                ledger.started,
+                "index",
+                self.transaction.open_table(INDEX)?.len()?,
+                ledger.indexed,
+            ),
+            (
+                "definitions",
+                self.transaction.open_table(DEFINITIONS)?.len()?,
+                ledger.definitions,
             ),
             (
                 "ended",

@@ -13,7 +13,7 @@ use redb::{ReadableDatabase, StorageBackend};
 
 use crate::StoreError;
 
-use super::guard::{Fault, guard, io_error};
+use super::guard::{Fault, abandon, guard, io_error};
 use super::{RedbOptions, check_format};
 
 const PAGE: u64 = 4096;
@@ -33,11 +33,14 @@ pub(super) fn check(options: &RedbOptions, name: &str, file: &File) -> Result<()
         let overlay = file.try_clone().and_then(Overlay::new);
         let overlay = overlay.map_err(|error| io_error(name, error))?;
         let database = options.builder().create_with_backend(overlay)?;
-        check_format(name, &database.begin_read()?)?;
-        drop(database);
+        let checked = database
+            .begin_read()
+            .map_err(Fault::from)
+            .and_then(|transaction| check_format(name, &transaction));
+        abandon(database);
         // Released for redb, which takes locks of its own kind on the same file.
         drop(file.unlock());
-        Ok(())
+        checked
     })
 }
 

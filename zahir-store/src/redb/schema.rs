@@ -11,8 +11,7 @@
 //! | `live` | `u64::MAX` | the ledger |
 //! | `ended` | run number `u64` | the head of a run that is over |
 //! | `starts` | run number `u64` | how the run began |
-//! | `ids` | run id `u128` | run number `u64` |
-//! | `keys` | workflow text, idempotency key | run number `u64` |
+//! | `index` | a name, see below | run number `u64`; length and bytes of the next key |
 //! | `definitions` | definition id `u128` | the definition |
 //!
 //! Run numbers count runs from 0 in the order they were started; sequences count entries from 1.
@@ -28,8 +27,11 @@
 //! * **Head**: run id `u128`; status `u8` (0 running, 1 succeeded, 2 failed, 3 cancelled); count of
 //!   records, sequence of the last entry, time of the last append, all varints; running hash of the
 //!   last entry `u64`. A load walks from the last entry to the first and compares.
+//! * **Index**: a name is `R` and a run id, big-endian; or `K`, a workflow as text and an
+//!   idempotency key; or `D` and a definition id, big-endian, with the number 0. The row of the
+//!   empty name is the first. See `redb::index`.
 //! * **Ledger**: how many runs were started, how many of them are over, sequence of the next entry,
-//!   all varints; digest `u64`: the wrapping sum of the checksums of all heads in `live`. It is
+//!   rows of `index`, rows of `definitions`, all varints; digest `u64`: the wrapping sum of the checksums of all heads in `live`. It is
 //!   compared at each open, so that no unfinished run can be missing or be of an older state.
 //! * **Start**: run id `u128`; time in milliseconds, varint; definition id `u128`; workflow, text;
 //!   idempotency key, 0 or 1 and a text.
@@ -56,8 +58,7 @@ pub(super) const ENTRIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new
 pub(super) const LIVE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("live");
 pub(super) const ENDED: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("ended");
 pub(super) const STARTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("starts");
-pub(super) const IDS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("ids");
-pub(super) const KEYS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("keys");
+pub(super) const INDEX: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("index");
 pub(super) const DEFINITIONS: TableDefinition<'_, u128, &[u8]> =
     TableDefinition::new("definitions");
 
@@ -68,8 +69,7 @@ pub(super) enum Tag {
     Live,
     Ended,
     Starts,
-    Ids,
-    Keys,
+    Index,
     Definitions,
 }
 
@@ -80,8 +80,7 @@ impl Tag {
             Self::Live => b'L',
             Self::Ended => b'E',
             Self::Starts => b'S',
-            Self::Ids => b'I',
-            Self::Keys => b'K',
+            Self::Index => b'I',
             Self::Definitions => b'D',
         }
     }
@@ -190,6 +189,9 @@ pub(super) struct Ledger {
     pub(super) ended: u64,
     /// The sequence of the next entry.
     pub(super) next: u64,
+    /// The rows of the index.
+    pub(super) indexed: u64,
+    pub(super) definitions: u64,
     /// The sum of the checksums of all heads in `live`.
     pub(super) digest: u64,
 }
@@ -199,6 +201,8 @@ impl Ledger {
         started: 0,
         ended: 0,
         next: 1,
+        indexed: 1,
+        definitions: 0,
         digest: 0,
     };
 
@@ -207,6 +211,8 @@ impl Ledger {
         put_number(out, self.started);
         put_number(out, self.ended);
         put_number(out, self.next);
+        put_number(out, self.indexed);
+        put_number(out, self.definitions);
         out.extend_from_slice(&self.digest.to_le_bytes());
         seal(Tag::Live, &LEDGER.to_le_bytes(), out);
     }
@@ -218,6 +224,8 @@ impl Ledger {
             started: reader.number()?,
             ended: reader.number()?,
             next: reader.number()?,
+            indexed: reader.number()?,
+            definitions: reader.number()?,
             digest: u64::from_le_bytes(reader.array()?),
         };
         reader.end()?;
@@ -261,32 +269,6 @@ impl Start {
         reader.end()?;
         Ok(start)
     }
-}
-
-/// Row of `ids` or `keys`: a run number.
-pub(super) fn encode_number(tag: Tag, key: &[u8], number: u64) -> [u8; 16] {
-    let value = number.to_le_bytes();
-    let mut row = [0; 16];
-    let (left, right) = row.split_at_mut(8);
-    left.copy_from_slice(&value);
-    right.copy_from_slice(&checksum(tag, key, &value).to_le_bytes());
-    row
-}
-
-pub(super) fn decode_number(tag: Tag, key: &[u8], row: &[u8]) -> Result<u64, Malformed> {
-    let (value, _) = unseal(tag, key, row)?;
-    let mut reader = Reader::new(value);
-    let number = u64::from_le_bytes(reader.array()?);
-    reader.end()?;
-    Ok(number)
-}
-
-/// The key of `keys`: no two pairs of texts have the same one.
-pub(super) fn idempotency_key(workflow: &str, key: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(workflow.len() + key.len() + 4);
-    put_bytes(&mut bytes, workflow.as_bytes());
-    bytes.extend_from_slice(key.as_bytes());
-    bytes
 }
 
 /// The running hash before a run's first entry.

@@ -93,19 +93,6 @@ pub fn describe_workflow<W: Workflow>() -> Description {
 #[doc(hidden)]
 pub async fn run_inline<W: Workflow>(inputs: Vec<Value>) -> W::Returns {
     let value = inline::run(<W as Workflow>::graph(), inputs).await?;
-    take_output::<W>(value)
-}
-
-/// The output itself. One that others still share is copied by way of its bytes.
-fn take_output<W: Workflow>(value: Value) -> Result<W::Output, RunError> {
-    let undecodable = |error: CodecError| {
-        RunError::new(failure(FailureKind::Undecodable, error.to_string()))
-    };
-    match value.try_into_inner::<W::Output>() {
-        Ok(output) => Ok(output),
-        Err(shared) => {
-            let bytes = (W::OUTPUT.encode)(&shared).map_err(undecodable)?;
-            value::decode(&bytes).map_err(undecodable)
-        }
-    }
+    (W::CODEC.take)(value)
+        .map_err(|error| RunError::new(failure(FailureKind::Undecodable, error.to_string())))
 }

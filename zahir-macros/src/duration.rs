@@ -31,9 +31,9 @@ pub(crate) struct Duration {
 
 impl Duration {
     /// The expression for it.
-    pub(crate) fn expression(self, zahir: &TokenStream) -> TokenStream {
+    pub(crate) fn expression(self) -> TokenStream {
         let micros = self.micros;
-        quote!(#zahir::__private::Duration::from_micros(#micros))
+        quote!(__zahir::Duration::from_micros(#micros))
     }
 }
 

@@ -71,6 +71,11 @@ impl Errors {
         compile_error(&mistakes.remove(0))
     }
 
+    /// The mistakes for a place where constants can't be, as in an `impl` block.
+    pub(crate) fn bare(&self) -> TokenStream {
+        self.0.borrow().iter().map(compile_error).collect()
+    }
+
     /// The mistakes as items. Each is inside a constant: a bare `compile_error!` between items
     /// makes rustc drop what it has to say about the names of the whole module.
     pub(crate) fn items(&self) -> TokenStream {

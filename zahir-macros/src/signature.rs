@@ -10,6 +10,7 @@ use syn::{
 };
 
 use crate::errors::Errors;
+use crate::spans::shown_at;
 
 /// One input.
 pub(crate) struct Parameter {
@@ -35,14 +36,14 @@ impl Parameter {
     }
 
     /// The type it is stored as: `&str` as `String`, `&[T]` as `Vec<T>`, `&T` as `T`.
-    pub(crate) fn stored(&self, zahir: &TokenStream) -> TokenStream {
+    pub(crate) fn stored(&self) -> TokenStream {
         let span = self.ty.span();
         match self.unsized_kind() {
             Some(Unsized::Slice(element)) => {
-                let vec = crate::spans::shown_at(quote!(#zahir::__private::Vec), span);
+                let vec = shown_at(quote!(::std::vec::Vec), span);
                 quote_spanned!(span=> #vec<#element>)
             }
-            Some(Unsized::Text) => crate::spans::shown_at(quote!(#zahir::__private::String), span),
+            Some(Unsized::Text) => shown_at(quote!(::std::string::String), span),
             None => self.ty.to_token_stream(),
         }
     }

@@ -30,21 +30,18 @@ impl From<Span> for Extent {
     }
 }
 
-/// The same tokens, shown at another place. They resolve where they did before.
+/// The same tokens, as if they were written at another place. Not for `$crate`, which would then
+/// mean another crate.
 pub(crate) fn shown_at(tokens: TokenStream, span: Span) -> TokenStream {
     tokens
         .into_iter()
         .map(|mut token| {
-            let resolved = token.span();
-            token.set_span(resolved.located_at(span));
-            match token {
-                TokenTree::Group(group) => {
-                    let mut shown = Group::new(group.delimiter(), shown_at(group.stream(), span));
-                    shown.set_span(span);
-                    TokenTree::Group(shown)
-                }
-                TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => token,
+            if let TokenTree::Group(group) = &token {
+                let content = shown_at(group.stream(), span);
+                token = TokenTree::Group(Group::new(group.delimiter(), content));
             }
+            token.set_span(span);
+            token
         })
         .collect()
 }
@@ -96,5 +93,20 @@ pub(crate) fn on_line(span: Span) -> String {
     match line_and_column(span) {
         (0, _) => String::new(),
         (line, _) => format!(" (line {line})"),
+    }
+}
+
+/// The name under which an expansion knows `zahir::__private`; see [`imports`].
+pub(crate) fn private() -> TokenStream {
+    quote!(__zahir)
+}
+
+/// Makes [`private`] known in the block it is put into.
+///
+/// A path that begins with `$crate` or `::zahir` can't be shown at a place of the user's.
+pub(crate) fn imports(zahir: &TokenStream) -> TokenStream {
+    quote! {
+        #[allow(unused_imports)]
+        use #zahir::__private as __zahir;
     }
 }

@@ -15,7 +15,7 @@ use zahir_store::{Failure, FailureKind};
 use crate::graph::fingerprint;
 use crate::job::context::Context;
 use crate::job::policy::Backoff;
-use crate::value::{Codec, Payload, Value};
+use crate::value::{Codec, Typed};
 use crate::wire::{Description, Outcome, Produced, Step, Wire};
 
 /// An owned future that may move between threads.
@@ -54,10 +54,15 @@ pub trait Job: Sized + Send + Sync + 'static {
     type Args<'a>: Send;
     /// Exactly what the function returns.
     type Returns: Send;
-    /// What it returns when it succeeds.
-    type Output: Payload;
-    /// How it can fail.
-    type Error: JobError;
+    /// What it returns when it succeeds: a [`Payload`].
+    type Output: 'static;
+    /// How it can fail: a [`JobError`].
+    type Error: 'static;
+
+    #[doc(hidden)]
+    const CODEC: Typed<Self::Output>;
+    #[doc(hidden)]
+    const ERROR: fn(Self::Error) -> BoxError;
 
     /// The module path and name, or what `#[job(name = "..")]` says. With [`Job::name`], what finds
     /// the job again after a restart.
@@ -70,8 +75,6 @@ pub trait Job: Sized + Send + Sync + 'static {
     /// Changes with the name, the version and the types of inputs and output.
     const FINGERPRINT: u64 =
         fingerprint::of_job(Self::NAME, Self::SIGNATURE, Self::OPTIONS.version);
-    #[doc(hidden)]
-    const OUTPUT: Codec = Codec::of::<Self::Output>();
     /// Whether a call of this is a frame of its own: a workflow.
     #[doc(hidden)]
     const ENTERS: bool = false;
@@ -120,22 +123,26 @@ pub trait JobError: Into<BoxError> + 'static {}
 #[diagnostic::do_not_recommend]
 impl<E: Into<BoxError> + 'static> JobError for E {}
 
+/// How an `E` becomes a boxed error. A function for the reason that [`codec`](crate::value::codec)
+/// is one.
+#[must_use]
+pub const fn boxed<E: JobError>() -> fn(E) -> BoxError {
+    E::into
+}
+
 /// Runs the function and erases what it gives.
 async fn attempt<'e, J: Job>(args: J::Args<'e>, wire: Wire<'e>) -> Outcome {
     let returned = J::run(args, wire.context()).await;
     match J::settle(returned) {
         Ok(output) => produce::<J>(output, wire.encodes()),
-        Err(error) => Err(failure(
-            FailureKind::Error,
-            describe_error(error.into().as_ref()),
-        )),
+        Err(error) => Err(failure(FailureKind::Error, describe_error((J::ERROR)(error).as_ref()))),
     }
 }
 
 fn produce<J: Job>(output: J::Output, encodes: bool) -> Outcome {
-    let value = Value::new(output);
+    let value = (J::CODEC.erase)(output);
     let encoded = if encodes {
-        (J::OUTPUT.encode)(&value)
+        (J::CODEC.codec.encode)(&value)
             .map_err(|error| failure(FailureKind::Unencodable, error.to_string()))?
     } else {
         Vec::new()
@@ -282,7 +289,7 @@ impl JobDef {
                 fingerprint::of_instance(J::FINGERPRINT, name)
             },
             options: J::OPTIONS,
-            output: J::OUTPUT,
+            output: J::CODEC.codec,
         }
     }
 

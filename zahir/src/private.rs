@@ -2,8 +2,6 @@
 //!
 //! Everything that the expansions of the macros name.
 
-pub use std::boxed::Box;
-pub use std::string::String;
 pub use std::sync::OnceLock;
 pub use std::time::Duration;
 pub use std::vec;
@@ -12,15 +10,20 @@ pub use std::vec::Vec;
 pub use serde;
 pub use zahir_macros::workflow;
 
+pub use crate::error::RunError;
 pub use crate::graph::Graph;
 pub use crate::graph::instance::{intern, per_type};
 pub use crate::graph::shape::{Argument, NodeShape, RegionShape, Shape, ShapeKind};
-pub use crate::job::arguments::{Build, Field, IsResult, NotResult, OwnedField, deserialize};
+pub use crate::job::arguments::{Build, IsResult, NotResult, deserialize};
+pub use crate::job::context::Context;
 pub use crate::job::policy::Settings;
-pub use crate::job::{BoxFuture, Call, Fallible, Job, Options};
-pub use crate::value::{Codec, Value};
+pub use crate::job::{BoxError, Call, Fallible, Job, Options, boxed};
+pub use crate::value::{Codec, Stored, Typed, Value, codec};
 pub use crate::wire::construct::{
-    collect, describe_unit, items, items_of, never, own, same, type_of, value_of,
+    Batch, collect, describe_unit, items, items_of, never, own, type_of, value_of,
 };
-pub use crate::wire::{Def, Description, Input, Out, Step, Wire};
+pub use crate::wire::{
+    ByValue, Collected, Copies, Def, Description, Input, IntoCall, Items, Join, Lend, Out, Outcome,
+    Produced, Shared, Step, Wire,
+};
 pub use crate::workflow::{Wired, Workflow, describe_workflow, run_inline};

@@ -92,6 +92,49 @@ impl Codec {
     }
 }
 
+/// The codec of `T`, and how a `T` becomes a value and back.
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "reachable only through `__private`"
+)]
+pub struct Typed<T> {
+    /// For the erased type.
+    pub codec: Codec,
+    /// Shares a value.
+    pub erase: fn(T) -> Value,
+    /// Takes a value back: the shared one, or if others still share it, one like it.
+    pub take: fn(Value) -> Result<T, CodecError>,
+}
+
+impl<T> fmt::Debug for Typed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.codec.fmt(f)
+    }
+}
+
+/// The codec of `T`. A function, and not a bound of an associated type: that is where rustc honors
+/// what [`Payload`] says about types that are none.
+#[must_use]
+pub const fn codec<T: Payload>() -> Typed<T> {
+    Typed {
+        codec: Codec::of::<T>(),
+        erase: Value::new::<T>,
+        take: take::<T>,
+    }
+}
+
+fn take<T: Payload>(value: Value) -> Result<T, CodecError> {
+    match value.try_into_inner::<T>() {
+        Ok(value) => Ok(value),
+        Err(shared) => decode(&encode_erased::<T>(&shared)?),
+    }
+}
+
+/// [`Payload`], with a lifetime for bounds to hide behind.
+pub trait Stored<'a>: Payload {}
+
+impl<T: Payload> Stored<'_> for T {}
+
 impl fmt::Debug for Codec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Codec").field(&(self.type_name)()).finish()

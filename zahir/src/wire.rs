@@ -13,7 +13,7 @@ use zahir_store::{Failure, FailureKind};
 use crate::graph::Graph;
 use crate::job::context::Context;
 use crate::job::{BoxFuture, Call, Job, JobDef, failure};
-use crate::value::{Codec, Payload, Value};
+use crate::value::{Typed, Value};
 
 /// What asking a workflow for one of its nodes gives.
 #[expect(clippy::exhaustive_enums, reason = "closed: one variant per question")]
@@ -296,9 +296,9 @@ impl<'a, J: Job> IntoCall<'a, J> for Call<'a, J> {
 /// The input number `I` of a job or workflow.
 pub trait Input<const I: usize> {
     /// Its type, owned.
-    type Ty: Payload;
-    #[doc(hidden)]
-    const CODEC: Codec = Codec::of::<Self::Ty>();
+    type Ty: 'static;
+    /// What stores it.
+    const CODEC: Typed<Self::Ty>;
 }
 
 /// What a node's value can be handed over as.
@@ -480,8 +480,4 @@ pub mod construct {
     pub fn describe_unit<'e>() -> Step<'e> {
         Step::Described(Description::Each { join: join_unit })
     }
-
-    /// Says that two tokens have one type.
-    #[inline]
-    pub fn same<T>(_: &Out<T>, _: &Out<T>) {}
 }

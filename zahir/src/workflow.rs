@@ -16,7 +16,9 @@ use crate::wire::{Description, Step, Wire};
     label = "not a workflow",
     note = "a workflow is written with `workflow!`; its type is its name in camel case"
 )]
-pub trait Workflow: Job<Returns = Result<<Self as Job>::Output, RunError>> + Wired {
+pub trait Workflow:
+    Job<Returns = Result<<Self as Job>::Output, RunError>, Output: Send + Sync> + Wired
+{
     /// The graph, read once without running anything.
     #[must_use]
     fn graph() -> &'static Graph;
@@ -93,19 +95,6 @@ pub fn describe_workflow<W: Workflow>() -> Description {
 #[doc(hidden)]
 pub async fn run_inline<W: Workflow>(inputs: Vec<Value>) -> W::Returns {
     let value = inline::run(<W as Workflow>::graph(), inputs).await?;
-    take_output::<W>(value)
-}
-
-/// The output itself. One that others still share is copied by way of its bytes.
-fn take_output<W: Workflow>(value: Value) -> Result<W::Output, RunError> {
-    let undecodable = |error: CodecError| {
-        RunError::new(failure(FailureKind::Undecodable, error.to_string()))
-    };
-    match value.try_into_inner::<W::Output>() {
-        Ok(output) => Ok(output),
-        Err(shared) => {
-            let bytes = (W::OUTPUT.encode)(&shared).map_err(undecodable)?;
-            value::decode(&bytes).map_err(undecodable)
-        }
-    }
+    (W::CODEC.take)(value)
+        .map_err(|error| RunError::new(failure(FailureKind::Undecodable, error.to_string())))
 }

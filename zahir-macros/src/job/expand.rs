@@ -1,7 +1,7 @@
 //! What `#[job]` writes: the function that makes a call, the call as a type, and its `Job`.
 
-use proc_macro2::{Ident, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Attribute, GenericParam, Generics, Lifetime, Type};
 
@@ -11,7 +11,7 @@ use crate::job::options::Options;
 use crate::job::parse::{Fallible, Job};
 use crate::names;
 use crate::signature::{Parameter, hidden_lifetime};
-use crate::spans::{hidden, shown_at};
+use crate::spans::{hidden, imports, shown_at};
 
 /// What all parts of an expansion need.
 struct Expansion<'a> {
@@ -29,6 +29,7 @@ pub(crate) fn expand(options: &Options, job: &Job, errors: &Errors) -> TokenStre
         lifetime: hidden_lifetime("'job"),
     };
     let errors = errors.items();
+    let imports = imports(&expansion.zahir);
     let call = expansion.call();
     let ty = expansion.type_definition();
     let body = expansion.body();
@@ -41,6 +42,7 @@ pub(crate) fn expand(options: &Options, job: &Job, errors: &Errors) -> TokenStre
         #call
         #ty
         const _: () = {
+            #imports
             #body
             #implementation
             #inputs
@@ -85,7 +87,7 @@ impl Expansion<'_> {
 
     /// `struct SendMail { user: User }`.
     fn type_definition(&self) -> TokenStream {
-        let Self { zahir, job, .. } = self;
+        let job = self.job;
         let (name, ty, visibility) = (&job.signature.ident, &job.type_name, &job.visibility);
         let (impl_generics, _, where_clause) = job.signature.generics.split_for_impl();
         let doc = format!(
@@ -93,7 +95,7 @@ impl Expansion<'_> {
             names::unraw(name),
             name
         );
-        let (names, stored) = (self.names(), self.parameters().map(|input| input.stored(zahir)));
+        let (names, stored) = (self.names(), self.parameters().map(Parameter::stored));
         let marker = self.marker().map(|ty| {
             quote!(#[doc(hidden)] #visibility __zahir_generics: ::core::marker::PhantomData<#ty>,)
         });
@@ -135,7 +137,7 @@ impl Expansion<'_> {
     }
 
     fn implementation(&self) -> TokenStream {
-        let Self { zahir, lifetime, job, .. } = self;
+        let Self { lifetime, job, .. } = self;
         let (impl_generics, type_generics, where_clause) =
             job.signature.generics.split_for_impl();
         let ty = &job.type_name;
@@ -143,6 +145,8 @@ impl Expansion<'_> {
         let types = quote!((#(#types,)*));
         let returns = &job.returns;
         let (output, error) = self.outcome_types();
+        let codec = codec_of(&quote!(Self::Output), output.span());
+        let boxed = shown_at(quote!(__zahir::boxed::<Self::Error>()), error.span());
         let options = self.options();
         let job_name = self.job_name();
         let signature = self.canonical_signature();
@@ -154,13 +158,15 @@ impl Expansion<'_> {
         let instance = self.instance_name();
         quote! {
             #[automatically_derived]
-            impl #impl_generics #zahir::Job for #ty #type_generics #where_clause {
+            impl #impl_generics __zahir::Job for #ty #type_generics #where_clause {
                 type Args<#lifetime> = #types;
                 type Returns = #returns;
                 type Output = #output;
                 type Error = #error;
+                const CODEC: __zahir::Typed<Self::Output> = #codec;
+                const ERROR: fn(Self::Error) -> __zahir::BoxError = #boxed;
                 const NAME: &'static str = #job_name;
-                const OPTIONS: #zahir::Options = #options;
+                const OPTIONS: __zahir::Options = #options;
                 const SIGNATURE: &'static str = #signature;
                 #instance
                 #run
@@ -174,7 +180,7 @@ impl Expansion<'_> {
     }
 
     fn run(&self) -> TokenStream {
-        let Self { zahir, lifetime, job, .. } = self;
+        let Self { lifetime, job, .. } = self;
         let name = &job.signature.ident;
         let (arguments, context) = (hidden("arguments"), hidden("context"));
         let index = (0..job.parameters.inputs.len()).map(syn::Index::from);
@@ -190,7 +196,7 @@ impl Expansion<'_> {
             #[allow(unused_variables, clippy::needless_pass_by_value)]
             fn run<#lifetime>(
                 #arguments: Self::Args<#lifetime>,
-                #context: &#lifetime #zahir::Context,
+                #context: &#lifetime __zahir::Context,
             ) -> #future {
                 #call(#lent #(#arguments.#index),*)
             }
@@ -199,37 +205,37 @@ impl Expansion<'_> {
 
     /// `Output` and `Error`.
     fn outcome_types(&self) -> (TokenStream, TokenStream) {
-        let Self { zahir, job, .. } = self;
+        let Self { job, .. } = self;
         let returns = &job.returns;
         let output = match &job.output {
             Some(output) => output.to_token_stream(),
-            None => quote_spanned!(returns.span()=> <#returns as #zahir::__private::Fallible>::Ok),
+            None => quote_spanned!(returns.span()=> <#returns as __zahir::Fallible>::Ok),
         };
         let error = match &job.error {
             Fallible::No => quote!(::core::convert::Infallible),
             Fallible::Yes(Some(error)) => error.to_token_stream(),
             Fallible::Yes(None) => {
-                quote_spanned!(returns.span()=> <#returns as #zahir::__private::Fallible>::Err)
+                quote_spanned!(returns.span()=> <#returns as __zahir::Fallible>::Err)
             }
         };
         (output, error)
     }
 
     fn options(&self) -> TokenStream {
-        let Self { zahir, options, .. } = self;
+        let options = self.options;
         let retry = options.retry.map(|retry| quote!(.retry(#retry)));
         let backoff = options.backoff.map(|(first, longest)| {
-            let (first, longest) = (first.expression(zahir), longest.expression(zahir));
+            let (first, longest) = (first.expression(), longest.expression());
             quote!(.backoff(#first, #longest))
         });
         let timeout = options.timeout.map(|timeout| {
-            let timeout = timeout.expression(zahir);
+            let timeout = timeout.expression();
             quote!(.timeout(#timeout))
         });
         let tags = &options.tags;
         let tags = (!tags.is_empty()).then(|| quote!(.tags(&[#(#tags),*])));
         let version = options.version.map(|version| quote!(.version(#version)));
-        quote!(#zahir::Options::NONE #retry #backoff #timeout #tags #version)
+        quote!(__zahir::Options::NONE #retry #backoff #timeout #tags #version)
     }
 
     fn job_name(&self) -> TokenStream {
@@ -244,7 +250,7 @@ impl Expansion<'_> {
 
     fn canonical_signature(&self) -> String {
         let inputs = self.parameters().map(|input| {
-            let stored = canonical::text(input.stored(&TokenStream::new()));
+            let stored = canonical::text(input.stored());
             format!("{}: {stored}", names::unraw(&input.name))
         });
         let inputs = inputs.collect::<Vec<_>>().join(", ");
@@ -254,13 +260,12 @@ impl Expansion<'_> {
 
     /// The name of an instance of a generic job.
     fn instance_name(&self) -> Option<TokenStream> {
-        let zahir = &self.zahir;
         let types: Vec<&Ident> = type_parameters(&self.job.signature.generics);
         (!types.is_empty()).then(|| {
             quote! {
                 fn name() -> &'static str {
-                    #zahir::__private::intern(
-                        <Self as #zahir::Job>::NAME,
+                    __zahir::intern(
+                        <Self as __zahir::Job>::NAME,
                         &[#(::core::any::type_name::<#types>()),*],
                     )
                 }
@@ -270,113 +275,117 @@ impl Expansion<'_> {
 
     /// One bound per input, where its type is written.
     fn inputs(&self) -> TokenStream {
-        let Self { zahir, job, .. } = self;
+        let Self { job, .. } = self;
         let (impl_generics, type_generics, where_clause) =
             job.signature.generics.split_for_impl();
         let ty = &job.type_name;
         let inputs = self.parameters().enumerate().map(|(index, input)| {
-            let stored = input.stored(zahir);
+            let stored = input.stored();
+            let codec = codec_of(&quote!(Self::Ty), input.ty.span());
             quote! {
                 #[automatically_derived]
-                impl #impl_generics #zahir::__private::Input<#index> for #ty #type_generics
+                impl #impl_generics __zahir::Input<#index> for #ty #type_generics
                 #where_clause
                 {
                     type Ty = #stored;
+                    const CODEC: __zahir::Typed<Self::Ty> = #codec;
                 }
             }
         });
         quote!(#(#inputs)*)
     }
 
+    /// Writing and reading the call as a map from the names of its inputs.
+    ///
+    /// The bounds hide behind a lifetime: where they don't hold, which is reported at the input,
+    /// the implementations are not there, and nothing is reported again.
     fn serde(&self) -> TokenStream {
-        let Self { zahir, job, .. } = self;
-        let private = quote!(#zahir::__private);
-        let (impl_generics, type_generics, where_clause) =
-            job.signature.generics.split_for_impl();
+        let job = self.job;
+        let (impl_generics, type_generics, _) = job.signature.generics.split_for_impl();
         let de = hidden_lifetime("'de");
         let read_generics = with_lifetime(&job.signature.generics, &de);
         let (read_generics, ..) = read_generics.split_for_impl();
-        let (ty, build) = (&job.type_name, format_ident!("__Build"));
+        let where_clause = self.stored_bounds();
+        let ty = &job.type_name;
         let names = self.names();
         let keys: Vec<String> = names.iter().map(names::unraw).collect();
-        let index: Vec<usize> = (0..names.len()).collect();
         let count = names.len();
-        let place: Vec<syn::Index> = index.iter().copied().map(syn::Index::from).collect();
-        let marker = self.marker();
-        let marker_place = syn::Index::from(count);
-        let (marker_field, marker_value, marker_init) = match &marker {
-            Some(ty) => (
-                Some(quote!(::core::marker::PhantomData<#ty>)),
-                Some(quote!(::core::marker::PhantomData)),
-                Some(quote!(__zahir_generics: self.#marker_place,)),
-            ),
-            None => (None, None, None),
-        };
+        let inputs = self.input_types();
+        let place: Vec<syn::Index> = (0..count).map(syn::Index::from).collect();
+        let index: Vec<usize> = (0..count).collect();
         let none = index.iter().map(|_| quote!(::core::option::Option::None));
+        let marker = self.marker();
+        let marker = marker.map(|_| quote!(__zahir_generics: ::core::marker::PhantomData,));
+        let read = quote!((#(::core::option::Option<#inputs>,)*));
         quote! {
             #[automatically_derived]
-            impl #impl_generics #private::serde::Serialize for #ty #type_generics #where_clause {
-                fn serialize<__S: #private::serde::Serializer>(
+            impl #impl_generics __zahir::serde::Serialize for #ty #type_generics #where_clause {
+                fn serialize<__S: __zahir::serde::Serializer>(
                     &self,
                     serializer: __S,
                 ) -> ::core::result::Result<__S::Ok, __S::Error> {
                     #[allow(unused_imports)]
-                    use #private::serde::ser::SerializeMap as _;
+                    use __zahir::serde::ser::SerializeMap as _;
                     #[allow(unused_mut)]
                     let mut map = serializer.serialize_map(::core::option::Option::Some(#count))?;
-                    #(map.serialize_entry(#keys, &#private::Field::<Self, #index>(&self.#names))?;)*
+                    #(map.serialize_entry(#keys, &self.#names)?;)*
                     map.end()
                 }
             }
             #[automatically_derived]
-            impl #read_generics #private::serde::Deserialize<#de> for #ty #type_generics
+            impl #read_generics __zahir::serde::Deserialize<#de> for #ty #type_generics
             #where_clause
             {
-                fn deserialize<__D: #private::serde::Deserializer<#de>>(
+                fn deserialize<__D: __zahir::serde::Deserializer<#de>>(
                     deserializer: __D,
                 ) -> ::core::result::Result<Self, __D::Error> {
-                    #private::deserialize::<#build #type_generics, __D>(deserializer)
-                }
-            }
-            struct #build #impl_generics (
-                #(::core::option::Option<#private::OwnedField<#ty #type_generics, #index>>,)*
-                #marker_field
-            ) #where_clause;
-            #[automatically_derived]
-            impl #impl_generics ::core::default::Default for #build #type_generics #where_clause {
-                fn default() -> Self {
-                    #build(#(#none,)* #marker_value)
+                    __zahir::deserialize::<Self, __D>(deserializer)
                 }
             }
             #[automatically_derived]
-            impl #read_generics #private::Build<#de> for #build #type_generics #where_clause {
-                type Job = #ty #type_generics;
+            impl #read_generics __zahir::Build<#de> for #ty #type_generics #where_clause {
+                type Inputs = #read;
                 const NAMES: &'static [&'static str] = &[#(#keys),*];
+                const NONE: Self::Inputs = (#(#none,)*);
                 #[allow(unused_variables)]
-                fn set<__A: #private::serde::de::MapAccess<#de>>(
-                    &mut self,
+                fn read<__A: __zahir::serde::de::MapAccess<#de>>(
+                    inputs: &mut Self::Inputs,
                     index: usize,
                     map: &mut __A,
                 ) -> ::core::result::Result<(), __A::Error> {
                     match index {
-                        #(#index => self.#place = ::core::option::Option::Some(map.next_value()?),)*
+                        #(#index => {
+                            inputs.#place = ::core::option::Option::Some(map.next_value()?);
+                        })*
                         _ => {}
                     }
                     ::core::result::Result::Ok(())
                 }
-                fn build(self) -> ::core::result::Result<#ty #type_generics, usize> {
+                #[allow(unused_variables)]
+                fn build(inputs: Self::Inputs) -> ::core::result::Result<Self, usize> {
                     ::core::result::Result::Ok(#ty {
-                        #(#names: self.#place.ok_or(#index as usize)?.0,)*
-                        #marker_init
+                        #(#names: inputs.#place.ok_or(#index as usize)?,)*
+                        #marker
                     })
                 }
             }
         }
     }
 
+    /// That every input can be stored.
+    fn stored_bounds(&self) -> TokenStream {
+        if !self.job.signature.generics.params.is_empty() {
+            // There, two ways to know one thing are one too many for rustc.
+            return self.job.signature.generics.where_clause.to_token_stream();
+        }
+        let lifetime = hidden_lifetime("'stored");
+        let inputs = self.input_types();
+        quote!(where #(for<#lifetime> #inputs: __zahir::Stored<#lifetime>,)*)
+    }
+
     /// A `Result` under another name would be stored as a success.
     fn hidden_result(&self) -> Option<TokenStream> {
-        let Self { zahir, job, .. } = self;
+        let Self { job, .. } = self;
         let concrete = job.signature.generics.params.is_empty();
         let checked = concrete && matches!(job.error, Fallible::No) && is_path(&job.returns);
         checked.then(|| {
@@ -386,8 +395,8 @@ impl Expansion<'_> {
             quote_spanned! {returns.span()=>
                 const _: () = {
                     #[allow(unused_imports)]
-                    use #zahir::__private::NotResult as _;
-                    ::core::assert!(!#zahir::__private::IsResult::<#returns>::ANSWER, #message);
+                    use __zahir::NotResult as _;
+                    ::core::assert!(!__zahir::IsResult::<#returns>::ANSWER, #message);
                 };
             }
         })
@@ -402,16 +411,20 @@ impl Expansion<'_> {
     }
 
     fn argument_types(&self) -> Vec<TokenStream> {
-        let Self { zahir, lifetime, job, .. } = self;
+        let types = self.input_types();
+        self.parameters()
+            .zip(&types)
+            .map(|(input, ty)| input.argument(&self.lifetime, ty))
+            .collect()
+    }
+
+    /// The types of the inputs, owned, as the call's type knows them.
+    fn input_types(&self) -> Vec<TokenStream> {
+        let job = self.job;
         let (_, type_generics, _) = job.signature.generics.split_for_impl();
         let ty = &job.type_name;
-        self.parameters()
-            .enumerate()
-            .map(|(index, input)| {
-                let of_input =
-                    quote!(<#ty #type_generics as #zahir::__private::Input<#index>>::Ty);
-                input.argument(lifetime, &of_input)
-            })
+        (0..job.parameters.inputs.len())
+            .map(|index| quote!(<#ty #type_generics as __zahir::Input<#index>>::Ty))
             .collect()
     }
 
@@ -420,6 +433,11 @@ impl Expansion<'_> {
         let types = type_parameters(&self.job.signature.generics);
         (!types.is_empty()).then(|| quote!(fn() -> (#(#types,)*)))
     }
+}
+
+/// The codec of a type, demanded where the type is written.
+pub(crate) fn codec_of(ty: &TokenStream, at: Span) -> TokenStream {
+    shown_at(quote!(__zahir::codec::<#ty>()), at)
 }
 
 fn is_path(ty: &Type) -> bool {

@@ -33,7 +33,7 @@ impl Stub<'_> {
     pub(crate) fn expand(&self, errors: &Errors) -> TokenStream {
         if self.signature.receiver().is_some() {
             // A method: neither a function nor a type can be put beside it.
-            return errors.items();
+            return errors.bare();
         }
         let output = errors.take_type();
         let errors = errors.items();
@@ -81,6 +81,10 @@ impl Stub<'_> {
                 type Returns = <Self as #zahir::Job>::Output;
                 type Output = #output;
                 type Error = ::core::convert::Infallible;
+                const CODEC: #zahir::__private::Typed<Self::Output> =
+                    #zahir::__private::codec::<Self::Output>();
+                const ERROR: fn(Self::Error) -> #zahir::__private::BoxError =
+                    #zahir::__private::boxed::<Self::Error>();
                 const NAME: &'static str = "";
                 const OPTIONS: #zahir::Options = #zahir::Options::NONE;
                 const SIGNATURE: &'static str = "";

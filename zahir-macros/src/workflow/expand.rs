@@ -7,10 +7,10 @@ use syn::{Attribute, Signature, Type, Visibility};
 
 use crate::canonical;
 use crate::errors::Errors;
-use crate::job::expand::{is_outer, type_parameters, with_lifetime};
+use crate::job::expand::{codec_of, is_outer, type_parameters, with_lifetime};
 use crate::names;
 use crate::signature::{Parameter, hidden_lifetime};
-use crate::spans::{Extent, call_at, group_at, hidden, unwrapped_call_at};
+use crate::spans::{Extent, call_at, group_at, hidden, imports, unwrapped_call_at};
 use crate::workflow::lower::Lowered;
 use crate::workflow::model::{Block, Call, Each, Model, Source, Statement, Tail, VariableId};
 use crate::workflow::shape;
@@ -49,6 +49,7 @@ impl Head {
 
 pub(crate) fn expand(head: &Head, lowered: &Lowered, errors: &Errors) -> TokenStream {
     let head_errors = &head.errors;
+    let imports = imports(&head.zahir);
     let definition = definition(head);
     let job = job(head);
     let workflow = workflow(head);
@@ -60,6 +61,7 @@ pub(crate) fn expand(head: &Head, lowered: &Lowered, errors: &Errors) -> TokenSt
         #errors
         #definition
         const _: () = {
+            #imports
             #job
             #workflow
             #wired
@@ -82,7 +84,7 @@ fn definition(head: &Head) -> TokenStream {
     let call_generics = with_lifetime(&signature.generics, &lifetime);
     let (call_generics, ..) = call_generics.split_for_impl();
     let names = head.names();
-    let stored: Vec<TokenStream> = head.inputs.iter().map(|input| input.stored(zahir)).collect();
+    let stored: Vec<TokenStream> = head.inputs.iter().map(|input| input.stored()).collect();
     let outer = head.attributes.iter().filter(|attribute| is_outer(attribute));
     let other = head.attributes.iter().filter(|attribute| !is_outer(attribute));
     let other: Vec<_> = other.collect();
@@ -133,27 +135,26 @@ fn definition(head: &Head) -> TokenStream {
 
 fn job(head: &Head) -> TokenStream {
     let Head {
-        zahir,
         signature,
         type_name,
         output,
         ..
     } = head;
-    let private = quote!(#zahir::__private);
     let (impl_generics, type_generics, where_clause) = signature.generics.split_for_impl();
     let (lifetime, e) = (hidden_lifetime("'job"), hidden_lifetime("'e"));
     let name = names::unraw(&signature.ident);
     let indices = 0..head.inputs.len();
     let input_types: Vec<TokenStream> = indices
-        .map(|index| quote!(<#type_name #type_generics as #private::Input<#index>>::Ty))
+        .map(|index| quote!(<#type_name #type_generics as __zahir::Input<#index>>::Ty))
         .collect();
     let canonical = canonical_signature(head);
+    let codec = codec_of(&quote!(Self::Output), output.span());
     let types = type_parameters(&signature.generics);
     let instance = (!types.is_empty()).then(|| {
         quote! {
             fn name() -> &'static str {
-                #private::intern(
-                    <Self as #zahir::Job>::NAME,
+                __zahir::intern(
+                    <Self as __zahir::Job>::NAME,
                     &[#(::core::any::type_name::<#types>()),*],
                 )
             }
@@ -161,21 +162,23 @@ fn job(head: &Head) -> TokenStream {
     });
     quote! {
         #[automatically_derived]
-        impl #impl_generics #zahir::Job for #type_name #type_generics #where_clause {
+        impl #impl_generics __zahir::Job for #type_name #type_generics #where_clause {
             type Args<#lifetime> = (#(#input_types,)*);
-            type Returns = ::core::result::Result<Self::Output, #zahir::RunError>;
+            type Returns = ::core::result::Result<Self::Output, __zahir::RunError>;
             type Output = #output;
-            type Error = #zahir::RunError;
+            type Error = __zahir::RunError;
+            const CODEC: __zahir::Typed<Self::Output> = #codec;
+            const ERROR: fn(Self::Error) -> __zahir::BoxError = __zahir::boxed::<Self::Error>();
             const NAME: &'static str = ::core::concat!(::core::module_path!(), "::", #name);
-            const OPTIONS: #zahir::Options = #zahir::Options::NONE;
+            const OPTIONS: __zahir::Options = __zahir::Options::NONE;
             const SIGNATURE: &'static str = #canonical;
             const ENTERS: bool = true;
             #instance
             fn run<#lifetime>(
                 arguments: Self::Args<#lifetime>,
-                _: &#lifetime #zahir::Context,
+                _: &#lifetime __zahir::Context,
             ) -> impl ::core::future::Future<Output = Self::Returns> + ::core::marker::Send {
-                #private::run_inline::<Self>(<Self as #zahir::Workflow>::inputs(arguments))
+                __zahir::run_inline::<Self>(<Self as __zahir::Workflow>::inputs(arguments))
             }
             fn settle(
                 returned: Self::Returns,
@@ -183,13 +186,13 @@ fn job(head: &Head) -> TokenStream {
                 returned
             }
             fn begin<#e>(
-                call: #zahir::Call<#e, Self>,
-                _: #private::Wire<#e>,
-            ) -> #private::Step<#e> {
-                #private::Step::Enter(<Self as #zahir::Workflow>::inputs(call.into_args()))
+                call: __zahir::Call<#e, Self>,
+                _: __zahir::Wire<#e>,
+            ) -> __zahir::Step<#e> {
+                __zahir::Step::Enter(<Self as __zahir::Workflow>::inputs(call.into_args()))
             }
-            fn describe() -> #private::Description {
-                #private::describe_workflow::<Self>()
+            fn describe() -> __zahir::Description {
+                __zahir::describe_workflow::<Self>()
             }
         }
     }
@@ -197,7 +200,7 @@ fn job(head: &Head) -> TokenStream {
 
 fn canonical_signature(head: &Head) -> String {
     let inputs = head.inputs.iter().map(|input| {
-        let stored = canonical::text(input.stored(&TokenStream::new()));
+        let stored = canonical::text(input.stored());
         format!("{}: {stored}", names::unraw(&input.name))
     });
     let inputs = inputs.collect::<Vec<_>>().join(", ");
@@ -207,31 +210,30 @@ fn canonical_signature(head: &Head) -> String {
 
 fn workflow(head: &Head) -> TokenStream {
     let Head {
-        zahir,
         signature,
         type_name,
         ..
     } = head;
-    let private = quote!(#zahir::__private);
     let (impl_generics, type_generics, where_clause) = signature.generics.split_for_impl();
-    let index = (0..head.inputs.len()).map(syn::Index::from);
+    let place = 0..head.inputs.len();
+    let index = place.clone().map(syn::Index::from);
     let graph = if head.is_generic() {
-        quote!(#private::per_type::<Self>(#private::Graph::of::<Self>))
+        quote!(__zahir::per_type::<Self>(__zahir::Graph::of::<Self>))
     } else {
         quote! {
-            static GRAPH: #private::OnceLock<#private::Graph> = #private::OnceLock::new();
-            GRAPH.get_or_init(#private::Graph::of::<Self>)
+            static GRAPH: __zahir::OnceLock<__zahir::Graph> = __zahir::OnceLock::new();
+            GRAPH.get_or_init(__zahir::Graph::of::<Self>)
         }
     };
     quote! {
         #[automatically_derived]
-        impl #impl_generics #zahir::Workflow for #type_name #type_generics #where_clause {
-            fn graph() -> &'static #zahir::Graph {
+        impl #impl_generics __zahir::Workflow for #type_name #type_generics #where_clause {
+            fn graph() -> &'static __zahir::Graph {
                 #graph
             }
             #[allow(unused_variables)]
-            fn inputs(arguments: Self::Args<'static>) -> #private::Vec<#private::Value> {
-                #private::vec![#(#private::Value::new(arguments.#index)),*]
+            fn inputs(arguments: Self::Args<'static>) -> __zahir::Vec<__zahir::Value> {
+                __zahir::vec![#((<Self as __zahir::Input<#place>>::CODEC.erase)(arguments.#index)),*]
             }
         }
     }
@@ -239,35 +241,33 @@ fn workflow(head: &Head) -> TokenStream {
 
 fn wired(head: &Head, lowered: &Lowered) -> TokenStream {
     let Head {
-        zahir,
         signature,
         type_name,
         ..
     } = head;
-    let private = quote!(#zahir::__private);
     let (impl_generics, type_generics, where_clause) = signature.generics.split_for_impl();
     let inputs = head.inputs.iter().enumerate().map(|(index, input)| {
-        let stored = input.stored(zahir);
+        let stored = input.stored();
+        let codec = codec_of(&quote!(Self::Ty), input.ty.span());
         quote! {
             #[automatically_derived]
-            impl #impl_generics #private::Input<#index> for #type_name #type_generics #where_clause {
+            impl #impl_generics __zahir::Input<#index> for #type_name #type_generics #where_clause {
                 type Ty = #stored;
+                const CODEC: __zahir::Typed<Self::Ty> = #codec;
             }
         }
     });
     let index: Vec<usize> = (0..head.inputs.len()).collect();
-    let shape = shape::shape(zahir, &lowered.model);
+    let shape = shape::shape(&lowered.model);
     let wiring = Wiring {
-        zahir,
         model: &lowered.model,
         wire: hidden("wire"),
-        def: hidden("def"),
     };
     let wire = &wiring.wire;
     let bound = lowered.inputs.iter().zip(&index).map(|(id, index)| {
         let ident = &wiring.model.variable(*id).ident;
         quote! {
-            let #ident: #private::Out<<Self as #private::Input<#index>>::Ty> = #private::Out::new();
+            let #ident: __zahir::Out<<Self as __zahir::Input<#index>>::Ty> = __zahir::Out::new();
         }
     });
     let body = wiring.statements(&lowered.body);
@@ -279,13 +279,13 @@ fn wired(head: &Head, lowered: &Lowered) -> TokenStream {
     quote! {
         #(#inputs)*
         #[automatically_derived]
-        impl #impl_generics #private::Wired for #type_name #type_generics #where_clause {
-            const SHAPE: &'static #private::Shape = {
-                static SHAPE: #private::Shape = #shape;
+        impl #impl_generics __zahir::Wired for #type_name #type_generics #where_clause {
+            const SHAPE: &'static __zahir::Shape = {
+                static SHAPE: __zahir::Shape = #shape;
                 &SHAPE
             };
-            const INPUTS: &'static [#private::Codec] =
-                &[#(<Self as #private::Input<#index>>::CODEC),*];
+            const INPUTS: &'static [__zahir::Codec] =
+                &[#(<Self as __zahir::Input<#index>>::CODEC.codec),*];
             #[allow(
                 unused_braces,
                 unused_parens,
@@ -295,11 +295,11 @@ fn wired(head: &Head, lowered: &Lowered) -> TokenStream {
                 clippy::nursery,
                 clippy::restriction,
             )]
-            fn wire(#wire: #private::Wire<'_>) -> #private::Step<'_> {
+            fn wire(#wire: __zahir::Wire<'_>) -> __zahir::Step<'_> {
                 #(#bound)*
                 #body
                 #returned
-                #private::Step::Nothing
+                __zahir::Step::Nothing
             }
         }
     }
@@ -307,10 +307,8 @@ fn wired(head: &Head, lowered: &Lowered) -> TokenStream {
 
 /// Writes the wiring function.
 struct Wiring<'a> {
-    zahir: &'a TokenStream,
     model: &'a Model,
     wire: Ident,
-    def: Ident,
 }
 
 impl Wiring<'_> {
@@ -376,11 +374,14 @@ impl Wiring<'_> {
             uses,
             after,
         } = call;
-        let (zahir, wire, def) = (self.zahir, &self.wire, &self.def);
+        // The variable is bound below the call, which may be of a job of the same name.
+        let (wire, unbound) = (&self.wire, hidden("out"));
+        // Shown as a part of the call, so it can't be a hidden name.
+        let def = Ident::new("__zahir_def", at.first);
         let reads = self.reads(uses);
         // `def.begin(wire, call)`, underlined as the user's call.
         let method = if *keeps_temporaries { "finish" } else { "begin" };
-        let method = hidden(method);
+        let method = Ident::new(method, at.first);
         let begin = call_at(*at, quote!(#def.#method), quote!(#wire, #call));
         let begin = if *keeps_temporaries {
             quote!(#def.hold(async move { #begin.await }))
@@ -389,7 +390,7 @@ impl Wiring<'_> {
         };
         quote! {
             #(#after.used();)*
-            let (#out, #def) = #zahir::__private::Def::node();
+            let (#unbound, #def) = __zahir::Def::node();
             if #wire.describes(#node) {
                 return #def.describe();
             }
@@ -397,6 +398,7 @@ impl Wiring<'_> {
                 #reads
                 return #begin;
             }
+            let #out = #unbound;
         }
     }
 
@@ -408,7 +410,6 @@ impl Wiring<'_> {
         ty: Option<&Type>,
         uses: &[VariableId],
     ) -> TokenStream {
-        let private = self.private();
         let wire = &self.wire;
         let reads = self.reads(uses);
         let at = Extent::of(expression);
@@ -421,14 +422,14 @@ impl Wiring<'_> {
             None => expression.clone(),
         };
         let out_type = hidden("out");
-        let value = call_at(at, quote!(#private::value_of), quote!(#out_type, #expression));
+        let value = call_at(at, quote!(__zahir::value_of), quote!(#out_type, #expression));
         quote! {
-            let #out = #private::Out::new();
+            let #out_type = __zahir::Out::new();
             if #wire.runs(#node) {
-                let #out_type = #out;
                 #reads
                 return #value;
             }
+            let #out = #out_type;
         }
     }
 
@@ -441,17 +442,16 @@ impl Wiring<'_> {
             uses,
             body,
         } = each;
-        let private = self.private();
         let wire = &self.wire;
         let reads = self.reads(uses);
-        let items = call_at(Extent::of(items), quote!(#private::items), items.clone());
+        let items = call_at(Extent::of(items), quote!(__zahir::items), items.clone());
         let statements = self.statements(body);
         let out_type = hidden("out");
         let (describe, value) = match &body.tail {
             Some(tail) => {
                 let join = hidden("join");
                 let ident = &tail.ident;
-                let collect = call_at(tail.at, quote!(#private::collect), quote!(#ident));
+                let collect = call_at(tail.at, quote!(__zahir::collect), quote!(#ident));
                 (
                     quote! {
                         let (#out_type, #join) = #collect;
@@ -465,10 +465,10 @@ impl Wiring<'_> {
             None => (
                 quote! {
                     if #wire.describes(#node) {
-                        return #private::describe_unit();
+                        return __zahir::describe_unit();
                     }
                 },
-                quote!(#private::Out::<()>::new()),
+                quote!(__zahir::Out::<()>::new()),
             ),
         };
         let out = match out {
@@ -477,11 +477,11 @@ impl Wiring<'_> {
         };
         quote! {
             let #out = {
-                let #item = #private::Out::new();
+                let #item = __zahir::Out::new();
                 if #wire.runs(#node) {
                     let #out_type = #item;
                     #reads
-                    return #private::items_of(#out_type, #items);
+                    return __zahir::items_of(#out_type, #items);
                 }
                 #statements
                 #describe
@@ -491,11 +491,10 @@ impl Wiring<'_> {
     }
 
     fn scope(&self, out: Option<&Ident>, block: &Block) -> TokenStream {
-        let private = self.private();
         let statements = self.statements(block);
         let value = match &block.tail {
             Some(tail) => tail.ident.to_token_stream(),
-            None => quote!(#private::Out::<()>::new()),
+            None => quote!(__zahir::Out::<()>::new()),
         };
         match out {
             Some(out) => quote!(let #out = { #statements #value };),
@@ -537,18 +536,11 @@ impl Wiring<'_> {
     }
 
     fn type_of(&self, out: &Ident, at: Extent) -> TokenStream {
-        let private = self.private();
-        unwrapped_call_at(at, quote!(#private::type_of), quote!(&#out))
+        unwrapped_call_at(at, quote!(__zahir::type_of), quote!(&#out))
     }
 
     /// Code that is never run.
     fn for_types(&self, code: &TokenStream) -> TokenStream {
-        let private = self.private();
-        quote!(if #private::never() { #code })
-    }
-
-    fn private(&self) -> TokenStream {
-        let zahir = self.zahir;
-        quote!(#zahir::__private)
+        quote!(if __zahir::never() { #code })
     }
 }

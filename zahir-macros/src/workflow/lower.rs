@@ -34,7 +34,6 @@ pub(crate) struct Lowered {
 
 pub(crate) fn lower(head: &Head, body: &Group, errors: &Errors) -> Lowered {
     let mut lowering = Lowering {
-        zahir: &head.zahir,
         errors,
         model: Model::default(),
         scopes: Scopes::default(),
@@ -51,7 +50,7 @@ pub(crate) fn lower(head: &Head, body: &Group, errors: &Errors) -> Lowered {
     });
     lowering.scopes.enter();
     let inputs = head.inputs.iter().map(|input| {
-        let ty = crate::canonical::text(input.stored(&TokenStream::new()));
+        let ty = crate::canonical::text(input.stored());
         let node = lowering.node(&Naming::fixed(&input.name), NodeKind::Input, ty);
         lowering.bind(&input.name, Source::Node(node))
     });
@@ -126,7 +125,6 @@ struct OpenLoop {
 
 /// The state of lowering one workflow.
 pub(crate) struct Lowering<'a> {
-    pub(crate) zahir: &'a TokenStream,
     pub(crate) errors: &'a Errors,
     pub(crate) model: Model,
     pub(crate) scopes: Scopes,

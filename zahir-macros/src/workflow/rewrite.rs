@@ -25,6 +25,11 @@ use crate::workflow::lower::Lowering;
 use crate::workflow::model::{VariableId, push_new};
 use crate::workflow::syntax::{self, MODIFIERS};
 
+pub(crate) const NO_AWAIT: &str =
+    "no `.await` here: the workflow runs each call as soon as its inputs are ready";
+
+pub(crate) const NO_QUESTION: &str = "no `?` here: a job that fails fails the workflow";
+
 pub(crate) struct Rewrite<'l, 'a> {
     lowering: &'l mut Lowering<'a>,
     uses: Vec<VariableId>,
@@ -57,11 +62,11 @@ impl<'l, 'a> Rewrite<'l, 'a> {
         if let Some(name) = syntax::variable(expression).cloned()
             && self.use_name(&name)
         {
-            *expression = Expr::Verbatim(copy_of(self.lowering.zahir, &name));
+            *expression = Expr::Verbatim(copy_of(&name));
             return;
         }
         if let Some(lifted) = self.lift(expression) {
-            *expression = Expr::Verbatim(copy_of(self.lowering.zahir, &lifted));
+            *expression = Expr::Verbatim(copy_of(&lifted));
             return;
         }
         self.visit_expr_mut(expression);
@@ -187,7 +192,7 @@ impl<'l, 'a> Rewrite<'l, 'a> {
     fn duration(&mut self, literal: &ExprLit) -> Option<TokenStream> {
         match duration::of_literal(&literal.lit)? {
             Ok(duration) => {
-                let tokens = duration.expression(self.lowering.zahir);
+                let tokens = duration.expression();
                 Some(crate::spans::shown_at(tokens, literal.span()))
             }
             Err(message) => {
@@ -214,18 +219,12 @@ impl<'l, 'a> Rewrite<'l, 'a> {
     }
 
     fn awaiting(&mut self, expression: &ExprAwait) {
-        self.lowering.errors.at(
-            &expression.await_token,
-            "no `.await` here: the workflow runs each call as soon as its inputs are ready",
-        );
+        self.lowering.errors.at(&expression.await_token, NO_AWAIT);
     }
 
     fn question(&mut self, expression: &ExprTry) {
         if self.closures == 0 {
-            self.lowering.errors.at(
-                &expression.question_token,
-                "no `?` here: a job that fails fails the workflow",
-            );
+            self.lowering.errors.at(&expression.question_token, NO_QUESTION);
         }
     }
 
@@ -362,6 +361,7 @@ impl VisitMut for Rewrite<'_, '_> {
             Expr::Await(awaiting) => {
                 self.awaiting(awaiting);
                 self.visit_expr_mut(&mut awaiting.base);
+                *expression = (*awaiting.base).clone();
             }
             Expr::Try(question) => {
                 self.question(question);
@@ -455,9 +455,9 @@ impl Rewrite<'_, '_> {
 }
 
 /// A copy of a variable's value, underlined as the variable.
-pub(crate) fn copy_of(zahir: &TokenStream, name: &Ident) -> TokenStream {
+pub(crate) fn copy_of(name: &Ident) -> TokenStream {
     let at = Extent::from(name.span());
-    unwrapped_call_at(at, quote!(#zahir::__private::own), name.to_token_stream())
+    unwrapped_call_at(at, quote!(__zahir::own), name.to_token_stream())
 }
 
 /// The place of a variable's value, underlined as the variable.

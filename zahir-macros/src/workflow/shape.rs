@@ -7,18 +7,18 @@ use crate::spans::line_and_column;
 use crate::workflow::model::{Argument, Model, Node, NodeKind, Region};
 
 /// The expression for a `Shape`.
-pub(crate) fn shape(zahir: &TokenStream, model: &Model) -> TokenStream {
-    let nodes = model.nodes.iter().map(|shape| node(zahir, shape));
-    let regions = model.regions.iter().map(|shape| region(zahir, shape));
+pub(crate) fn shape(model: &Model) -> TokenStream {
+    let nodes = model.nodes.iter().map(|shape| node(shape));
+    let regions = model.regions.iter().map(|shape| region(shape));
     quote! {
-        #zahir::__private::Shape {
+        __zahir::Shape {
             nodes: &[#(#nodes),*],
             regions: &[#(#regions),*],
         }
     }
 }
 
-fn node(zahir: &TokenStream, node: &Node) -> TokenStream {
+fn node(node: &Node) -> TokenStream {
     let Node {
         name,
         kind,
@@ -46,17 +46,17 @@ fn node(zahir: &TokenStream, node: &Node) -> TokenStream {
         }
     };
     let arguments = arguments.iter().map(|argument| match argument {
-        Argument::Copy(node) => quote!(#zahir::__private::Argument::Copy(#node)),
-        Argument::Lend(node) => quote!(#zahir::__private::Argument::Lend(#node)),
+        Argument::Copy(node) => quote!(__zahir::Argument::Copy(#node)),
+        Argument::Lend(node) => quote!(__zahir::Argument::Lend(#node)),
         Argument::Expression(nodes) => {
-            quote!(#zahir::__private::Argument::Expression(&[#(#nodes),*]))
+            quote!(__zahir::Argument::Expression(&[#(#nodes),*]))
         }
     });
     let (line, column) = line_and_column(*at);
     quote! {
-        #zahir::__private::NodeShape {
+        __zahir::NodeShape {
             name: #name,
-            kind: #zahir::__private::ShapeKind::#kind,
+            kind: __zahir::ShapeKind::#kind,
             region: #region,
             uses: &[#(#uses),*],
             after: &[#(#after),*],
@@ -64,15 +64,15 @@ fn node(zahir: &TokenStream, node: &Node) -> TokenStream {
             source: #source,
             line: #line,
             column: #column,
-            settings: #zahir::__private::Settings::NONE #settings,
+            settings: __zahir::Settings::NONE #settings,
         }
     }
 }
 
-fn region(zahir: &TokenStream, region: &Region) -> TokenStream {
+fn region(region: &Region) -> TokenStream {
     let parent = option(region.parent.map(|(parent, owner)| quote!((#parent, #owner))));
     let result = option(region.result.map(|result| quote!(#result)));
-    quote!(#zahir::__private::RegionShape { parent: #parent, result: #result })
+    quote!(__zahir::RegionShape { parent: #parent, result: #result })
 }
 
 fn option(value: Option<TokenStream>) -> TokenStream {

@@ -9,6 +9,7 @@ use zahir_store::{DefinitionId, Failure, FailureKind, FrameStep, NodeId, Positio
 
 use crate::definition::Definition;
 use crate::graph::{Graph, NodeKind};
+use crate::job::JobDef;
 use crate::job::context::Context;
 use crate::job::failure;
 use crate::plan::{Plan, PlanKind, index};
@@ -66,7 +67,7 @@ pub(crate) trait Code: Send + Sync + 'static {
 impl Executable {
     /// What `workflow!` wrote.
     pub(crate) fn of<W: Workflow>() -> Self {
-        Self::new(W::graph(), W::OUTPUT, W::decode_inputs)
+        Self::new(W::graph(), JobDef::of::<W>().output, W::decode_inputs)
     }
 
     /// For runs that are never stored: neither inputs nor output are encoded.

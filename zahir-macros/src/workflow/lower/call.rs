@@ -242,7 +242,7 @@ impl Lowering<'_> {
             return Some(argument.to_token_stream());
         };
         let duration = duration::required(lit, ".timeout(30s)", self.errors)?;
-        let tokens = duration.expression(self.zahir);
+        let tokens = duration.expression();
         Some(crate::spans::shown_at(tokens, argument.span()))
     }
 
@@ -255,7 +255,7 @@ impl Lowering<'_> {
             return None;
         };
         let (first, longest) = options::waits(range, self.errors)?;
-        let (first, longest) = (first.expression(self.zahir), longest.expression(self.zahir));
+        let (first, longest) = (first.expression(), longest.expression());
         Some(quote!(#first, #longest))
     }
 }

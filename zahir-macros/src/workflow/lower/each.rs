@@ -121,13 +121,12 @@ impl Lowering<'_> {
             self.touch(&[variable]);
             let mut shown = name.clone();
             shown.set_span(name.span());
-            return (copy_of(self.zahir, &shown), vec![variable]);
+            return (copy_of(&shown), vec![variable]);
         }
         if syntax::is_place(place) && !matches!(place, Expr::Path(_)) {
             let mut borrowed: Expr = syn::parse_quote!(&#place);
             let uses = self.rewrite_value(&mut borrowed);
-            let zahir = self.zahir;
-            let callee = quote!(#zahir::__private::own);
+            let callee = quote!(__zahir::own);
             let at = Extent::of(expression);
             return (unwrapped_call_at(at, callee, borrowed.to_token_stream()), uses);
         }

@@ -10,6 +10,7 @@ use crate::spans::Extent;
 use crate::workflow::lower::{Lowering, Naming, Value};
 use crate::workflow::model::{Argument, NodeKind, Source, Statement, Tail, VariableId};
 use crate::workflow::parse::Piece;
+use crate::workflow::rewrite::{NO_AWAIT, NO_QUESTION};
 use crate::workflow::syntax;
 
 impl Lowering<'_> {
@@ -126,6 +127,7 @@ impl Lowering<'_> {
         naming: Naming,
         ty: Option<Type>,
     ) -> Option<u32> {
+        let expression = self.without_await(expression);
         let is_pure = syntax::chain(&expression).is_none() && !is_construct(&expression);
         if is_pure {
             return Some(self.pure_value(expression, out, &naming, ty));
@@ -140,6 +142,23 @@ impl Lowering<'_> {
             self.emit(Statement::Annotation { out, ty, at });
         }
         value.node
+    }
+
+    /// `job().await?`: what is meant is the call.
+    fn without_await(&self, expression: Expr) -> Expr {
+        match expression {
+            Expr::Await(awaiting) => {
+                let inner = self.without_await(*awaiting.base);
+                self.errors.at(&awaiting.await_token, NO_AWAIT);
+                inner
+            }
+            Expr::Try(question) => {
+                let inner = self.without_await(*question.expr);
+                self.errors.at(&question.question_token, NO_QUESTION);
+                inner
+            }
+            other => other,
+        }
     }
 
     /// The value of a block.
@@ -167,6 +186,7 @@ impl Lowering<'_> {
     fn effect(&mut self, expression: Expr) {
         let before = self.errors.count();
         let at = Extent::of(&expression);
+        let expression = self.without_await(expression);
         if is_reserved(&expression) {
             self.rewrite_value(&mut expression.clone());
         } else if syntax::chain(&expression).is_none() && !is_construct(&expression) {
@@ -270,6 +290,7 @@ impl Lowering<'_> {
         naming: &Naming,
         ty: Option<Type>,
     ) -> u32 {
+        let before = self.errors.count();
         match &expression {
             Expr::Reference(reference) => self.errors.at(
                 reference,
@@ -290,6 +311,10 @@ impl Lowering<'_> {
         lowered.source = canonical::text_over(written, &names);
         lowered.arguments = vec![Argument::Expression(nodes.clone())];
         lowered.uses = nodes;
+        if self.errors.count() > before {
+            // The caller puts a hole here.
+            return node;
+        }
         self.emit(Statement::Value {
             out: out.clone(),
             node,

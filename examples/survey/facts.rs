@@ -53,7 +53,7 @@ pub struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
         table.set_header(["language", "files", "lines", "words", "longest identifier"]);
         let mut rows: Vec<_> = self.languages.iter().collect();
         rows.sort_by_key(|(language, tally)| (std::cmp::Reverse(tally.lines), language.as_str()));

@@ -95,7 +95,7 @@ pub async fn add_up(found: &[Found]) -> Tallies {
 
 /// What all folders sum up to.
 #[job]
-pub async fn report(root: &str, tallies: &[Tallies]) -> Report {
+pub async fn sum_up(root: &str, tallies: &[Tallies]) -> Report {
     let mut languages = Tallies::new();
     for (language, tally) in tallies.iter().flatten() {
         languages.entry(language.clone()).or_default().add(tally);

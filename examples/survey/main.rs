@@ -15,11 +15,12 @@ mod progress;
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use zahir::{Runtime, workflow};
+use zahir::{RunHandle, Runtime, workflow};
 
 use facts::Report;
-use jobs::{add_up, list_files, list_folders, measure, report};
+use jobs::{add_up, list_files, list_folders, measure, sum_up};
 use options::{Drawing, Options};
 
 workflow! {
@@ -33,7 +34,7 @@ workflow! {
             };
             add_up(&found)
         };
-        report(&root, &tallies)
+        sum_up(&root, &tallies)
     }
 }
 
@@ -47,8 +48,8 @@ async fn main() -> ExitCode {
         }
     };
     match options.drawing {
-        Some(Drawing::Dot) => print!("{}", Survey::graph().to_dot()),
-        Some(Drawing::Mermaid) => print!("{}", Survey::graph().to_mermaid()),
+        Some(Drawing::Dot) => print!("{}", format!("{:?}", Survey::graph())),
+        Some(Drawing::Mermaid) => print!("{}", format!("{:?}", Survey::graph())),
         None => match run(options).await {
             Ok(code) => return code,
             Err(problem) => {
@@ -74,29 +75,7 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
         .value_bytes_max(16 << 20)
         .start()
         .await?;
-    let run = match runtime
-        .recovered()
-        .runs()
-        .iter()
-        .find(|run| run.key() == Some(&options.root))
-    {
-        Some(interrupted) => {
-            let run = runtime.handle::<Survey>(interrupted.id()).await?;
-            let progress = run.progress();
-            eprintln!(
-                "resumed: {} of {} jobs were already done",
-                progress.done(),
-                progress.known()
-            );
-            run
-        }
-        None => {
-            runtime
-                .run(survey(options.root.clone(), options.ledger.clone()))
-                .start()
-                .await?
-        }
-    };
+    let run = begin(&runtime, &options).await?;
     let bar = progress::show(&run);
     let report = tokio::select! {
         report = run.output() => Some(report?),
@@ -111,14 +90,26 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
         }
         None => {
             eprintln!("stopping: jobs under way get 10 s to finish");
-            let progress = run.progress();
             runtime.shutdown().await?;
-            eprintln!(
-                "saved {} results in {}; run again to go on",
-                progress.done(),
-                options.store
-            );
+            let saved = run.progress().done();
+            eprintln!("saved {saved} results in {}; run again to go on", options.store);
             Ok(ExitCode::from(130))
         }
     }
+}
+
+/// The survey of this folder that was interrupted, or a fresh one.
+async fn begin(runtime: &Runtime, options: &Options) -> Result<RunHandle<Report>, Box<dyn Error>> {
+    let is_same =
+        |key: &str| key.rsplit_once(" since ").is_some_and(|(root, _)| root == options.root);
+    let mut unfinished = runtime.recovered().runs().iter();
+    if let Some(interrupted) = unfinished.find(|run| run.key().is_some_and(is_same)) {
+        let run = runtime.handle::<Survey>(interrupted.id()).await?;
+        let progress = run.progress();
+        eprintln!("resumed: {} of {} jobs were already done", progress.done(), progress.known());
+        return Ok(run);
+    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    let call = survey(options.root.clone(), options.ledger.clone());
+    Ok(runtime.run(call).key(format!("{} since {since}", options.root)).start().await?)
 }

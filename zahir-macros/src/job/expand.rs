@@ -324,11 +324,12 @@ impl Expansion<'_> {
                     &self,
                     serializer: __S,
                 ) -> ::core::result::Result<__S::Ok, __S::Error> {
-                    #[allow(unused_imports)]
                     use __zahir::serde::ser::SerializeMap as _;
                     #[allow(unused_mut)]
                     let mut map = serializer.serialize_map(::core::option::Option::Some(#count))?;
-                    #(map.serialize_entry(#keys, &self.#names)?;)*
+                    #(
+                        <#inputs as __zahir::Stored<'_, #index>>::write(&self.#names, #keys, &mut map)?;
+                    )*
                     map.end()
                 }
             }
@@ -355,7 +356,9 @@ impl Expansion<'_> {
                 ) -> ::core::result::Result<(), __A::Error> {
                     match index {
                         #(#index => {
-                            inputs.#place = ::core::option::Option::Some(map.next_value()?);
+                            inputs.#place = ::core::option::Option::Some(
+                                <#inputs as __zahir::Stored<#de, #index>>::read(map)?
+                            );
                         })*
                         _ => {}
                     }
@@ -380,7 +383,9 @@ impl Expansion<'_> {
         }
         let lifetime = hidden_lifetime("'stored");
         let inputs = self.input_types();
-        quote!(where #(for<#lifetime> #inputs: __zahir::Stored<#lifetime>,)*)
+        // Numbered: two inputs of one type would be two ways to know one thing, too.
+        let index = 0..inputs.len();
+        quote!(where #(for<#lifetime> #inputs: __zahir::Stored<#lifetime, #index>,)*)
     }
 
     /// A `Result` under another name would be stored as a success.

@@ -20,15 +20,15 @@ impl Tally {
         self.files += other.files;
         self.lines += other.lines;
         self.words += other.words;
-        // Of two equally long ones the first by the alphabet, whatever order they come in.
-        let key = |tally: &Self| {
-            (
-                tally.longest.chars().count(),
-                std::cmp::Reverse(tally.longest.clone()),
-            )
-        };
-        if key(other) > key(self) {
-            self.longest.clone_from(&other.longest);
+        self.see(&other.longest);
+    }
+
+    /// Keeps the longest identifier; of two equally long ones the first by the alphabet, so that the
+    /// order they come in does not matter.
+    pub fn see(&mut self, identifier: &str) {
+        let (mine, other) = (self.longest.chars().count(), identifier.chars().count());
+        if other > mine || other == mine && identifier < self.longest.as_str() {
+            identifier.clone_into(&mut self.longest);
         }
     }
 }
@@ -53,7 +53,7 @@ pub struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(presets::UTF8_FULL_CONDENSED);
         table.set_header(["language", "files", "lines", "words", "longest identifier"]);
         let mut rows: Vec<_> = self.languages.iter().collect();
         rows.sort_by_key(|(language, tally)| (std::cmp::Reverse(tally.lines), language.as_str()));

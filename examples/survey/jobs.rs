@@ -1,7 +1,7 @@
 //! The jobs of a survey.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
 use walkdir::{DirEntry, WalkDir};
@@ -62,20 +62,13 @@ pub async fn measure(root: &str, file: &str, ledger: &Option<String>) -> io::Res
             let mut ledger = OpenOptions::new().create(true).append(true).open(ledger)?;
             ledger.write_all(format!("{name}\n").as_bytes())?;
         }
-        let bytes = std::fs::read(&path)?;
-        Ok(match std::str::from_utf8(&bytes) {
-            Ok(text) => Found {
-                language: language(&path),
-                tally: count(text),
-            },
-            Err(_) => Found {
-                language: "(binary)".into(),
-                tally: Tally {
-                    files: 1,
-                    ..Tally::default()
-                },
-            },
-        })
+        let mut text = BufReader::new(File::open(&path)?);
+        // As git tells: text has no NUL.
+        if text.fill_buf()?.contains(&0) {
+            let tally = Tally { files: 1, ..Tally::default() };
+            return Ok(Found { language: "(binary)".into(), tally });
+        }
+        Ok(Found { language: language(&path), tally: count(text)? })
     })
     .await
 }
@@ -119,19 +112,25 @@ fn relative(path: &Path, root: &str) -> Option<String> {
     path.strip_prefix(root).ok()?.to_str().map(str::to_owned)
 }
 
-fn count(text: &str) -> Tally {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    let longest = text
-        .split(|c: char| !is_word(c))
-        .filter(|word| word.starts_with(|c: char| c.is_alphabetic() || c == '_'))
-        .max_by_key(|word| (word.chars().count(), std::cmp::Reverse(*word)))
-        .unwrap_or_default();
-    Tally {
-        files: 1,
-        lines: text.lines().map(|_| 1).sum(),
-        words: text.split_whitespace().map(|_| 1).sum(),
-        longest: longest.to_owned(),
+/// Line by line: a file may be larger than memory.
+fn count(mut text: impl BufRead) -> io::Result<Tally> {
+    let mut tally = Tally { files: 1, ..Tally::default() };
+    let mut line = Vec::new();
+    while text.read_until(b'\n', &mut line)? > 0 {
+        let words = String::from_utf8_lossy(&line);
+        tally.lines += 1;
+        tally.words += words.split_whitespace().map(|_| 1).sum::<u64>();
+        for identifier in identifiers(&words) {
+            tally.see(identifier);
+        }
+        line.clear();
     }
+    Ok(tally)
+}
+
+fn identifiers(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter(|word| word.starts_with(|c: char| c.is_alphabetic() || c == '_'))
 }
 
 fn language(path: &Path) -> String {

@@ -48,8 +48,8 @@ async fn main() -> ExitCode {
         }
     };
     match options.drawing {
-        Some(Drawing::Dot) => print!("{}", format!("{:?}", Survey::graph())),
-        Some(Drawing::Mermaid) => print!("{}", format!("{:?}", Survey::graph())),
+        Some(Drawing::Dot) => print!("{}", Survey::graph().to_dot()),
+        Some(Drawing::Mermaid) => print!("{}", Survey::graph().to_mermaid()),
         None => match run(options).await {
             Ok(code) => return code,
             Err(problem) => {

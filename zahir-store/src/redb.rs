@@ -282,10 +282,14 @@ impl RedbStore {
     }
 
     fn guard<T>(&self, work: impl FnOnce() -> Result<T, Fault>) -> Result<T, StoreError> {
-        guard(&self.name, work).inspect_err(|error| {
-            if error.kind() == StoreErrorKind::Damaged {
-                self.is_damaged.store(true, Ordering::Relaxed);
+        guard(&self.name, work).map_err(|error| {
+            let is_damage = error.kind() == StoreErrorKind::Damaged;
+            let was_damaged = self.is_damaged.fetch_or(is_damage, Ordering::Relaxed);
+            if was_damaged && error.kind() == StoreErrorKind::Io {
+                // redb refuses all reads after one that a damaged page led beyond the end.
+                return damaged(&self.name, "nothing more can be read").with_source(error);
             }
+            error
         })
     }
 

@@ -1,4 +1,41 @@
 //! Where zahir keeps the records of its runs.
+//!
+//! A run is a sequence of [`Record`]s. A [`Store`] appends them, in batches that are written whole
+//! or not at all, and gives them back. [`RedbStore`] keeps them in one file; [`MemoryStore`] keeps
+//! the same contract without a disk.
+//!
+//! # What a file promises
+//!
+//! | promise | test in `tests/it` |
+//! |---|---|
+//! | After `Ok` the records survive loss of power, also in a recovery from one | `power_loss` |
+//! | After `Ok` they survive a kill of the process; an append is there whole or not at all | `crash` |
+//! | A disk that fails or is full costs nothing acknowledged; an error says if its outcome is unknown | `io_errors` |
+//! | A damaged file is reported, never read as if it were right; whole runs stay readable | `corruption` |
+//! | A file comes into being whole or not at all, readable by its owner only | `crash`, `redb::file::tests` |
+//! | What is no store of this version is refused by name and left as it was | `refusals` |
+//! | A file that is deleted or replaced while it is open is noticed | `refusals` |
+//! | A file of an older format stays readable | `golden` |
+//! | No stored bytes make the decoder panic or allocate more than they justify | `codec` |
+//!
+//! # Limits
+//!
+//! * Survival of loss of power rests on a disk that does not lie about a sync.
+//! * One bit of the file's header says which of the last two commits is the later one. If only that
+//!   bit is damaged the store is read as it was one append earlier; this can't be told from a crash
+//!   in the middle of a commit.
+//! * Damage in redb's own lists of free pages, which no read meets, can end the process when it
+//!   next appends or closes the file: redb then panics while it unwinds a panic. Once damage was
+//!   seen, a file is closed without a write.
+//! * An input, output or definition has at most 16 MiB, a name or idempotency key 4 KiB; of longer
+//!   messages and reasons the first 4 KiB are kept.
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `redb` (default) | [`RedbStore`] |
+//! | `test-util` | `conformance`, the contract as functions; `FaultStore`, a store that fails when told to; `Medium`, a disk of one's own under a [`RedbStore`] |
 
 #[cfg(feature = "test-util")]
 pub mod conformance;

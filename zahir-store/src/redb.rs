@@ -6,22 +6,23 @@
 
 mod batch;
 mod file;
+mod format;
 mod guard;
 mod index;
 mod load;
 #[cfg(feature = "test-util")]
 mod medium;
+mod options;
 mod probe;
 mod schema;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
-use redb::{Builder, Database, ReadableDatabase, TableError};
+use redb::{Database, ReadableDatabase};
 
 use crate::{
     Append, DefinitionId, RunHead, RunId, Store, StoreError, StoreErrorKind, StoredRun, rules,
@@ -29,134 +30,13 @@ use crate::{
 
 use self::batch::{Live, Staged};
 use self::file::Place;
+use self::format::check_format;
 use self::guard::{Fault, abandon, damaged, damaged_run, guard};
 use self::load::{Snapshot, Unfinished};
 #[cfg(feature = "test-util")]
 pub use self::medium::Medium;
-use self::schema::{
-    DEFINITIONS, ENDED, ENTRIES, FORMAT, FORMAT_KEY, FORMAT_VERSION, INDEX, LEDGER, LIVE, Ledger,
-    STARTS, Tag, seal, unseal,
-};
-
-/// From this size on a commit also saves what a repair after a crash would otherwise have to
-/// gather by reading the whole file, 8 to 10 seconds a gibibyte.
-const QUICK_REPAIR_BYTES_MIN: u64 = 4 << 20;
-
-/// How a [`RedbStore`] is opened.
-///
-/// | option | default |
-/// |---|---|
-/// | [`cache_bytes`](Self::cache_bytes) | 64 MiB |
-/// | [`accept_abort`](Self::accept_abort) | refuse |
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct RedbOptions {
-    cache_bytes: usize,
-    accepts_abort: bool,
-    quick_repair_bytes_min: u64,
-}
-
-impl Default for RedbOptions {
-    fn default() -> Self {
-        Self {
-            cache_bytes: 64 << 20,
-            accepts_abort: false,
-            quick_repair_bytes_min: QUICK_REPAIR_BYTES_MIN,
-        }
-    }
-}
-
-impl RedbOptions {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// How much of the file is kept in memory.
-    pub const fn cache_bytes(mut self, bytes: usize) -> Self {
-        self.cache_bytes = bytes;
-        self
-    }
-
-    /// Opens a store also in a program built with `panic = "abort"`, which a damaged file can then
-    /// end: reading garbage makes redb panic, and there a panic can't be caught.
-    pub const fn accept_abort(mut self) -> Self {
-        self.accepts_abort = true;
-        self
-    }
-
-    /// From which size on a commit also saves what a repair needs; 4 MiB, but for tests.
-    #[cfg(feature = "test-util")]
-    pub const fn quick_repair_from(mut self, bytes: u64) -> Self {
-        self.quick_repair_bytes_min = bytes;
-        self
-    }
-
-    /// Opens the store at `path`, or makes one if there is nothing.
-    ///
-    /// # Errors
-    ///
-    /// If the path leads to anything but a store that this version can read, if it is open already,
-    /// if it is damaged so that its unfinished runs can't be told, or if the medium fails. What is
-    /// at the path is never overwritten.
-    ///
-    /// # Durability
-    ///
-    /// A new file and its name survive loss of power when this returns. A process killed in the
-    /// middle leaves no file at `path`, at most one named `<path>.new-<process>-<number>`, which
-    /// may be deleted.
-    pub fn open(&self, path: impl AsRef<Path>) -> Result<RedbStore, StoreError> {
-        self.open_linked(path.as_ref(), |from, to| std::fs::hard_link(from, to))
-    }
-
-    fn open_linked(&self, path: &Path, link: file::Link) -> Result<RedbStore, StoreError> {
-        if cfg!(panic = "abort") && !self.accepts_abort {
-            return Err(StoreError::new(
-                StoreErrorKind::Unusable,
-                "this program is built with `panic = \"abort\"`, so a damaged store could end it: \
-                 build it with `panic = \"unwind\"`, or accept that with \
-                 `RedbOptions::accept_abort`",
-            ));
-        }
-        let name = path.display().to_string();
-        if !file::exists(path)? {
-            file::create(path, link, |file| self.initialize(&name, file))?;
-            file::exists(path)?;
-        }
-        let (file, place) = file::open(path)?;
-        probe::check(self, &name, &file)?;
-        let bytes = file
-            .metadata()
-            .map_err(|error| guard::io_error(&name, error))?
-            .len();
-        let database = guard(&name, || Ok(self.builder().create_file(file)?))?;
-        RedbStore::load(name, database, self.writer(bytes), Some(place))
-    }
-
-    fn initialize(&self, name: &str, file: File) -> Result<(), StoreError> {
-        guard(name, || {
-            let database = self.builder().create_file(file)?;
-            write_empty(&database)
-        })
-    }
-
-    /// The writer of a file of this size.
-    fn writer(&self, bytes: u64) -> Writer {
-        Writer {
-            ledger: Ledger::EMPTY,
-            staged: Staged::default(),
-            bytes,
-            quick_repair_bytes_min: self.quick_repair_bytes_min,
-            stopped: None,
-        }
-    }
-
-    fn builder(&self) -> Builder {
-        let mut builder = Builder::new();
-        builder.set_cache_size(self.cache_bytes);
-        builder
-    }
-}
+pub use self::options::RedbOptions;
+use self::schema::Ledger;
 
 /// A store in one file.
 ///
@@ -282,10 +162,14 @@ impl RedbStore {
     }
 
     fn guard<T>(&self, work: impl FnOnce() -> Result<T, Fault>) -> Result<T, StoreError> {
-        guard(&self.name, work).inspect_err(|error| {
-            if error.kind() == StoreErrorKind::Damaged {
-                self.is_damaged.store(true, Ordering::Relaxed);
+        guard(&self.name, work).map_err(|error| {
+            let is_damage = error.kind() == StoreErrorKind::Damaged;
+            let was_damaged = self.is_damaged.fetch_or(is_damage, Ordering::Relaxed);
+            if was_damaged && error.kind() == StoreErrorKind::Io {
+                // redb refuses all reads after one that a damaged page led beyond the end.
+                return damaged(&self.name, "nothing more can be read").with_source(error);
             }
+            error
         })
     }
 
@@ -448,61 +332,4 @@ impl Drop for RedbStore {
             Ok(())
         }));
     }
-}
-
-/// Makes a fresh database a store of format [`FORMAT_VERSION`] without runs.
-fn write_empty(database: &Database) -> Result<(), Fault> {
-    let mut transaction = database.begin_write()?;
-    transaction.set_two_phase_commit(true);
-    {
-        let mut row = FORMAT_VERSION.to_le_bytes().to_vec();
-        seal(Tag::Format, FORMAT_KEY.as_bytes(), &mut row);
-        transaction
-            .open_table(FORMAT)?
-            .insert(FORMAT_KEY, row.as_slice())?;
-        Ledger::EMPTY.encode(&mut row);
-        transaction
-            .open_table(LIVE)?
-            .insert(LEDGER, row.as_slice())?;
-        transaction.open_table(ENTRIES)?;
-        transaction.open_table(ENDED)?;
-        transaction.open_table(STARTS)?;
-        index::encode(b"", 0, b"", &mut row);
-        transaction
-            .open_table(INDEX)?
-            .insert(&b""[..], row.as_slice())?;
-        transaction.open_table(DEFINITIONS)?;
-    }
-    Ok(transaction.commit()?)
-}
-
-fn check_format(name: &str, transaction: &redb::ReadTransaction) -> Result<(), Fault> {
-    let foreign = || {
-        StoreError::new(
-            StoreErrorKind::Foreign,
-            format!("{name} is a redb database of another program: choose another path"),
-        )
-    };
-    let table = match transaction.open_table(FORMAT) {
-        Ok(table) => table,
-        Err(TableError::Storage(error)) => return Err(error.into()),
-        Err(_) => return Err(foreign().into()),
-    };
-    let row = table.get(FORMAT_KEY)?.ok_or_else(foreign)?;
-    let version = unseal(Tag::Format, FORMAT_KEY.as_bytes(), row.value())
-        .ok()
-        .and_then(|(value, _)| value.try_into().ok())
-        .map(u32::from_le_bytes)
-        .ok_or_else(|| damaged(name, "its format version can't be read"))?;
-    if version == FORMAT_VERSION {
-        return Ok(());
-    }
-    Err(StoreError::new(
-        StoreErrorKind::TooNew,
-        format!(
-            "{name} has format version {version} and this zahir knows versions up to \
-             {FORMAT_VERSION}: use a newer zahir"
-        ),
-    )
-    .into())
 }

@@ -1,6 +1,8 @@
 //! Which appends a store takes: the part of the contract that is the same for every store.
 
-use crate::record::encode::{Malformed, Reader, check_payload, put_length, put_number};
+use crate::record::encode::{
+    Malformed, Reader, check_append, check_payload, put_length, put_number,
+};
 use crate::{
     Append, Ending, Record, RunStart, RunStatus, StoreError, StoreErrorKind, StoredStep, Timestamp,
 };
@@ -124,13 +126,15 @@ pub(crate) fn status(append: &Append) -> RunStatus {
     }
 }
 
-/// Adds the time and the records of an append to the end of `out`.
+/// Adds the time and the records of an append to the end of `out`, 64 MiB at most.
 pub(crate) fn put_step(out: &mut Vec<u8>, append: &Append) -> Result<(), StoreError> {
+    let before = out.len();
     put_number(out, append.at.as_millis());
     put_length(out, append.records.len());
     for record in &append.records {
         record
             .encode(out)
+            .and_then(|()| check_append(out.len() - before))
             .map_err(|error| error.of_run(append.run))?;
     }
     Ok(())

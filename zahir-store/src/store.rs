@@ -30,7 +30,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If a record is damaged or missing, or if the medium fails. Other runs stay readable.
+    /// If a record is damaged or missing, or if the medium fails. Other runs stay readable;
+    /// [`StoreError::run`] names this one.
     fn load(&self, run: RunId) -> Result<Option<StoredRun>, StoreError>;
 
     /// The runs without a [`Record::RunFinished`], in the order they were started.
@@ -44,14 +45,15 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If the medium fails.
+    /// If that is damaged, or if the medium fails.
     fn find(&self, workflow: &str, key: &str) -> Result<Option<RunId>, StoreError>;
 
     /// At most `limit` runs in the order they were started, beginning behind `after`.
     ///
     /// # Errors
     ///
-    /// If the medium fails.
+    /// If there is no run `after`, if a run on the way is damaged, which [`StoreError::run`] names
+    /// so that the list can go on behind it, or if the medium fails.
     fn runs(&self, after: Option<RunId>, limit: usize) -> Result<Vec<RunHead>, StoreError>;
 
     /// The definition that [`Append::definition`] stored under this id.

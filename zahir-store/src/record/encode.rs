@@ -221,6 +221,14 @@ pub(crate) fn check_payload(bytes: &[u8], what: &str) -> Result<(), StoreError> 
     Err(too_large(what, bytes.len(), "16 MiB"))
 }
 
+/// A batch is in memory at once, and in redb a value of this size costs seconds already.
+pub(crate) fn check_append(bytes: usize) -> Result<(), StoreError> {
+    if bytes <= 64 << 20 {
+        return Ok(());
+    }
+    Err(too_large("the records of one append", bytes, "64 MiB"))
+}
+
 fn check_name(name: &str, what: &str) -> Result<(), StoreError> {
     if name.len() <= TEXT_BYTES_MAX {
         return Ok(());

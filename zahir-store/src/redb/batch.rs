@@ -20,6 +20,9 @@ use super::schema::{
     put_entry, seal,
 };
 
+/// How much memory for encoded records a store keeps from batch to batch.
+const KEPT_BYTES_MAX: usize = 1 << 20;
+
 /// What is kept in memory of a run that is not over.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Live {
@@ -51,8 +54,10 @@ pub(super) struct Staged {
 }
 
 impl Staged {
+    /// Forgets the batch, and gives back the memory of a large one.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES_MAX);
         self.entries.clear();
         self.runs.clear();
         self.by_id.clear();

@@ -119,6 +119,8 @@ pub(super) fn open(path: &Path) -> Result<(File, Place), StoreError> {
             ),
         ));
     }
+    // A link put there since the path was looked at would lead elsewhere.
+    place.check()?;
     let mut magic = [0; REDB_MAGIC.len()];
     match file.read_exact(&mut magic) {
         Ok(()) if magic == REDB_MAGIC => Ok((file, place)),

@@ -68,7 +68,7 @@ impl Snapshot<'_> {
             }
             (Ok(start), _) => Ok(start),
             (Err(what), Some(run)) => Err(self.damaged_run(run, &what)),
-            (Err(what), None) => Err(match self.id_by_head(number) {
+            (Err(what), None) => Err(match self.id_by_head(number)? {
                 Some(run) => self.damaged_run(run, &what),
                 None => self.damaged(&format!("run number {number}: {what}")),
             }),
@@ -76,15 +76,15 @@ impl Snapshot<'_> {
     }
 
     /// The id of a run whose start can't be read.
-    fn id_by_head(&self, number: u64) -> Option<RunId> {
+    fn id_by_head(&self, number: u64) -> Result<Option<RunId>, Fault> {
         for (table, tag) in [(LIVE, Tag::Live), (ENDED, Tag::Ended)] {
-            let table = self.transaction.open_table(table).ok()?;
-            let row = table.get(number).ok()?;
+            let table = self.transaction.open_table(table)?;
+            let row = table.get(number)?;
             if let Some(Ok((head, _))) = row.map(|row| Head::decode(tag, number, row.value())) {
-                return Some(head.id);
+                return Ok(Some(head.id));
             }
         }
-        None
+        Ok(None)
     }
 
     /// The head of a run, in one table or the other.

@@ -7,8 +7,9 @@ use redb::StorageBackend;
 
 use crate::StoreError;
 
+use super::format::write_empty;
 use super::guard::guard;
-use super::{RedbOptions, RedbStore, write_empty};
+use super::{RedbOptions, RedbStore};
 
 /// Bytes that can be read, written, lengthened and synced.
 pub trait Medium: fmt::Debug + Send + Sync + 'static {

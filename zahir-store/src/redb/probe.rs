@@ -13,8 +13,9 @@ use redb::{ReadableDatabase, StorageBackend};
 
 use crate::StoreError;
 
+use super::RedbOptions;
+use super::format::check_format;
 use super::guard::{Fault, abandon, guard, io_error};
-use super::{RedbOptions, check_format};
 
 const PAGE: u64 = 4096;
 

@@ -6,6 +6,8 @@
 //! | `codec` | no record is lost on the way to bytes, no bytes harm the decoder |
 //! | `corruption` | damage is reported, never read as if it were right |
 //! | `crash` | a process killed at any moment loses nothing that was acknowledged |
+//! | `faults` | a fault store fails as planned |
+//! | `golden` | a file of an older format stays readable |
 //! | `io_errors` | a disk that fails or is full costs no acknowledged record |
 //! | `refusals` | what is no store is refused by name and left as it was |
 //! | `power_loss` | what was acknowledged survives loss of power |
@@ -21,6 +23,8 @@ mod codec;
 mod contract;
 mod corruption;
 mod crash;
+mod faults;
+mod golden;
 mod io_errors;
 mod power_loss;
 mod refusals;

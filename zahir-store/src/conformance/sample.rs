@@ -1,0 +1,160 @@
+//! Appends that tests are made of.
+
+use std::sync::Arc;
+
+use crate::{
+    Append, Attempt, CancelRequest, DefinitionId, Ending, Failure, FailureKind, FrameStep, NodeId,
+    Position, Record, RunId, RunStart, RunStatus, Timestamp,
+};
+
+/// The run with this number.
+#[must_use]
+pub const fn run(number: u128) -> RunId {
+    RunId::from_u128(number)
+}
+
+/// The definition with this number.
+#[must_use]
+pub const fn definition(number: u128) -> DefinitionId {
+    DefinitionId::from_u128(number)
+}
+
+/// An append that starts a run.
+#[must_use]
+pub fn start(number: u128, workflow: &str, key: Option<&str>) -> Append {
+    Append {
+        run: run(number),
+        first: 0,
+        at: Timestamp::from_millis(1_000),
+        records: vec![Record::RunStarted(RunStart {
+            workflow: workflow.to_owned(),
+            key: key.map(str::to_owned),
+            definition: definition(7),
+            input: b"input".to_vec(),
+        })],
+        definition: Some(Arc::from(&b"definition"[..])),
+    }
+}
+
+/// An append of these records to a run that has `first` so far.
+#[must_use]
+pub fn more(number: u128, first: u64, records: Vec<Record>) -> Append {
+    Append {
+        run: run(number),
+        first,
+        at: Timestamp::from_millis(first.saturating_add(1_000)),
+        records,
+        definition: None,
+    }
+}
+
+/// An append of one `AttemptStarted`.
+#[must_use]
+pub fn attempt(number: u128, first: u64) -> Append {
+    let record = Record::AttemptStarted {
+        at: position(3),
+        attempt: Attempt::FIRST,
+    };
+    more(number, first, vec![record])
+}
+
+/// An append of one `RunFinished`.
+#[must_use]
+pub fn finish(number: u128, first: u64) -> Append {
+    let output = b"output".to_vec();
+    let record = Record::RunFinished(Ending::Succeeded { output });
+    more(number, first, vec![record])
+}
+
+/// A record of each kind that may stand between the first and the last of a run.
+#[must_use]
+pub fn inner_records() -> Vec<Record> {
+    let at = Position {
+        frames: vec![
+            FrameStep {
+                node: NodeId::new(3),
+                index: u32::MAX,
+            },
+            FrameStep {
+                node: NodeId::new(300),
+                index: 0,
+            },
+        ],
+        node: NodeId::new(u32::MAX),
+    };
+    let attempt = Attempt::new(u32::MAX).unwrap();
+    let mut records = vec![
+        Record::AttemptStarted {
+            at: at.clone(),
+            attempt,
+        },
+        Record::AttemptSucceeded {
+            at: at.clone(),
+            attempt,
+            output: vec![0, 255, 7],
+        },
+        Record::AttemptSucceeded {
+            at: position(0),
+            attempt: Attempt::FIRST,
+            output: Vec::new(),
+        },
+        Record::AttemptInterrupted {
+            at: position(1),
+            attempt,
+        },
+        Record::ItemsCounted { at, items: 128 },
+        Record::CancelRequested(CancelRequest {
+            reason: "nobody wants it – really".to_owned(),
+        }),
+    ];
+    for (kind, retry_at) in FAILURE_KINDS
+        .into_iter()
+        .zip([None, Some(Timestamp::MAX)].into_iter().cycle())
+    {
+        records.push(Record::AttemptFailed {
+            at: position(5),
+            attempt: Attempt::FIRST,
+            failure: failure(kind),
+            retry_at,
+        });
+    }
+    records
+}
+
+const FAILURE_KINDS: [FailureKind; 7] = [
+    FailureKind::Error,
+    FailureKind::Panic,
+    FailureKind::TimedOut,
+    FailureKind::TooLarge,
+    FailureKind::Unencodable,
+    FailureKind::Undecodable,
+    FailureKind::Bug,
+];
+
+pub(super) fn endings() -> [(Ending, RunStatus); 4] {
+    let failed = |at| Ending::Failed {
+        at,
+        failure: failure(FailureKind::Error),
+    };
+    let output = vec![1, 2];
+    [
+        (Ending::Succeeded { output }, RunStatus::Succeeded),
+        (failed(Some(position(9))), RunStatus::Failed),
+        (failed(None), RunStatus::Failed),
+        (Ending::Cancelled, RunStatus::Cancelled),
+    ]
+}
+
+fn failure(kind: FailureKind) -> Failure {
+    Failure {
+        kind,
+        message: "the card was declined".to_owned(),
+    }
+}
+
+pub(super) const fn position(node: u32) -> Position {
+    Position {
+        frames: Vec::new(),
+        node: NodeId::new(node),
+    }
+}

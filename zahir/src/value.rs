@@ -130,11 +130,6 @@ fn take<T: Payload>(value: Value) -> Result<T, CodecError> {
     }
 }
 
-/// [`Payload`], with a lifetime for bounds to hide behind.
-pub trait Stored<'a>: Payload {}
-
-impl<T: Payload> Stored<'_> for T {}
-
 impl fmt::Debug for Codec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Codec").field(&(self.type_name)()).finish()

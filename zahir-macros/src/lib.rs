@@ -7,6 +7,8 @@ mod job;
 mod names;
 mod signature;
 mod spans;
+#[cfg(test)]
+mod tests;
 mod workflow;
 
 use proc_macro::TokenStream;

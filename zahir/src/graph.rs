@@ -4,8 +4,11 @@
 //! are in source order and need earlier ones only, so the graph has no cycle. Nodes live in regions:
 //! region 0 is the body, and each `for` owns one that is entered once per item.
 
+mod dot;
 pub(crate) mod fingerprint;
 pub(crate) mod instance;
+mod mermaid;
+mod picture;
 mod read;
 pub(crate) mod shape;
 

@@ -1,6 +1,7 @@
 //! Durable workflows.
 
 // So that the macros' default path works inside this crate, too.
+#[allow(unused_extern_crates, reason = "used by the expansions in tests")]
 extern crate self as zahir;
 
 mod definition;

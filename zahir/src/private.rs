@@ -14,16 +14,16 @@ pub use crate::error::RunError;
 pub use crate::graph::Graph;
 pub use crate::graph::instance::{intern, per_type};
 pub use crate::graph::shape::{Argument, NodeShape, RegionShape, Shape, ShapeKind};
-pub use crate::job::arguments::{Build, IsResult, NotResult, deserialize};
+pub use crate::job::arguments::{Build, Field, IsResult, NotResult, OwnedField, StoredInput, deserialize};
 pub use crate::job::context::Context;
 pub use crate::job::policy::Settings;
-pub use crate::job::{BoxError, Call, Fallible, Job, Options, boxed};
-pub use crate::value::{Codec, Stored, Typed, Value, codec};
+pub use crate::job::{BoxError, BoxFuture, Call, Fallible, Job, JobDef, Options, boxed};
+pub use crate::value::{Codec, CodecError, Typed, Value, codec};
 pub use crate::wire::construct::{
     Batch, collect, describe_unit, items, items_of, never, own, type_of, value_of,
 };
 pub use crate::wire::{
-    ByValue, Collected, Copies, Def, Description, Input, IntoCall, Items, Join, Lend, Out, Outcome,
+    ByValue, Collects, Copies, Def, Description, Input, IntoCall, Items, Join, Lend, Out, Outcome,
     Produced, Shared, Step, Wire,
 };
 pub use crate::workflow::{Wired, Workflow, describe_workflow, run_inline};

@@ -11,8 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde::de::{DeserializeOwned, MapAccess};
-use serde::ser::SerializeMap;
+use serde::de::DeserializeOwned;
 
 pub(crate) use scan::{map_entries, write_map_header, write_str};
 
@@ -128,34 +127,6 @@ fn take<T: Payload>(value: Value) -> Result<T, CodecError> {
     match value.try_into_inner::<T>() {
         Ok(value) => Ok(value),
         Err(shared) => decode(&encode_erased::<T>(&shared)?),
-    }
-}
-
-/// [`Payload`], with a lifetime for bounds to hide behind, and the number of an input, so that two
-/// inputs of one type are bounded by two different traits: rustc can't choose between equal ones.
-pub trait Stored<'a, const INPUT: usize>: Sized {
-    /// Writes the input as an entry of its call.
-    ///
-    /// # Errors
-    ///
-    /// If it can't be serialized.
-    fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error>;
-
-    /// Reads the value of an entry.
-    ///
-    /// # Errors
-    ///
-    /// If it is not what the input is.
-    fn read<M: MapAccess<'a>>(map: &mut M) -> Result<Self, M::Error>;
-}
-
-impl<'a, T: Payload, const INPUT: usize> Stored<'a, INPUT> for T {
-    fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
-        map.serialize_entry(name, self)
-    }
-
-    fn read<M: MapAccess<'a>>(map: &mut M) -> Result<Self, M::Error> {
-        map.next_value()
     }
 }
 

@@ -352,21 +352,25 @@ where
 
 /// What the rounds of a `for` can give.
 #[diagnostic::on_unimplemented(
-    message = "the results of this `for` can't be collected: `{Self}` isn't `Clone`",
-    label = "each round gives a `{Self}`",
-    note = "derive `Clone` for `{Self}`, or end the body with `;` if its value isn't needed"
+    message = "the results of this `for` can't be collected: `{T}` isn't `Clone`",
+    label = "each round gives a `{T}`",
+    note = "derive `Clone` for `{T}`, or end the body with `;` if its value isn't needed"
 )]
-pub trait Collected: Send + Sync + 'static {
+pub trait Collects<T> {
     #[doc(hidden)]
-    fn copy(&self) -> Self
-    where
-        Self: Sized;
+    fn collect(values: Vec<Value>) -> Value;
 }
 
 #[diagnostic::do_not_recommend]
-impl<T: Clone + Send + Sync + 'static> Collected for T {
-    fn copy(&self) -> T {
-        self.clone()
+impl<T: Clone + Send + Sync + 'static> Collects<T> for ByValue {
+    fn collect(values: Vec<Value>) -> Value {
+        let results = values.into_iter().filter_map(|value| {
+            match value.try_into_inner::<T>() {
+                Ok(result) => Some(result),
+                Err(shared) => shared.get::<T>().cloned(),
+            }
+        });
+        Value::new(results.collect::<Vec<T>>())
     }
 }
 
@@ -382,30 +386,15 @@ pub trait Shared: Send + Sync + 'static {}
 impl<T: Send + Sync + 'static> Shared for T {}
 
 /// How the results of a `for` become one value.
-pub struct Join<T>(PhantomData<fn() -> T>);
+#[derive(Debug)]
+pub struct Join(fn(Vec<Value>) -> Value);
 
-impl<T> fmt::Debug for Join<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Join")
-    }
-}
-
-impl<T: Collected> Join<T> {
+impl Join {
     /// What the node is.
     #[must_use]
     pub fn describe<'e>(self) -> Step<'e> {
-        Step::Described(Description::Each { join: join::<T> })
+        Step::Described(Description::Each { join: self.0 })
     }
-}
-
-fn join<T: Collected>(results: Vec<Value>) -> Value {
-    let results = results
-        .into_iter()
-        .filter_map(|value| match value.try_into_inner::<T>() {
-            Ok(result) => Some(result),
-            Err(shared) => shared.get::<T>().map(T::copy),
-        });
-    Value::new(results.collect::<Vec<T>>())
 }
 
 fn join_unit(_: Vec<Value>) -> Value {
@@ -416,7 +405,7 @@ fn join_unit(_: Vec<Value>) -> Value {
 #[doc(hidden)]
 pub mod construct {
     use super::{
-        ByValue, Collected, Copies, Description, Items, Join, Out, PhantomData, Shared, Step,
+        ByValue, Collects, Copies, Description, Items, Join, Out, PhantomData, Shared, Step,
         Value, join_unit,
     };
 
@@ -471,8 +460,11 @@ pub mod construct {
 
     /// The value of a `for` whose rounds give `T`.
     #[must_use]
-    pub fn collect<T: Collected>(_: Out<T>) -> (Out<Vec<T>>, Join<T>) {
-        (Out::new(), Join(PhantomData))
+    pub fn collect<T>(_: Out<T>) -> (Out<Vec<T>>, Join)
+    where
+        ByValue: Collects<T>,
+    {
+        (Out::new(), Join(<ByValue as Collects<T>>::collect))
     }
 
     /// What a `for` without results is.

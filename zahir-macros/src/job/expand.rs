@@ -165,9 +165,9 @@ impl Expansion<'_> {
                 type Error = #error;
                 const CODEC: __zahir::Typed<Self::Output> = #codec;
                 const ERROR: fn(Self::Error) -> __zahir::BoxError = #boxed;
-                const NAME: &'static str = #job_name;
+                const NAME: &'static ::core::primitive::str = #job_name;
                 const OPTIONS: __zahir::Options = #options;
-                const SIGNATURE: &'static str = #signature;
+                const SIGNATURE: &'static ::core::primitive::str = #signature;
                 #instance
                 #run
                 fn settle(
@@ -263,7 +263,7 @@ impl Expansion<'_> {
         let types: Vec<&Ident> = type_parameters(&self.job.signature.generics);
         (!types.is_empty()).then(|| {
             quote! {
-                fn name() -> &'static str {
+                fn name() -> &'static ::core::primitive::str {
                     __zahir::intern(
                         <Self as __zahir::Job>::NAME,
                         &[#(::core::any::type_name::<#types>()),*],
@@ -327,9 +327,7 @@ impl Expansion<'_> {
                     use __zahir::serde::ser::SerializeMap as _;
                     #[allow(unused_mut)]
                     let mut map = serializer.serialize_map(::core::option::Option::Some(#count))?;
-                    #(
-                        <#inputs as __zahir::Stored<'_, #index>>::write(&self.#names, #keys, &mut map)?;
-                    )*
+                    #(map.serialize_entry(#keys, &__zahir::Field::<Self, #index>(&self.#names))?;)*
                     map.end()
                 }
             }
@@ -346,28 +344,32 @@ impl Expansion<'_> {
             #[automatically_derived]
             impl #read_generics __zahir::Build<#de> for #ty #type_generics #where_clause {
                 type Inputs = #read;
-                const NAMES: &'static [&'static str] = &[#(#keys),*];
-                const NONE: Self::Inputs = (#(#none,)*);
+                fn names() -> &'static [&'static ::core::primitive::str] {
+                    &[#(#keys),*]
+                }
+                fn none() -> Self::Inputs {
+                    (#(#none,)*)
+                }
                 #[allow(unused_variables)]
                 fn read<__A: __zahir::serde::de::MapAccess<#de>>(
                     inputs: &mut Self::Inputs,
-                    index: usize,
+                    index: ::core::primitive::usize,
                     map: &mut __A,
                 ) -> ::core::result::Result<(), __A::Error> {
                     match index {
                         #(#index => {
-                            inputs.#place = ::core::option::Option::Some(
-                                <#inputs as __zahir::Stored<#de, #index>>::read(map)?
-                            );
+                            let __zahir::OwnedField(input) =
+                                map.next_value::<__zahir::OwnedField<Self, #index>>()?;
+                            inputs.#place = ::core::option::Option::Some(input);
                         })*
                         _ => {}
                     }
                     ::core::result::Result::Ok(())
                 }
                 #[allow(unused_variables)]
-                fn build(inputs: Self::Inputs) -> ::core::result::Result<Self, usize> {
+                fn build(inputs: Self::Inputs) -> ::core::result::Result<Self, ::core::primitive::usize> {
                     ::core::result::Result::Ok(#ty {
-                        #(#names: inputs.#place.ok_or(#index as usize)?,)*
+                        #(#names: inputs.#place.ok_or(#index)?,)*
                         #marker
                     })
                 }
@@ -375,17 +377,17 @@ impl Expansion<'_> {
         }
     }
 
-    /// That every input can be stored.
+    /// The user's bounds, and that every input can be stored.
     fn stored_bounds(&self) -> TokenStream {
-        if !self.job.signature.generics.params.is_empty() {
-            // There, two ways to know one thing are one too many for rustc.
-            return self.job.signature.generics.where_clause.to_token_stream();
+        let generics = &self.job.signature.generics;
+        if !generics.params.is_empty() {
+            // There, a bound would hide the types that it is about.
+            return generics.where_clause.to_token_stream();
         }
         let lifetime = hidden_lifetime("'stored");
-        let inputs = self.input_types();
-        // Numbered: two inputs of one type would be two ways to know one thing, too.
-        let index = 0..inputs.len();
-        quote!(where #(for<#lifetime> #inputs: __zahir::Stored<#lifetime, #index>,)*)
+        let ty = &self.job.type_name;
+        let index = 0..self.job.parameters.inputs.len();
+        quote!(where #(for<#lifetime> #ty: __zahir::StoredInput<#lifetime, #index>,)*)
     }
 
     /// A `Result` under another name would be stored as a success.

@@ -85,9 +85,9 @@ impl Stub<'_> {
                     #zahir::__private::codec::<Self::Output>();
                 const ERROR: fn(Self::Error) -> #zahir::__private::BoxError =
                     #zahir::__private::boxed::<Self::Error>();
-                const NAME: &'static str = "";
+                const NAME: &'static ::core::primitive::str = "";
                 const OPTIONS: #zahir::Options = #zahir::Options::NONE;
-                const SIGNATURE: &'static str = "";
+                const SIGNATURE: &'static ::core::primitive::str = "";
                 async fn run<#lifetime>(
                     arguments: (),
                     context: &#lifetime #zahir::Context,

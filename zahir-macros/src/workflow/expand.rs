@@ -152,7 +152,7 @@ fn job(head: &Head) -> TokenStream {
     let types = type_parameters(&signature.generics);
     let instance = (!types.is_empty()).then(|| {
         quote! {
-            fn name() -> &'static str {
+            fn name() -> &'static ::core::primitive::str {
                 __zahir::intern(
                     <Self as __zahir::Job>::NAME,
                     &[#(::core::any::type_name::<#types>()),*],
@@ -169,10 +169,10 @@ fn job(head: &Head) -> TokenStream {
             type Error = __zahir::RunError;
             const CODEC: __zahir::Typed<Self::Output> = #codec;
             const ERROR: fn(Self::Error) -> __zahir::BoxError = __zahir::boxed::<Self::Error>();
-            const NAME: &'static str = ::core::concat!(::core::module_path!(), "::", #name);
+            const NAME: &'static ::core::primitive::str = ::core::concat!(::core::module_path!(), "::", #name);
             const OPTIONS: __zahir::Options = __zahir::Options::NONE;
-            const SIGNATURE: &'static str = #canonical;
-            const ENTERS: bool = true;
+            const SIGNATURE: &'static ::core::primitive::str = #canonical;
+            const ENTERS: ::core::primitive::bool = true;
             #instance
             fn run<#lifetime>(
                 arguments: Self::Args<#lifetime>,
@@ -278,7 +278,7 @@ fn wired(head: &Head, lowered: &Lowered) -> TokenStream {
         .map(|tail| wiring.returned(tail, &head.output));
     quote! {
         #(#inputs)*
-        #[automatically_derived]
+        // Not `automatically_derived`: then rustc would not say which variables are unused.
         impl #impl_generics __zahir::Wired for #type_name #type_generics #where_clause {
             const SHAPE: &'static __zahir::Shape = {
                 static SHAPE: __zahir::Shape = #shape;
@@ -398,7 +398,7 @@ impl Wiring<'_> {
                 #reads
                 return #begin;
             }
-            let #out = #unbound;
+            let (#out, ()) = (#unbound, ());
         }
     }
 
@@ -429,7 +429,7 @@ impl Wiring<'_> {
                 #reads
                 return #value;
             }
-            let #out = #out_type;
+            let (#out, ()) = (#out_type, ());
         }
     }
 
@@ -451,9 +451,11 @@ impl Wiring<'_> {
             Some(tail) => {
                 let join = hidden("join");
                 let ident = &tail.ident;
-                let collect = call_at(tail.at, quote!(__zahir::collect), quote!(#ident));
+                let round = Ident::new("__zahir_round", tail.at.first);
+                let collect = call_at(tail.at, quote!(__zahir::collect), quote!(#round));
                 (
                     quote! {
+                        let #round = #ident;
                         let (#out_type, #join) = #collect;
                         if #wire.describes(#node) {
                             return #join.describe();
@@ -512,8 +514,9 @@ impl Wiring<'_> {
         let value = self.type_of(&self.model.variable(whole).ident, at);
         let names = bindings(pattern);
         let used = names.iter().filter(|name| self.is_used(whole, name));
-        let binding = quote_spanned!(at.first=> let #pattern = #value;);
-        self.for_types(&quote!(#binding #(let _ = &#used;)*))
+        // A closure, and no `let`, for which rustc would propose an `else`.
+        let check = quote_spanned!(at.first=> (|#pattern| { #(let _ = &#used;)* }));
+        self.for_types(&quote!(#check(#value)))
     }
 
     /// Whether any node reads the part `name` of `whole`.

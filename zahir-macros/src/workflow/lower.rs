@@ -243,8 +243,8 @@ impl Lowering<'_> {
         ident
     }
 
-    /// The parts of a value that a pattern names.
-    fn destructure(&mut self, pattern: &Pat, whole: VariableId) {
+    /// The parts of a value, written at `at`, that a pattern names.
+    fn destructure(&mut self, pattern: &Pat, whole: VariableId, at: Extent) {
         let parts = PartsId(self.model.parts.len());
         self.model.parts.push(Parts {
             whole,
@@ -256,7 +256,7 @@ impl Lowering<'_> {
         self.emit(Statement::Pattern {
             whole,
             pattern: pattern.clone(),
-            at: Extent::of(pattern),
+            at,
         });
     }
 

@@ -109,23 +109,23 @@ impl<V> Outbox<V> {
             || !self.free.is_empty()
     }
 
+    /// What is pure comes first: what follows from it joins the same append.
     pub(super) fn poll(&mut self) -> Option<Action<V>> {
+        if let Some(action) = self.free.pop_front() {
+            return Some(action);
+        }
         if !self.pending.is_empty() {
             let records = std::mem::take(&mut self.pending);
             let first = self.next_record;
             self.next_record += u64::try_from(records.len()).unwrap_or(u64::MAX);
             self.issued += 1;
-            return Some(Action::Append {
-                seq: self.issued,
-                first,
-                records,
-            });
+            return Some(Action::Append { seq: self.issued, first, records });
         }
         match self.gated.front() {
             Some((seq, _)) if *seq <= self.acknowledged => {
                 self.gated.pop_front().map(|(_, action)| action)
             }
-            _ => self.free.pop_front(),
+            _ => None,
         }
     }
 }

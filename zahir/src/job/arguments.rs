@@ -3,19 +3,85 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::Deserializer;
 use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::job::Job;
+use crate::value::Payload;
+use crate::wire::Input;
+
+/// Input `I` of a job can be stored.
+///
+/// The lifetime is there for bounds to hide behind: `for<'a> SendMail: StoredInput<'a, 0>` makes an
+/// implementation disappear where it does not hold, instead of reporting again what was reported
+/// where the input is written. The number keeps two inputs of one type apart.
+pub trait StoredInput<'a, const I: usize>: Input<I> {
+    /// Writes the input.
+    ///
+    /// # Errors
+    ///
+    /// Those of the serializer.
+    fn write<S: Serializer>(input: &Self::Ty, serializer: S) -> Result<S::Ok, S::Error>;
+
+    /// Reads the input.
+    ///
+    /// # Errors
+    ///
+    /// Those of the deserializer.
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Ty, D::Error>;
+}
+
+impl<J: Input<I>, const I: usize> StoredInput<'_, I> for J
+where
+    J::Ty: Payload,
+{
+    fn write<S: Serializer>(input: &J::Ty, serializer: S) -> Result<S::Ok, S::Error> {
+        input.serialize(serializer)
+    }
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<J::Ty, D::Error> {
+        J::Ty::deserialize(deserializer)
+    }
+}
+
+/// Input `I` of `J`, to be written.
+pub struct Field<'a, J: Input<I>, const I: usize>(pub &'a J::Ty);
+
+impl<J: Input<I>, const I: usize> fmt::Debug for Field<'_, J, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Field(..)")
+    }
+}
+
+impl<J: StoredInput<'static, I>, const I: usize> Serialize for Field<'_, J, I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        J::write(self.0, serializer)
+    }
+}
+
+/// Input `I` of `J`, as it was read.
+pub struct OwnedField<J: Input<I>, const I: usize>(pub J::Ty);
+
+impl<J: Input<I>, const I: usize> fmt::Debug for OwnedField<J, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnedField(..)")
+    }
+}
+
+impl<'de, J: StoredInput<'static, I>, const I: usize> Deserialize<'de> for OwnedField<J, I> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        J::read(deserializer).map(Self)
+    }
+}
 
 /// How the inputs of a call are gathered while they are read.
 pub trait Build<'de>: Job {
     /// Those that were read.
     type Inputs;
     /// The names of the inputs.
-    const NAMES: &'static [&'static str];
-    /// None of them.
-    const NONE: Self::Inputs;
+    fn names() -> &'static [&'static str];
+    /// None of the inputs.
+    fn none() -> Self::Inputs;
 
     /// Reads the input number `index`.
     ///
@@ -55,10 +121,10 @@ impl<'de, B: Build<'de>> Visitor<'de> for Arguments<B> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<B, A::Error> {
-        let mut inputs = B::NONE;
-        let mut seen = vec![false; B::NAMES.len()];
+        let mut inputs = B::none();
+        let mut seen = vec![false; B::names().len()];
         while let Some(name) = map.next_key::<String>()? {
-            let Some(index) = B::NAMES.iter().position(|known| *known == name) else {
+            let Some(index) = B::names().iter().position(|known| *known == name) else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
@@ -69,7 +135,7 @@ impl<'de, B: Build<'de>> Visitor<'de> for Arguments<B> {
             B::read(&mut inputs, index, &mut map)?;
         }
         B::build(inputs).map_err(|index| {
-            let name = B::NAMES.get(index).copied().unwrap_or_default();
+            let name = B::names().get(index).copied().unwrap_or_default();
             A::Error::missing_field(name)
         })
     }

@@ -41,7 +41,7 @@ impl Lowering<'_> {
             };
             self.statements.push(Vec::new());
             if let Some(pattern) = pattern {
-                self.destructure(pattern, variable);
+                self.destructure(pattern, variable, Extent::of(&each.expr));
             }
             let head = self.statements.pop().unwrap_or_default();
             let mut block = self.block(pieces.collect(), false);
@@ -130,7 +130,8 @@ impl Lowering<'_> {
             let at = Extent::of(expression);
             return (unwrapped_call_at(at, callee, borrowed.to_token_stream()), uses);
         }
-        let mut expression = expression.clone();
+        // `&made()`: what is made here is gone over itself.
+        let mut expression = place.clone();
         let uses = self.rewrite_value(&mut expression);
         (expression.to_token_stream(), uses)
     }

@@ -64,6 +64,10 @@ impl Lowering<'_> {
             _ => None,
         };
         let out = plain.clone().unwrap_or_else(|| self.temporary(pattern.span()));
+        let at = local.init.as_ref().map_or_else(
+            || Extent::of(&pattern),
+            |init| Extent::of(&init.expr),
+        );
         let node = match local.init {
             Some(init) => {
                 if let Some((otherwise, _)) = &init.diverge {
@@ -90,7 +94,7 @@ impl Lowering<'_> {
             self.bind(&out, Source::Node(node));
         } else {
             let whole = self.variable(&out, Source::Node(node));
-            self.destructure(&pattern, whole);
+            self.destructure(&pattern, whole, at);
         }
     }
 

@@ -1,7 +1,7 @@
-//! How much memory is allocated.
+//! How much memory is used.
 
 /// Bytes of memory in use, as the kernel sees them.
-pub fn live() -> u64 {
+pub fn in_use() -> u64 {
     let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = status
         .split_whitespace()

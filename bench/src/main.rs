@@ -22,8 +22,8 @@ use zahir::Runtime;
 
 use workflows::{Fan, Five, Thousand, fan, five, thousand};
 
-/// How many rounds each side of a ratio is measured.
-const ROUNDS: usize = 9;
+/// How many rounds each side of a ratio is measured, if `ZAHIR_ROUNDS` says nothing else.
+const ROUNDS: usize = 15;
 /// How many runs of a short workflow.
 const RUNS: u64 = 10_000;
 /// How many of them at once.
@@ -91,8 +91,9 @@ where
     A: Future<Output = Outcome>,
     B: Future<Output = Outcome>,
 {
+    let rounds = std::env::var("ZAHIR_ROUNDS").map_or(Ok(ROUNDS), |text| text.parse())?;
     let (mut mine, mut plain) = (Vec::new(), Vec::new());
-    for round in 0..=ROUNDS {
+    for round in 0..=rounds {
         let start = Instant::now();
         ours().await?;
         let between = Instant::now();

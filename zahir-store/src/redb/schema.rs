@@ -115,6 +115,14 @@ pub(super) fn unseal<'a>(
     }
 }
 
+/// The checksum a row carries and the one it should carry.
+pub(super) fn checksums(tag: Tag, key: &[u8], row: &[u8]) -> (u64, u64) {
+    match row.split_last_chunk() {
+        Some((value, carried)) => (u64::from_le_bytes(*carried), checksum(tag, key, value)),
+        None => (0, 0),
+    }
+}
+
 /// What is known of the records of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {

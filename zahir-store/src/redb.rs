@@ -50,8 +50,8 @@ pub struct RedbStore {
     live: RwLock<HashMap<RunId, Live>>,
     /// Runs whose head is lost. With any of these the store can only be read.
     lost: Vec<(u64, RunId)>,
-    /// Why the heads of unfinished runs can't be believed.
-    damage: Option<String>,
+    /// Whether the heads of unfinished runs are those that were last written.
+    are_heads_current: bool,
     /// Whether damage was seen.
     is_damaged: AtomicBool,
     writer: Mutex<Writer>,
@@ -113,6 +113,7 @@ impl RedbStore {
             ledger,
             heads,
             damage,
+            are_current,
         } = unfinished;
         let live = heads
             .into_iter()
@@ -136,7 +137,7 @@ impl RedbStore {
             place,
             live: RwLock::new(live),
             lost,
-            damage,
+            are_heads_current: are_current,
             is_damaged: AtomicBool::new(is_damaged),
             writer: Mutex::new(writer),
         })
@@ -261,8 +262,9 @@ impl Store for RedbStore {
         let Some(live) = live else {
             return Ok(stored);
         };
-        if let Some(damage) = &self.damage {
-            return Err(damaged_run(&self.name, run, damage));
+        if !self.are_heads_current {
+            let what = "an unfinished run is lost or old, and it may be this one";
+            return Err(damaged_run(&self.name, run, what));
         }
         match stored {
             Some(stored) if stored.head.records >= live.head.records => Ok(Some(stored)),

@@ -19,6 +19,9 @@ const REDB_MAGIC: [u8; 9] = *b"redb\x1A\x0A\xA9\x0D\x0A";
 /// How a finished file gets its name without replacing another.
 pub(super) type Link = fn(&Path, &Path) -> io::Result<()>;
 
+/// What [`super::RedbOptions::open`] links with.
+pub(super) const HARD_LINK: Link = |from, to| std::fs::hard_link(from, to);
+
 /// The place of an open file.
 #[derive(Debug)]
 pub(super) struct Place {

@@ -81,7 +81,7 @@ impl RedbOptions {
     /// middle leaves no file at `path`, at most one named `<path>.new-<process>-<number>`, which
     /// may be deleted.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<RedbStore, StoreError> {
-        self.open_linked(path.as_ref(), |from, to| std::fs::hard_link(from, to))
+        self.open_linked(path.as_ref(), file::HARD_LINK)
     }
 
     fn open_linked(&self, path: &Path, link: file::Link) -> Result<RedbStore, StoreError> {

@@ -36,12 +36,13 @@
 //! * **Start**: run id `u128`; time in milliseconds, varint; definition id `u128`; workflow, text;
 //!   idempotency key, 0 or 1 and a text.
 //!
-//! Entries lie in commit order because that was measured against the obvious rows keyed by run and
-//! record number with a head row each (256 runs at once, seven appends of 150 bytes each, two-phase
-//! commits): 143,000 to 153,000 appends/s and 1.7 KB a run, against 88,000 to 98,000 and 3.4 KB.
-//! One block of bytes per commit in place of a row per append was no faster (128,000 to 168,000),
-//! took 1.5 to 2 times the space, and could not give back the space of a single run.
-//! Loading the 10,000 runs took 18 ms in place of 26 to 39.
+//! Entries lie in commit order because that was measured against rows keyed by run and record
+//! number with a head row each (256 runs at once, seven appends of 150 bytes each, two-phase commits
+//! with quick repair): 143,000 to 153,000 appends/s against 88,000 to 98,000 for 10,000 runs, 123,000
+//! against 91,000 for 100,000, half the file or the same (redb doubles it), and 18 to 23 ms against
+//! 26 to 39 to load 10,000 runs of three entries. One block of bytes per commit in place of a row
+//! per append made no difference beyond the noise (128,000 to 168,000 and 134,000 appends/s, 15 to
+//! 22 ms) and could not give back the space of a single run.
 
 use redb::TableDefinition;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -112,6 +113,14 @@ pub(super) fn unseal<'a>(
         Ok((value, stored))
     } else {
         Err(Malformed("its checksum is wrong"))
+    }
+}
+
+/// The checksum a row carries and the one it should carry.
+pub(super) fn checksums(tag: Tag, key: &[u8], row: &[u8]) -> (u64, u64) {
+    match row.split_last_chunk() {
+        Some((value, carried)) => (u64::from_le_bytes(*carried), checksum(tag, key, value)),
+        None => (0, 0),
     }
 }
 

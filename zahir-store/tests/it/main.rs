@@ -11,6 +11,7 @@
 //! | `io_errors` | a disk that fails or is full costs no acknowledged record |
 //! | `refusals` | what is no store is refused by name and left as it was |
 //! | `power_loss` | what was acknowledged survives loss of power |
+//! | `surgery` | rows that are lost, old or in the wrong place are noticed |
 
 #![expect(
     clippy::panic,
@@ -29,3 +30,4 @@ mod io_errors;
 mod power_loss;
 mod refusals;
 mod support;
+mod surgery;

@@ -21,9 +21,7 @@ fn a_file_is_made_where_hard_links_do_not_exist() {
 
 #[test]
 fn what_is_there_is_never_replaced() {
-    for link in [no_links, |from: &Path, to: &Path| {
-        std::fs::hard_link(from, to)
-    }] {
+    for link in [no_links, HARD_LINK] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store");
         std::fs::write(&path, b"theirs").unwrap();

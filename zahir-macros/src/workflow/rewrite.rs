@@ -400,6 +400,18 @@ impl VisitMut for Rewrite<'_, '_> {
                 self.format_captures(&literal);
             }
         }
+        // `vec![..]` is an array, which takes its elements.
+        if call.path.is_ident("vec") {
+            let tokens = &call.tokens;
+            if let Ok(mut array) = syn::parse2::<Expr>(quote!([#tokens])) {
+                self.visit_expr_mut(&mut array);
+                call.tokens = match array.to_token_stream().into_iter().next() {
+                    Some(TokenTree::Group(group)) => group.stream(),
+                    _ => TokenStream::new(),
+                };
+                return;
+            }
+        }
         let arguments = Punctuated::<Expr, Token![,]>::parse_terminated;
         match arguments.parse2(call.tokens.clone()) {
             Ok(mut arguments) => {

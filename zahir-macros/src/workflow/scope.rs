@@ -1,6 +1,6 @@
 //! Which name means which variable, and which will be defined further down.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -21,7 +21,7 @@ pub(crate) struct Later {
 /// The scopes around a place in the body, outermost first.
 #[derive(Default)]
 pub(crate) struct Scopes {
-    bound: Vec<HashMap<String, VariableId>>,
+    bound: Vec<BTreeMap<String, VariableId>>,
     later: Vec<HashMap<String, Later>>,
     /// What the statement being read defines, outermost first.
     defining: Vec<String>,
@@ -29,7 +29,7 @@ pub(crate) struct Scopes {
 
 impl Scopes {
     pub(crate) fn enter(&mut self) {
-        self.bound.push(HashMap::new());
+        self.bound.push(BTreeMap::new());
     }
 
     pub(crate) fn leave(&mut self) {

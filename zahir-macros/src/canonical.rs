@@ -64,7 +64,10 @@ mod tests {
             text_over(tokens, &[variable.to_owned()])
         };
         assert_eq!(canonical("user . id+1", "user"), canonical("u.id + 1", "u"));
-        assert_ne!(canonical("user.id + 1", "user"), canonical("user.id + 2", "user"));
+        assert_ne!(
+            canonical("user.id + 1", "user"),
+            canonical("user.id + 2", "user")
+        );
         assert_eq!(canonical("f(x)[0]", "x"), "f ( $0 ) [ 0 ]");
     }
 }

@@ -43,7 +43,8 @@ pub(crate) fn of_literal(literal: &Lit) -> Option<Result<Duration, String>> {
         Lit::Int(number) => parse(number.base10_digits(), number.suffix()),
         Lit::Float(number) => {
             let whole = parse("1", number.suffix());
-            whole.is_some_and(|whole| whole.is_ok())
+            whole
+                .is_some_and(|whole| whole.is_ok())
                 .then(|| Err("write whole numbers, as in `1500ms` or `1h30m`".to_owned()))
         }
         _ => None,

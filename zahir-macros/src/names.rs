@@ -11,10 +11,7 @@ pub(crate) fn did_you_mean<'n>(
 }
 
 /// The closest of `names`, if it is close enough to be a slip.
-pub(crate) fn nearest<'n>(
-    word: &str,
-    names: impl IntoIterator<Item = &'n str>,
-) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     names
         .into_iter()
         .filter(|name| *name != word)

@@ -133,7 +133,9 @@ fn parameter(typed: &PatType, index: usize, kind: Kind, errors: &Errors) -> Para
     let before = errors.count();
     let name = match &*typed.pat {
         Pat::Ident(pattern) if pattern.by_ref.is_none() && pattern.subpat.is_none() => {
-            if kind == Kind::Workflow && let Some(mutability) = &pattern.mutability {
+            if kind == Kind::Workflow
+                && let Some(mutability) = &pattern.mutability
+            {
                 errors.at(
                     mutability,
                     "a workflow's inputs can't be changed: bind the new value to another name",
@@ -248,7 +250,9 @@ impl<'ast> Visit<'ast> for Unstorable<'_> {
 /// Reports what a job's or workflow's own generics can't be.
 pub(crate) fn check_generics(generics: &Generics, kind: Kind, errors: &Errors) {
     let what = match kind {
-        Kind::Job => "a job can't have lifetime parameters: its inputs are stored; a plain `&T` is fine",
+        Kind::Job => {
+            "a job can't have lifetime parameters: its inputs are stored; a plain `&T` is fine"
+        }
         Kind::Workflow => "a workflow can't have lifetime parameters: its inputs are stored",
     };
     for parameter in &generics.params {

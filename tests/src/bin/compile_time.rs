@@ -11,9 +11,19 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 fn main() {
-    let sizes: Vec<usize> = std::env::args().skip(1).map(|size| size.parse().expect("a number of nodes")).collect();
-    let sizes = if sizes.is_empty() { vec![10, 100, 1_000] } else { sizes };
-    println!("{:>6} {:>9} {:>9} {:>12}", "nodes", "clean", "changed", "per node");
+    let sizes: Vec<usize> = std::env::args()
+        .skip(1)
+        .map(|size| size.parse().expect("a number of nodes"))
+        .collect();
+    let sizes = if sizes.is_empty() {
+        vec![10, 100, 1_000]
+    } else {
+        sizes
+    };
+    println!(
+        "{:>6} {:>9} {:>9} {:>12}",
+        "nodes", "clean", "changed", "per node"
+    );
     let base = crate_for(0);
     check(&base);
     let fixed = clean(&base, 0);
@@ -22,7 +32,8 @@ fn main() {
         check(&directory);
         let clean = clean(&directory, size);
         let changed = changed(&directory, size);
-        let per_node = clean.saturating_sub(fixed) / u32::try_from(size.max(1)).expect("not that many");
+        let per_node =
+            clean.saturating_sub(fixed) / u32::try_from(size.max(1)).expect("not that many");
         println!(
             "{size:>6} {:>7} ms {:>7} ms {:>9.2} ms",
             clean.as_millis(),
@@ -34,8 +45,11 @@ fn main() {
 
 /// Writes the crate for a workflow of `size` nodes.
 fn crate_for(size: usize) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace");
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let directory = target.join("compile_time").join(size.to_string());
     std::fs::create_dir_all(directory.join("src")).expect("a writable target directory");
     let manifest = format!(
@@ -77,7 +91,9 @@ fn source(size: usize, version: u32) -> String {
 fn clean(directory: &Path, size: usize) -> Duration {
     median(|| {
         let package = format!("nodes_{size}");
-        let clean = cargo(directory).args(["clean", "--offline", "-p", &package]).output();
+        let clean = cargo(directory)
+            .args(["clean", "--offline", "-p", &package])
+            .output();
         assert!(clean.expect("cargo").status.success());
         check(directory)
     })
@@ -101,15 +117,25 @@ fn median(mut measure: impl FnMut() -> Duration) -> Duration {
 
 fn check(directory: &Path) -> Duration {
     let start = Instant::now();
-    let output = cargo(directory).args(["check", "--offline"]).output().expect("cargo");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = cargo(directory)
+        .args(["check", "--offline"])
+        .output()
+        .expect("cargo");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     start.elapsed()
 }
 
 /// All crates share what they depend on.
 fn cargo(directory: &Path) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
-    let shared = directory.parent().expect("below the target directory").join("target");
+    let shared = directory
+        .parent()
+        .expect("below the target directory")
+        .join("target");
     cargo.current_dir(directory).env("CARGO_TARGET_DIR", shared);
     cargo
 }

@@ -37,7 +37,12 @@ impl Stub<'_> {
         }
         let output = errors.take_type();
         let errors = errors.items();
-        let Self { zahir, visibility, type_name, .. } = self;
+        let Self {
+            zahir,
+            visibility,
+            type_name,
+            ..
+        } = self;
         let name = &self.signature.ident;
         let lifetime = hidden_lifetime("'job");
         let mut unknown = Vec::new();

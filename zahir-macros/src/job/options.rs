@@ -15,7 +15,14 @@ use crate::names::did_you_mean;
 const KNOWN: [&str; 6] = ["retry", "backoff", "timeout", "tags", "version", "name"];
 
 /// What will be.
-const RESERVED: [&str; 6] = ["spawns", "limit", "needs", "at_most_once", "pure", "retry_if"];
+const RESERVED: [&str; 6] = [
+    "spawns",
+    "limit",
+    "needs",
+    "at_most_once",
+    "pure",
+    "retry_if",
+];
 
 /// The options, as far as they are right.
 #[derive(Default)]
@@ -93,7 +100,11 @@ impl Options {
     fn set(&mut self, key: &str, entry: &Entry, errors: &Errors) {
         match key {
             "retry" => {
-                self.retry = number(entry, "how many times to try again, as in `retry = 3`", errors);
+                self.retry = number(
+                    entry,
+                    "how many times to try again, as in `retry = 3`",
+                    errors,
+                );
             }
             "version" => self.version = number(entry, "a number, as in `version = 2`", errors),
             "timeout" => self.timeout = time_limit(entry, errors),
@@ -102,7 +113,10 @@ impl Options {
             "name" => self.name = name(entry, errors),
             "crate" => match parse2(entry.value.clone()) {
                 Ok(path) => self.zahir = Some(path),
-                Err(_) => errors.at(&entry.blamed(), "expected a path, as in `crate = app::zahir`"),
+                Err(_) => errors.at(
+                    &entry.blamed(),
+                    "expected a path, as in `crate = app::zahir`",
+                ),
             },
             _ => errors.at(&entry.key, unknown(key)),
         }
@@ -136,7 +150,10 @@ fn time_limit(entry: &Entry, errors: &Errors) -> Option<Duration> {
     match parse2::<Lit>(entry.value.clone()) {
         Ok(literal) => duration::required(&literal, EXAMPLE, errors),
         Err(_) => {
-            errors.at(&entry.blamed(), format!("expected a duration, as in `{EXAMPLE}`"));
+            errors.at(
+                &entry.blamed(),
+                format!("expected a duration, as in `{EXAMPLE}`"),
+            );
             None
         }
     }
@@ -188,7 +205,8 @@ fn tags(entry: &Entry, errors: &Errors) -> Vec<LitStr> {
     for tag in list.elems {
         match tag {
             Expr::Lit(ExprLit {
-                lit: Lit::Str(text), ..
+                lit: Lit::Str(text),
+                ..
             }) => tags.push(text),
             other => errors.at(&other, "a tag is a string"),
         }

@@ -9,8 +9,8 @@ use syn::{
 };
 
 use crate::errors::Errors;
-use crate::signature::{self, Kind, Parameters};
 use crate::names;
+use crate::signature::{self, Kind, Parameters};
 
 /// A function, its body unread.
 pub(crate) struct Function {
@@ -105,7 +105,10 @@ pub(crate) fn check(function: Function, errors: &Errors) -> Job {
 /// A job is `async fn`, and nothing more. What is wrong is taken away, so that nothing else fails.
 fn check_qualifiers(signature: &mut Signature, errors: &Errors) {
     if signature.asyncness.is_none() {
-        let message = format!("a job is an `async fn`: write `async fn {}`", signature.ident);
+        let message = format!(
+            "a job is an `async fn`: write `async fn {}`",
+            signature.ident
+        );
         errors.at(&signature.fn_token, message);
         signature.asyncness = Some(syn::Token![async](signature.fn_token.span));
     }
@@ -129,7 +132,10 @@ struct Unstorable<'a>(&'a Errors);
 
 impl<'ast> Visit<'ast> for Unstorable<'_> {
     fn visit_type_impl_trait(&mut self, ty: &'ast TypeImplTrait) {
-        self.0.at(ty, "a job's output has a named type, so that it can be stored");
+        self.0.at(
+            ty,
+            "a job's output has a named type, so that it can be stored",
+        );
     }
 
     fn visit_type_reference(&mut self, ty: &'ast TypeReference) {

@@ -110,7 +110,11 @@ fn entry(nodes: &[Node], index: usize) -> u64 {
     for (kind, ids) in [("uses", &node.uses[..read]), ("after", &node.after[..])] {
         bytes = bytes.text(kind).number(len(ids));
         for id in ids {
-            bytes = bytes.number(nodes.get(self::index(*id)).map_or(0, |node| node.fingerprint));
+            bytes = bytes.number(
+                nodes
+                    .get(self::index(*id))
+                    .map_or(0, |node| node.fingerprint),
+            );
         }
     }
     bytes.hash()
@@ -118,14 +122,18 @@ fn entry(nodes: &[Node], index: usize) -> u64 {
 
 /// The fingerprint of the `for` whose item this is.
 fn owner(nodes: &[Node], item: &Node) -> u64 {
-    let owner = nodes.iter().find(|node| {
-        matches!(&node.kind, NodeKind::Each { item: number, .. } if *number == item.id)
-    });
+    let owner = nodes.iter().find(
+        |node| matches!(&node.kind, NodeKind::Each { item: number, .. } if *number == item.id),
+    );
     owner.map_or(0, |owner| owner.fingerprint)
 }
 
 fn body_of(nodes: &[Node], body: &Region, entry: u64) -> u64 {
-    let fingerprint = |id: &_| nodes.get(index(*id)).map_or(0, |node: &Node| node.fingerprint);
+    let fingerprint = |id: &_| {
+        nodes
+            .get(index(*id))
+            .map_or(0, |node: &Node| node.fingerprint)
+    };
     let mut bytes = Canonical::default().number(entry).number(len(&body.nodes));
     for id in &body.nodes {
         bytes = bytes.number(fingerprint(id));

@@ -122,39 +122,43 @@ fn kind(
         },
         ShapeKind::Item => NodeKind::Item,
         ShapeKind::Value => NodeKind::Value,
-        ShapeKind::Call | ShapeKind::Each { .. } => match (wire(Wire::describe(number)), shape.kind)
-        {
-            (Step::Described(Description::Job(job)), _) => NodeKind::Job(job),
-            (
-                Step::Described(Description::Workflow {
+        ShapeKind::Call | ShapeKind::Each { .. } => {
+            match (wire(Wire::describe(number)), shape.kind) {
+                (Step::Described(Description::Job(job)), _) => NodeKind::Job(job),
+                (
+                    Step::Described(Description::Workflow {
+                        name,
+                        fingerprint,
+                        graph,
+                    }),
+                    _,
+                ) => NodeKind::Workflow {
                     name,
                     fingerprint,
                     graph,
-                }),
-                _,
-            ) => NodeKind::Workflow {
-                name,
-                fingerprint,
-                graph,
-            },
-            (
-                Step::Described(Description::Each { join }),
-                ShapeKind::Each {
-                    item,
-                    body,
-                    lends,
-                    limit,
                 },
-            ) => NodeKind::Each {
-                item: NodeId::new(item),
-                body: RegionId::new(body),
-                limit,
-                join,
-                lends: usize::try_from(lends).unwrap_or(usize::MAX),
-            },
-            #[expect(clippy::unreachable, reason = "the macro writes shape and sites together")]
-            (step, kind) => unreachable!("node {number} is a {kind:?}, described as {step:?}"),
-        },
+                (
+                    Step::Described(Description::Each { join }),
+                    ShapeKind::Each {
+                        item,
+                        body,
+                        lends,
+                        limit,
+                    },
+                ) => NodeKind::Each {
+                    item: NodeId::new(item),
+                    body: RegionId::new(body),
+                    limit,
+                    join,
+                    lends: usize::try_from(lends).unwrap_or(usize::MAX),
+                },
+                #[expect(
+                    clippy::unreachable,
+                    reason = "the macro writes shape and sites together"
+                )]
+                (step, kind) => unreachable!("node {number} is a {kind:?}, described as {step:?}"),
+            }
+        }
     }
 }
 

@@ -89,7 +89,9 @@ fn run_region(graph: &Graph, region: &Region, mut values: HashMap<NodeId, Value>
             values.insert(*id, value);
         }
     }
-    region.result.map_or_else(|| Value::new(()), |id| values[&id].clone())
+    region
+        .result
+        .map_or_else(|| Value::new(()), |id| values[&id].clone())
 }
 
 fn run_node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Value>) -> Value {
@@ -98,13 +100,20 @@ fn run_node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Value>) -> Value
     let context = Context::new(RunId::from_u128(1), node.name, None, id, Attempt::FIRST);
     match (graph.step(id, &context, &lent, true), &node.kind) {
         (Step::Run(attempt), NodeKind::Job(job)) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
             let produced = runtime.block_on(attempt).unwrap();
             // What is stored is the value.
             (job.output.decode)(&produced.encoded).unwrap()
         }
         (Step::Value(value), NodeKind::Value) => value,
-        (Step::Items(items), NodeKind::Each { item, body, join, .. }) => {
+        (
+            Step::Items(items),
+            NodeKind::Each {
+                item, body, join, ..
+            },
+        ) => {
             let rounds = items.into_iter().map(|value| {
                 let mut values = values.clone();
                 values.insert(*item, value);
@@ -140,7 +149,10 @@ fn rounds_are_collected_in_item_order() {
     let (NodeKind::Each { lends, .. }, names) = (&lines.kind, &lines.uses) else {
         panic!("`lines` is a `for`");
     };
-    let names: Vec<&str> = names.iter().map(|id| graph.nodes()[id.number() as usize].name).collect();
+    let names: Vec<&str> = names
+        .iter()
+        .map(|id| graph.nodes()[id.number() as usize].name)
+        .collect();
     assert_eq!((*lends, names), (1, vec!["words", "sub", "id_name"]));
 }
 
@@ -153,11 +165,18 @@ fn inputs_are_stored_by_name() {
     // In another order, with one more.
     let map = std::collections::BTreeMap::from([("extra", 8), ("more", 1)]);
     let bytes = (Codec::of::<std::collections::BTreeMap<String, u64>>().encode)(&Value::new(
-        map.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<std::collections::BTreeMap<String, u64>>(),
+        map.into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect::<std::collections::BTreeMap<String, u64>>(),
     ));
     let error = Called::decode_inputs(&bytes.unwrap()).unwrap_err();
     assert!(error.to_string().contains("no input `lines`"), "{error}");
-    assert!(Called::decode_inputs(b"\x81\xa5lines\xc0").unwrap_err().to_string().contains("`lines`"));
+    assert!(
+        Called::decode_inputs(b"\x81\xa5lines\xc0")
+            .unwrap_err()
+            .to_string()
+            .contains("`lines`")
+    );
 }
 
 #[test]
@@ -170,7 +189,10 @@ fn a_failure_has_kind_and_text() {
     };
     let failure = attempt.now_or_never().unwrap().unwrap_err();
     assert_eq!(failure.kind, FailureKind::Error);
-    assert_eq!(failure.message, "out of range integral type conversion attempted");
+    assert_eq!(
+        failure.message,
+        "out of range integral type conversion attempted"
+    );
 }
 
 #[test]

@@ -41,7 +41,13 @@ impl Context {
     /// A context that belongs to no run, for calling a job on its own.
     #[must_use]
     pub fn detached() -> Self {
-        Self::new(RunId::from_u128(0), "", None, NodeId::new(0), Attempt::FIRST)
+        Self::new(
+            RunId::from_u128(0),
+            "",
+            None,
+            NodeId::new(0),
+            Attempt::FIRST,
+        )
     }
 
     /// The run this job belongs to; all zeros outside of a run.

@@ -143,11 +143,21 @@ mod tests {
     #[test]
     fn waits_double_up_to_the_longest_plus_a_fifth() {
         let policy = policy(100, 1_000);
-        for (failures, base) in [(1, 100), (2, 200), (3, 400), (4, 800), (5, 1_000), (90, 1_000)] {
+        for (failures, base) in [
+            (1, 100),
+            (2, 200),
+            (3, 400),
+            (4, 800),
+            (5, 1_000),
+            (90, 1_000),
+        ] {
             let base = Duration::from_millis(base);
             for seed in 0..50 {
                 let wait = policy.delay(failures, seed);
-                assert!(wait >= base && wait <= base + base / 5, "{failures}: {wait:?}");
+                assert!(
+                    wait >= base && wait <= base + base / 5,
+                    "{failures}: {wait:?}"
+                );
             }
         }
     }
@@ -157,7 +167,10 @@ mod tests {
         let extreme = policy(u64::MAX, u64::MAX);
         assert_eq!(extreme.delay(u32::MAX, 3), extreme.delay(u32::MAX, 3));
         assert_eq!(policy(0, 0).delay(7, 1), Duration::ZERO);
-        assert_ne!(policy(1_000, 1_000).delay(1, 1), policy(1_000, 1_000).delay(1, 2));
+        assert_ne!(
+            policy(1_000, 1_000).delay(1, 1),
+            policy(1_000, 1_000).delay(1, 2)
+        );
     }
 
     #[test]

@@ -40,10 +40,7 @@ pub(crate) fn check(bytes: &[u8], depth_max: usize) -> Result<(), Shortened> {
 }
 
 /// The entries of a map from text: name and bytes of each value, in the order they are stored.
-pub(crate) fn map_entries(
-    bytes: &[u8],
-    depth_max: usize,
-) -> Result<Vec<(&str, &[u8])>, Shortened> {
+pub(crate) fn map_entries(bytes: &[u8], depth_max: usize) -> Result<Vec<(&str, &[u8])>, Shortened> {
     let (token, mut rest) = token(bytes)?;
     let Token::Map(count) = token else {
         return Err(Shortened::NotAMap);
@@ -118,7 +115,9 @@ fn skip(bytes: &[u8], depth_max: usize) -> Result<&[u8], Shortened> {
 fn token(bytes: &[u8]) -> Result<(Token, &[u8]), Shortened> {
     let (&marker, rest) = bytes.split_first().ok_or(Shortened::Truncated)?;
     let leaf = |extra: usize, rest: &'_ [u8]| -> Result<usize, Shortened> {
-        (extra <= rest.len()).then_some(extra).ok_or(Shortened::Truncated)
+        (extra <= rest.len())
+            .then_some(extra)
+            .ok_or(Shortened::Truncated)
     };
     let (token, content) = match marker {
         0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => (Token::Leaf, 0),

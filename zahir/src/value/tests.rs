@@ -18,7 +18,10 @@ struct Sample {
 #[serde(tag = "type")]
 enum Kind {
     Plain,
-    Pair { left: i64, right: BTreeMap<(u8, u8), char> },
+    Pair {
+        left: i64,
+        right: BTreeMap<(u8, u8), char>,
+    },
 }
 
 fn sample() -> Sample {

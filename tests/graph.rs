@@ -53,7 +53,12 @@ fn outline(graph: &Graph) -> String {
     for node in graph.nodes() {
         let (calls, arguments) = (node.calls().unwrap_or("-"), node.arguments());
         let after = node.after();
-        text += &format!("{:?} {:?} {calls} uses {:?}", node.id(), node.name(), node.uses());
+        text += &format!(
+            "{:?} {:?} {calls} uses {:?}",
+            node.id(),
+            node.name(),
+            node.uses()
+        );
         if !after.is_empty() {
             text += &format!(" after {after:?}");
         }
@@ -69,7 +74,9 @@ fn check(text: &str, expected: Expect) {
 
 #[test]
 fn a_graph_has_the_nodes_and_needs_that_the_body_says() {
-    check(&outline(Survey::graph()), expect![[r#"
+    check(
+        &outline(Survey::graph()),
+        expect![[r#"
         0 "root" - uses [] [] retry 0
         1 "depth" - uses [] [] retry 0
         2 "all \"pages\" <b>\n#1\\" graph::fetch uses [0, 1] [Lend(0), Expression([1])] retry 5
@@ -86,7 +93,8 @@ fn a_graph_has_the_nodes_and_needs_that_the_body_says() {
         13 "inner" graph::inner uses [12, 1] [Copy(12), Copy(1)] retry 0
         14 "keep" graph::keep<alloc::vec::Vec<alloc::vec::Vec<usize>>> uses [9] [Lend(9)] retry 0
         15 "report" graph::report uses [4, 8] [Lend(4), Copy(8)] retry 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -99,10 +107,16 @@ fn edges_know_the_arguments_they_go_into() {
                 Edge::Data { arguments } => format!("{arguments:?}"),
                 other => format!("{other:?}"),
             };
-            format!("{}->{} {what}", edge.source().index(), edge.target().index())
+            format!(
+                "{}->{} {what}",
+                edge.source().index(),
+                edge.target().index()
+            )
         })
         .collect();
-    check(&edges.join("\n"), expect![[r#"
+    check(
+        &edges.join("\n"),
+        expect![[r#"
         0->2 [0]
         1->2 [1]
         2->3 [0]
@@ -126,13 +140,16 @@ fn edges_know_the_arguments_they_go_into() {
         1->13 [1]
         9->14 [0]
         4->15 [0]
-        8->15 [1]"#]]);
+        8->15 [1]"#]],
+    );
     assert!(petgraph::algo::toposort(graph, None).is_ok());
 }
 
 #[test]
 fn dot_is_escaped_and_nested() {
-    check(&Survey::graph().to_dot(), expect![[r#"
+    check(
+        &Survey::graph().to_dot(),
+        expect![[r#"
         digraph "graph::survey" {
           compound=true; fontname="sans-serif"; labeljust=l;
           node [shape=box, style=rounded, fontname="sans-serif"];
@@ -176,12 +193,15 @@ fn dot_is_escaped_and_nested() {
           n7 -> n15 [ltail=cluster_1];
           n8 -> n15;
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn mermaid_is_escaped_and_nested() {
-    check(&Survey::graph().to_mermaid(), expect![[r#"
+    check(
+        &Survey::graph().to_mermaid(),
+        expect![[r#"
         flowchart TD
           n0(["root"])
           n1(["depth"])
@@ -219,14 +239,21 @@ fn mermaid_is_escaped_and_nested() {
           r2 --> n14
           r1 --> n15
           n8 --> n15
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_nodes_line_is_where_it_is_written() {
     let node = &Inner::graph().nodes()[2];
-    let line = include_str!("graph.rs").lines().nth(node.line() as usize - 1).unwrap();
-    assert_eq!(&line[node.column() as usize - 1..], "measure(&format!(\"{step}{depth}\"))");
+    let line = include_str!("graph.rs")
+        .lines()
+        .nth(node.line() as usize - 1)
+        .unwrap();
+    assert_eq!(
+        &line[node.column() as usize - 1..],
+        "measure(&format!(\"{step}{depth}\"))"
+    );
 }
 
 mod fingerprints {
@@ -286,20 +313,30 @@ mod fingerprints {
     }
 
     fn of(graph: &Graph) -> Vec<u64> {
-        graph.nodes().iter().map(|node| node.fingerprint()).collect()
+        graph
+            .nodes()
+            .iter()
+            .map(|node| node.fingerprint())
+            .collect()
     }
 
     /// Whether each node of `other` is what it is in `base`.
     fn same(other: &Graph) -> Vec<bool> {
         let (base, other) = (of(Base::graph()), of(other));
-        base.iter().zip(&other).map(|(base, other)| base == other).collect()
+        base.iter()
+            .zip(&other)
+            .map(|(base, other)| base == other)
+            .collect()
     }
 
     // Nodes: root, pages, sizes, page, measure, total, keep.
     #[test]
     fn names_settings_and_layout_do_not_count() {
         assert_eq!(same(renamed::Base::graph()), [true; 7]);
-        assert_ne!(Base::graph().fingerprint(), renamed::Base::graph().fingerprint());
+        assert_ne!(
+            Base::graph().fingerprint(),
+            renamed::Base::graph().fingerprint()
+        );
     }
 
     #[test]
@@ -324,20 +361,28 @@ mod fingerprints {
         use super::*;
         pub mod one {
             #[zahir::job(name = "load")]
-            pub async fn load(x: u64) -> u64 { x }
+            pub async fn load(x: u64) -> u64 {
+                x
+            }
         }
         pub mod documented {
             /// The same.
             #[zahir::job(name = "load", retry = 3, tags = ["x"])]
-            pub async fn load(x: u64) -> u64 { x + 1 }
+            pub async fn load(x: u64) -> u64 {
+                x + 1
+            }
         }
         pub mod two {
             #[zahir::job(name = "load", version = 2)]
-            pub async fn load(x: u64) -> u64 { x }
+            pub async fn load(x: u64) -> u64 {
+                x
+            }
         }
         pub mod wider {
             #[zahir::job(name = "load")]
-            pub async fn load(x: u128) -> u64 { x as u64 }
+            pub async fn load(x: u128) -> u64 {
+                x as u64
+            }
         }
 
         #[test]

@@ -66,13 +66,29 @@ async fn a_job_is_called_like_the_function_it_is() {
 
 #[test]
 fn a_call_is_a_map_from_the_names_of_its_inputs() {
-    let call = SendMail { user: User { id: 1, name: "ada".into() }, text: "hi".into(), copies: vec![] };
+    let call = SendMail {
+        user: User {
+            id: 1,
+            name: "ada".into(),
+        },
+        text: "hi".into(),
+        copies: vec![],
+    };
     let json = serde_json::to_value(&call).unwrap();
-    assert_eq!(json, serde_json::json!({ "user": { "id": 1, "name": "ada" }, "text": "hi", "copies": [] }));
-    let text = r#"{ "later": 1, "copies": ["x"], "text": "hi", "user": { "id": 1, "name": "ada" } }"#;
+    assert_eq!(
+        json,
+        serde_json::json!({ "user": { "id": 1, "name": "ada" }, "text": "hi", "copies": [] })
+    );
+    let text =
+        r#"{ "later": 1, "copies": ["x"], "text": "hi", "user": { "id": 1, "name": "ada" } }"#;
     let read: SendMail = serde_json::from_str(text).unwrap();
     assert_eq!((read.text.as_str(), read.copies.len()), ("hi", 1));
-    let error = |text| serde_json::from_str::<SendMail>(text).err().unwrap().to_string();
+    let error = |text| {
+        serde_json::from_str::<SendMail>(text)
+            .err()
+            .unwrap()
+            .to_string()
+    };
     assert!(error(r#"{ "text": "hi" }"#).contains("missing field `user`"));
     assert!(error(r#"{ "text": "hi", "text": "hi" }"#).contains("`text` is given twice"));
     let echo: Echo<u8> = serde_json::from_str(r#"{ "value": 3 }"#).unwrap();

@@ -284,3 +284,6 @@ pub enum Edge {
     /// It is one item of the other, a `for`.
     Item,
 }
+
+#[cfg(test)]
+mod tests;

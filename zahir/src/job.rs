@@ -135,7 +135,10 @@ async fn attempt<'e, J: Job>(args: J::Args<'e>, wire: Wire<'e>) -> Outcome {
     let returned = J::run(args, wire.context()).await;
     match J::settle(returned) {
         Ok(output) => produce::<J>(output, wire.encodes()),
-        Err(error) => Err(failure(FailureKind::Error, describe_error((J::ERROR)(error).as_ref()))),
+        Err(error) => Err(failure(
+            FailureKind::Error,
+            describe_error((J::ERROR)(error).as_ref()),
+        )),
     }
 }
 

@@ -14,7 +14,9 @@ pub use crate::error::RunError;
 pub use crate::graph::Graph;
 pub use crate::graph::instance::{intern, per_type};
 pub use crate::graph::shape::{Argument, NodeShape, RegionShape, Shape, ShapeKind};
-pub use crate::job::arguments::{Build, Field, IsResult, NotResult, OwnedField, StoredInput, deserialize};
+pub use crate::job::arguments::{
+    Build, Field, IsResult, NotResult, OwnedField, StoredInput, deserialize,
+};
 pub use crate::job::context::Context;
 pub use crate::job::policy::Settings;
 pub use crate::job::{BoxError, BoxFuture, Call, Fallible, Job, JobDef, Options, boxed};

@@ -364,12 +364,12 @@ pub trait Collects<T> {
 #[diagnostic::do_not_recommend]
 impl<T: Clone + Send + Sync + 'static> Collects<T> for ByValue {
     fn collect(values: Vec<Value>) -> Value {
-        let results = values.into_iter().filter_map(|value| {
-            match value.try_into_inner::<T>() {
+        let results = values
+            .into_iter()
+            .filter_map(|value| match value.try_into_inner::<T>() {
                 Ok(result) => Some(result),
                 Err(shared) => shared.get::<T>().cloned(),
-            }
-        });
+            });
         Value::new(results.collect::<Vec<T>>())
     }
 }
@@ -405,8 +405,8 @@ fn join_unit(_: Vec<Value>) -> Value {
 #[doc(hidden)]
 pub mod construct {
     use super::{
-        ByValue, Collects, Copies, Description, Items, Join, Out, PhantomData, Shared, Step,
-        Value, join_unit,
+        ByValue, Collects, Copies, Description, Items, Join, Out, PhantomData, Shared, Step, Value,
+        join_unit,
     };
 
     /// A copy of a node's value. (A tuple keeps an expected type from flowing in, so that a

@@ -62,14 +62,24 @@ pub(crate) fn is_outer(attribute: &Attribute) -> bool {
 impl Expansion<'_> {
     /// `fn send_mail(user: &User) -> Call<SendMail>`, and a type of the same name.
     fn call(&self) -> TokenStream {
-        let Self { zahir, lifetime, job, .. } = self;
+        let Self {
+            zahir,
+            lifetime,
+            job,
+            ..
+        } = self;
         let (name, ty, visibility) = (&job.signature.ident, &job.type_name, &job.visibility);
         let (_, type_generics, where_clause) = job.signature.generics.split_for_impl();
         let generics = with_lifetime(&job.signature.generics, lifetime);
         let (impl_generics, ..) = generics.split_for_impl();
-        let outer = job.attributes.iter().filter(|attribute| is_outer(attribute));
+        let outer = job
+            .attributes
+            .iter()
+            .filter(|attribute| is_outer(attribute));
         let names = self.names();
-        let types = self.parameters().map(|parameter| parameter.declared(lifetime));
+        let types = self
+            .parameters()
+            .map(|parameter| parameter.declared(lifetime));
         let alias_parameters = bare_parameters(&job.signature.generics);
         quote! {
             #(#outer)*
@@ -119,10 +129,12 @@ impl Expansion<'_> {
     /// a recursive call in it still means the job.
     fn body(&self) -> TokenStream {
         let job = self.job;
-        let (impl_generics, type_generics, where_clause) =
-            job.signature.generics.split_for_impl();
+        let (impl_generics, type_generics, where_clause) = job.signature.generics.split_for_impl();
         let ty = &job.type_name;
-        let inner = job.attributes.iter().filter(|attribute| !is_outer(attribute));
+        let inner = job
+            .attributes
+            .iter()
+            .filter(|attribute| !is_outer(attribute));
         let mut signature = job.signature.clone();
         signature.generics = Generics::default();
         let body = &job.body;
@@ -138,8 +150,7 @@ impl Expansion<'_> {
 
     fn implementation(&self) -> TokenStream {
         let Self { lifetime, job, .. } = self;
-        let (impl_generics, type_generics, where_clause) =
-            job.signature.generics.split_for_impl();
+        let (impl_generics, type_generics, where_clause) = job.signature.generics.split_for_impl();
         let ty = &job.type_name;
         let types = self.argument_types();
         let types = quote!((#(#types,)*));
@@ -255,7 +266,10 @@ impl Expansion<'_> {
         });
         let inputs = inputs.collect::<Vec<_>>().join(", ");
         let output = self.job.output.as_ref().unwrap_or(&self.job.returns);
-        format!("({inputs}) -> {}", canonical::text(output.to_token_stream()))
+        format!(
+            "({inputs}) -> {}",
+            canonical::text(output.to_token_stream())
+        )
     }
 
     /// The name of an instance of a generic job.
@@ -276,8 +290,7 @@ impl Expansion<'_> {
     /// One bound per input, where its type is written.
     fn inputs(&self) -> TokenStream {
         let Self { job, .. } = self;
-        let (impl_generics, type_generics, where_clause) =
-            job.signature.generics.split_for_impl();
+        let (impl_generics, type_generics, where_clause) = job.signature.generics.split_for_impl();
         let ty = &job.type_name;
         let inputs = self.parameters().enumerate().map(|(index, input)| {
             let stored = input.stored();
@@ -452,19 +465,25 @@ fn is_path(ty: &Type) -> bool {
 }
 
 pub(crate) fn type_parameters(generics: &Generics) -> Vec<&Ident> {
-    generics.type_params().map(|parameter| &parameter.ident).collect()
+    generics
+        .type_params()
+        .map(|parameter| &parameter.ident)
+        .collect()
 }
 
 /// `<T, const N: usize>`: without bounds, which a type alias ignores.
 pub(crate) fn bare_parameters(generics: &Generics) -> Option<TokenStream> {
-    let parameters = generics.params.iter().filter_map(|parameter| match parameter {
-        GenericParam::Type(ty) => Some(ty.ident.to_token_stream()),
-        GenericParam::Const(constant) => {
-            let (name, ty) = (&constant.ident, &constant.ty);
-            Some(quote!(const #name: #ty))
-        }
-        GenericParam::Lifetime(_) => None,
-    });
+    let parameters = generics
+        .params
+        .iter()
+        .filter_map(|parameter| match parameter {
+            GenericParam::Type(ty) => Some(ty.ident.to_token_stream()),
+            GenericParam::Const(constant) => {
+                let (name, ty) = (&constant.ident, &constant.ty);
+                Some(quote!(const #name: #ty))
+            }
+            GenericParam::Lifetime(_) => None,
+        });
     (!generics.params.is_empty()).then(|| quote!(<#(#parameters),*>))
 }
 

@@ -85,10 +85,19 @@ fn definition(head: &Head) -> TokenStream {
     let (call_generics, ..) = call_generics.split_for_impl();
     let names = head.names();
     let stored: Vec<TokenStream> = head.inputs.iter().map(|input| input.stored()).collect();
-    let outer = head.attributes.iter().filter(|attribute| is_outer(attribute));
-    let other = head.attributes.iter().filter(|attribute| !is_outer(attribute));
+    let outer = head
+        .attributes
+        .iter()
+        .filter(|attribute| is_outer(attribute));
+    let other = head
+        .attributes
+        .iter()
+        .filter(|attribute| !is_outer(attribute));
     let other: Vec<_> = other.collect();
-    let doc = format!("A call of the workflow [`{}()`]({name}()) as a value.", names::unraw(name));
+    let doc = format!(
+        "A call of the workflow [`{}()`]({name}()) as a value.",
+        names::unraw(name)
+    );
     let types = type_parameters(&signature.generics);
     let marker = (!types.is_empty()).then(|| {
         quote!(#[doc(hidden)] #visibility __zahir_generics: ::core::marker::PhantomData<fn() -> (#(#types,)*)>,)
@@ -313,7 +322,10 @@ struct Wiring<'a> {
 
 impl Wiring<'_> {
     fn statements(&self, block: &Block) -> TokenStream {
-        let statements = block.statements.iter().map(|statement| self.statement(statement));
+        let statements = block
+            .statements
+            .iter()
+            .map(|statement| self.statement(statement));
         statements.collect()
     }
 
@@ -380,7 +392,11 @@ impl Wiring<'_> {
         let def = Ident::new("__zahir_def", at.first);
         let reads = self.reads(uses);
         // `def.begin(wire, call)`, underlined as the user's call.
-        let method = if *keeps_temporaries { "finish" } else { "begin" };
+        let method = if *keeps_temporaries {
+            "finish"
+        } else {
+            "begin"
+        };
         let method = Ident::new(method, at.first);
         let begin = call_at(*at, quote!(#def.#method), quote!(#wire, #call));
         let begin = if *keeps_temporaries {
@@ -422,7 +438,11 @@ impl Wiring<'_> {
             None => expression.clone(),
         };
         let out_type = hidden("out");
-        let value = call_at(at, quote!(__zahir::value_of), quote!(#out_type, #expression));
+        let value = call_at(
+            at,
+            quote!(__zahir::value_of),
+            quote!(#out_type, #expression),
+        );
         quote! {
             let #out_type = __zahir::Out::new();
             if #wire.runs(#node) {
@@ -521,14 +541,18 @@ impl Wiring<'_> {
 
     /// Whether any node reads the part `name` of `whole`.
     fn is_used(&self, whole: VariableId, name: &Ident) -> bool {
-        self.model.variables.iter().enumerate().any(|(index, variable)| {
-            variable.ident == *name
-                && match variable.source {
-                    Source::Parts(parts) => self.model.parts[parts.0].whole == whole,
-                    Source::Node(_) => false,
-                }
-                && self.model.used.contains(&index)
-        })
+        self.model
+            .variables
+            .iter()
+            .enumerate()
+            .any(|(index, variable)| {
+                variable.ident == *name
+                    && match variable.source {
+                        Source::Parts(parts) => self.model.parts[parts.0].whole == whole,
+                        Source::Node(_) => false,
+                    }
+                    && self.model.used.contains(&index)
+            })
     }
 
     /// The value of the workflow is what its head says.

@@ -56,7 +56,9 @@ pub(crate) fn lower(head: &Head, body: &Group, errors: &Errors) -> Lowered {
     });
     let inputs = inputs.collect();
     let pieces = parse::pieces(body.stream(), errors);
-    let complete = pieces.iter().all(|piece| matches!(piece, Piece::Statement(_)));
+    let complete = pieces
+        .iter()
+        .all(|piece| matches!(piece, Piece::Statement(_)));
     let block = lowering.block(pieces, true);
     lowering.model.regions[0].result = block.tail.as_ref().and_then(|tail| tail.node);
     if block.tail.is_none() && complete && !head.returns_unit() {
@@ -78,7 +80,8 @@ fn missing_output(head: &Head, body: &Group, errors: &Errors) {
         _ => (body.span_close(), "; end it with an expression"),
     };
     let output = type_text(&head.output);
-    let message = format!("this workflow returns `{output}`, but its body ends without a value{what}");
+    let message =
+        format!("this workflow returns `{output}`, but its body ends without a value{what}");
     errors.span(at, message);
 }
 
@@ -302,7 +305,9 @@ impl Lowering<'_> {
             }
             None => {
                 let line = on_line(later.ident.span());
-                format!("`{text}` is used before it is defined{line}; move its `let` above this line")
+                format!(
+                    "`{text}` is used before it is defined{line}; move its `let` above this line"
+                )
             }
         };
         self.errors.at(name, message);

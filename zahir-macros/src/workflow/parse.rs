@@ -40,7 +40,9 @@ pub(crate) fn parse(tokens: TokenStream) -> syn::Result<Source> {
             attributes: input.call(Attribute::parse_outer)?,
             visibility: input.parse()?,
             signature: head(input)?,
-            body: input.parse().map_err(|error| at(&error, "a workflow has a body: `{ .. }`"))?,
+            body: input
+                .parse()
+                .map_err(|error| at(&error, "a workflow has a body: `{ .. }`"))?,
         };
         if input.is_empty() {
             Ok(source)
@@ -48,9 +50,9 @@ pub(crate) fn parse(tokens: TokenStream) -> syn::Result<Source> {
             Err(input.error("one workflow per `workflow!`"))
         }
     };
-    source.parse2(tokens).map_err(|error| {
-        if empty { at(&error, FORM) } else { error }
-    })
+    source
+        .parse2(tokens)
+        .map_err(|error| if empty { at(&error, FORM) } else { error })
 }
 
 fn head(input: ParseStream<'_>) -> syn::Result<Signature> {

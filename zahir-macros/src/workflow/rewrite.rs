@@ -180,7 +180,8 @@ impl<'l, 'a> Rewrite<'l, 'a> {
             && syntax::chain(&call.receiver).is_some()
             && let Some(meant) = nearest(&method, MODIFIERS)
         {
-            let message = format!("`{method}` is not a setting of a job call; did you mean `{meant}`?");
+            let message =
+                format!("`{method}` is not a setting of a job call; did you mean `{meant}`?");
             self.lowering.errors.at(&call.method, message);
         }
         self.visit_expr_mut(&mut call.receiver);
@@ -224,7 +225,9 @@ impl<'l, 'a> Rewrite<'l, 'a> {
 
     fn question(&mut self, expression: &ExprTry) {
         if self.closures == 0 {
-            self.lowering.errors.at(&expression.question_token, NO_QUESTION);
+            self.lowering
+                .errors
+                .at(&expression.question_token, NO_QUESTION);
         }
     }
 
@@ -244,9 +247,10 @@ impl<'l, 'a> Rewrite<'l, 'a> {
                 ret.return_token.to_token_stream(),
                 "`return` is reserved: leaving a workflow early is not available yet",
             ),
-            Expr::Yield(_) | Expr::Verbatim(_) => {
-                (expression.to_token_stream(), "this is no expression of stable Rust")
-            }
+            Expr::Yield(_) | Expr::Verbatim(_) => (
+                expression.to_token_stream(),
+                "this is no expression of stable Rust",
+            ),
             Expr::If(branch) if self.plain == 0 && syntax::has_job(expression) => (
                 branch.if_token.to_token_stream(),
                 "`if` around jobs is reserved: branches are not available yet; if the functions \
@@ -311,7 +315,9 @@ impl VisitMut for Rewrite<'_, '_> {
                 if !matches!(*call.func, Expr::Path(_)) {
                     self.visit_expr_mut(&mut call.func);
                 }
-                call.args.iter_mut().for_each(|argument| self.value(argument));
+                call.args
+                    .iter_mut()
+                    .for_each(|argument| self.value(argument));
             }
             Expr::MethodCall(call) => self.method(call),
             Expr::Struct(literal) => {
@@ -323,8 +329,14 @@ impl VisitMut for Rewrite<'_, '_> {
                     self.value(rest);
                 }
             }
-            Expr::Tuple(list) => list.elems.iter_mut().for_each(|element| self.value(element)),
-            Expr::Array(list) => list.elems.iter_mut().for_each(|element| self.value(element)),
+            Expr::Tuple(list) => list
+                .elems
+                .iter_mut()
+                .for_each(|element| self.value(element)),
+            Expr::Array(list) => list
+                .elems
+                .iter_mut()
+                .for_each(|element| self.value(element)),
             Expr::Repeat(repeat) => {
                 self.value(&mut repeat.expr);
                 self.visit_expr_mut(&mut repeat.len);
@@ -398,6 +410,18 @@ impl VisitMut for Rewrite<'_, '_> {
         for token in call.tokens.clone() {
             if let TokenTree::Literal(literal) = token {
                 self.format_captures(&literal);
+            }
+        }
+        // `vec![..]` is an array, which takes its elements.
+        if call.path.is_ident("vec") {
+            let tokens = &call.tokens;
+            if let Ok(mut array) = syn::parse2::<Expr>(quote!([#tokens])) {
+                self.visit_expr_mut(&mut array);
+                call.tokens = match array.to_token_stream().into_iter().next() {
+                    Some(TokenTree::Group(group)) => group.stream(),
+                    _ => TokenStream::new(),
+                };
+                return;
             }
         }
         let arguments = Punctuated::<Expr, Token![,]>::parse_terminated;

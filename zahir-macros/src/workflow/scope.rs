@@ -1,10 +1,10 @@
 //! Which name means which variable, and which will be defined further down.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{Stmt};
+use syn::Stmt;
 
 use crate::workflow::model::VariableId;
 use crate::workflow::parse::Piece;
@@ -21,7 +21,7 @@ pub(crate) struct Later {
 /// The scopes around a place in the body, outermost first.
 #[derive(Default)]
 pub(crate) struct Scopes {
-    bound: Vec<HashMap<String, VariableId>>,
+    bound: Vec<BTreeMap<String, VariableId>>,
     later: Vec<HashMap<String, Later>>,
     /// What the statement being read defines, outermost first.
     defining: Vec<String>,
@@ -29,7 +29,7 @@ pub(crate) struct Scopes {
 
 impl Scopes {
     pub(crate) fn enter(&mut self) {
-        self.bound.push(HashMap::new());
+        self.bound.push(BTreeMap::new());
     }
 
     pub(crate) fn leave(&mut self) {
@@ -43,16 +43,23 @@ impl Scopes {
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<VariableId> {
-        self.bound.iter().rev().find_map(|scope| scope.get(name).copied())
+        self.bound
+            .iter()
+            .rev()
+            .find_map(|scope| scope.get(name).copied())
     }
 
     /// Whether the innermost scope binds the name.
     pub(crate) fn binds_here(&self, name: &str) -> bool {
-        self.bound.last().is_some_and(|scope| scope.contains_key(name))
+        self.bound
+            .last()
+            .is_some_and(|scope| scope.contains_key(name))
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.bound.iter().flat_map(|scope| scope.keys().map(String::as_str))
+        self.bound
+            .iter()
+            .flat_map(|scope| scope.keys().map(String::as_str))
     }
 
     /// Begins a block: what its statements will define.
@@ -84,7 +91,8 @@ impl Scopes {
 
     /// They are defined.
     pub(crate) fn end_definition(&mut self, names: &[Ident]) {
-        self.defining.truncate(self.defining.len().saturating_sub(names.len()));
+        self.defining
+            .truncate(self.defining.len().saturating_sub(names.len()));
         if let Some(later) = self.later.last_mut() {
             for name in names {
                 later.remove(&name.to_string());

@@ -70,7 +70,11 @@ fn node(node: &Node) -> TokenStream {
 }
 
 fn region(region: &Region) -> TokenStream {
-    let parent = option(region.parent.map(|(parent, owner)| quote!((#parent, #owner))));
+    let parent = option(
+        region
+            .parent
+            .map(|(parent, owner)| quote!((#parent, #owner))),
+    );
     let result = option(region.result.map(|result| quote!(#result)));
     quote!(__zahir::RegionShape { parent: #parent, result: #result })
 }

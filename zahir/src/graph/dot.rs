@@ -17,7 +17,10 @@ impl Graph {
         };
         dot.line(0, &format!("digraph {} {{", quoted(&[self.name()])));
         dot.line(1, "compound=true; fontname=\"sans-serif\"; labeljust=l;");
-        dot.line(1, "node [shape=box, style=rounded, fontname=\"sans-serif\"];");
+        dot.line(
+            1,
+            "node [shape=box, style=rounded, fontname=\"sans-serif\"];",
+        );
         if let Some(body) = self.regions().first() {
             dot.region(1, body);
         }
@@ -89,7 +92,9 @@ impl Dot<'_> {
         let region = self.graph.regions().get(region.index())?;
         let drawn: Vec<_> = self.graph.drawn(region).collect();
         let plain = drawn.iter().filter(|(_, inner)| inner.is_none());
-        let result = plain.clone().find(|(node, _)| Some(node.id()) == region.result);
+        let result = plain
+            .clone()
+            .find(|(node, _)| Some(node.id()) == region.result);
         result.or(plain.last()).map(|(node, _)| node.id())
     }
 }

@@ -125,7 +125,10 @@ mod tests {
 
     #[test]
     fn paths_are_left_out() {
-        assert_eq!(short("app::jobs::load<app::User, (a::B,)>"), "load<User, (B,)>");
+        assert_eq!(
+            short("app::jobs::load<app::User, (a::B,)>"),
+            "load<User, (B,)>"
+        );
         assert_eq!(short("plain"), "plain");
     }
 }

@@ -107,7 +107,9 @@ pub trait Build<'de>: Job {
 /// # Errors
 ///
 /// If an input is missing, given twice, or not what it should be.
-pub fn deserialize<'de, B: Build<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<B, D::Error> {
+pub fn deserialize<'de, B: Build<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<B, D::Error> {
     deserializer.deserialize_map(Arguments::<B>(PhantomData))
 }
 

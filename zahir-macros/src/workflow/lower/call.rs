@@ -10,9 +10,7 @@ use crate::duration;
 use crate::job::options;
 use crate::spans::{Extent, group_at, on_line};
 use crate::workflow::lower::{Lowering, Naming};
-use crate::workflow::model::{
-    Argument, Call, NodeKind, Source, Statement, VariableId, push_new,
-};
+use crate::workflow::model::{Argument, Call, NodeKind, Source, Statement, VariableId, push_new};
 use crate::workflow::syntax::{self, RESERVED_CALLS, RESERVED_MODIFIERS};
 
 /// What the methods behind a call say about its node.
@@ -89,13 +87,15 @@ impl Lowering<'_> {
             if let Expr::Reference(reference) = &*argument
                 && let Some(mutability) = &reference.mutability
             {
-                self.errors.at(mutability, "a node's value can't be changed: lend it with `&`");
+                self.errors.at(
+                    mutability,
+                    "a node's value can't be changed: lend it with `&`",
+                );
             }
             let whole = self.whole(argument);
             let used = self.rewrite_value(argument);
-            arguments.push(whole.unwrap_or_else(|| {
-                Argument::Expression(self.model.nodes_of(&used))
-            }));
+            arguments
+                .push(whole.unwrap_or_else(|| Argument::Expression(self.model.nodes_of(&used))));
             for variable in used {
                 push_new(&mut uses, variable);
             }
@@ -141,7 +141,8 @@ impl Lowering<'_> {
 
     fn after(&mut self, modifier: &ExprMethodCall, settings: &mut Settings) {
         if modifier.args.is_empty() {
-            self.errors.at(&modifier.method, "`.after(..)` needs the nodes to wait for");
+            self.errors
+                .at(&modifier.method, "`.after(..)` needs the nodes to wait for");
         }
         for argument in &modifier.args {
             let each: Vec<&Expr> = match argument {
@@ -161,7 +162,8 @@ impl Lowering<'_> {
             other => other,
         };
         let Some(name) = syntax::variable(place) else {
-            self.errors.at(expression, "`.after(..)` takes the names of nodes");
+            self.errors
+                .at(expression, "`.after(..)` takes the names of nodes");
             return;
         };
         let Some(variable) = self.scopes.find(&name.to_string()) else {
@@ -179,7 +181,8 @@ impl Lowering<'_> {
                 self.touch(&[variable]);
             }
             Source::Parts(_) => {
-                self.errors.at(name, format!("`{name}` is a part of a value, not a node"));
+                self.errors
+                    .at(name, format!("`{name}` is a part of a value, not a node"));
             }
         }
     }
@@ -187,7 +190,8 @@ impl Lowering<'_> {
     fn named(&mut self, modifier: &ExprMethodCall) -> Option<Naming> {
         match modifier.args.first() {
             Some(Expr::Lit(ExprLit {
-                lit: Lit::Str(name), ..
+                lit: Lit::Str(name),
+                ..
             })) if modifier.args.len() == 1 && !name.value().is_empty() => Some(Naming {
                 name: name.value(),
                 at: name.span(),
@@ -211,7 +215,8 @@ impl Lowering<'_> {
         let mut arguments = Vec::new();
         for argument in &modifier.args {
             if self.depends_on_values(argument) {
-                let message = "a setting is fixed when the graph is read: it can't depend on a node's value";
+                let message =
+                    "a setting is fixed when the graph is read: it can't depend on a node's value";
                 self.errors.at(argument, message);
                 return;
             }
@@ -234,7 +239,9 @@ impl Lowering<'_> {
                 proc_macro2::TokenTree::Punct(_) | proc_macro2::TokenTree::Literal(_) => false,
             })
         }
-        any(argument.to_token_stream(), &|name| self.scopes.find(name).is_some())
+        any(argument.to_token_stream(), &|name| {
+            self.scopes.find(name).is_some()
+        })
     }
 
     fn duration(&self, argument: &Expr) -> Option<TokenStream> {

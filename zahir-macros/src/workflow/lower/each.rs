@@ -50,7 +50,11 @@ impl Lowering<'_> {
         };
         self.scopes.leave();
         self.region = parent;
-        let captures = self.loops.pop().map(|open| open.captures).unwrap_or_default();
+        let captures = self
+            .loops
+            .pop()
+            .map(|open| open.captures)
+            .unwrap_or_default();
         self.model.regions[crate::workflow::model::index(body)].result =
             block.tail.as_ref().and_then(|tail| tail.node);
         let mut needed = self.model.nodes_of(&uses);
@@ -94,7 +98,10 @@ impl Lowering<'_> {
         let ident = match pattern {
             Pat::Ident(name) if is_plain(pattern) => {
                 if let Some(mutability) = &name.mutability {
-                    self.errors.at(mutability, "an item can't be changed: it is shared by its jobs");
+                    self.errors.at(
+                        mutability,
+                        "an item can't be changed: it is shared by its jobs",
+                    );
                 }
                 name.ident.clone()
             }
@@ -128,7 +135,10 @@ impl Lowering<'_> {
             let uses = self.rewrite_value(&mut borrowed);
             let callee = quote!(__zahir::own);
             let at = Extent::of(expression);
-            return (unwrapped_call_at(at, callee, borrowed.to_token_stream()), uses);
+            return (
+                unwrapped_call_at(at, callee, borrowed.to_token_stream()),
+                uses,
+            );
         }
         // `&made()`: what is made here is gone over itself.
         let mut expression = place.clone();
@@ -146,7 +156,9 @@ impl Lowering<'_> {
                 .then(|| attribute.parse_args::<LitInt>());
             match number {
                 Some(Ok(number)) => match number.base10_parse::<u32>() {
-                    Ok(0) => self.errors.at(&number, "with a limit of 0 nothing would ever run"),
+                    Ok(0) => self
+                        .errors
+                        .at(&number, "with a limit of 0 nothing would ever run"),
                     Ok(count) => limit = Some(count),
                     Err(_) => self.errors.at(&number, "expected how many items at once"),
                 },

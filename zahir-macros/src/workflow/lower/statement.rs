@@ -21,7 +21,8 @@ impl Lowering<'_> {
             Stmt::Item(item) => {
                 // An item may be what its own errors are about; it is not put anywhere.
                 let before = self.errors.count();
-                self.errors.at(&item, "items belong outside of the workflow");
+                self.errors
+                    .at(&item, "items belong outside of the workflow");
                 self.broken(None, before);
             }
             Stmt::Macro(call) if last && call.semi_token.is_none() => {
@@ -33,7 +34,8 @@ impl Lowering<'_> {
             }
             Stmt::Macro(call) => {
                 let before = self.errors.count();
-                let message = "a workflow only wires jobs together: move this side effect into a `#[job]`";
+                let message =
+                    "a workflow only wires jobs together: move this side effect into a `#[job]`";
                 self.errors.at(&call, message);
                 self.broken(None, before);
             }
@@ -63,11 +65,13 @@ impl Lowering<'_> {
             }
             _ => None,
         };
-        let out = plain.clone().unwrap_or_else(|| self.temporary(pattern.span()));
-        let at = local.init.as_ref().map_or_else(
-            || Extent::of(&pattern),
-            |init| Extent::of(&init.expr),
-        );
+        let out = plain
+            .clone()
+            .unwrap_or_else(|| self.temporary(pattern.span()));
+        let at = local
+            .init
+            .as_ref()
+            .map_or_else(|| Extent::of(&pattern), |init| Extent::of(&init.expr));
         let node = match local.init {
             Some(init) => {
                 if let Some((otherwise, _)) = &init.diverge {
@@ -83,7 +87,8 @@ impl Lowering<'_> {
                 self.definition(*init.expr, &out, naming, ty)
             }
             None => {
-                self.errors.at(&pattern, "give this its value where it is declared");
+                self.errors
+                    .at(&pattern, "give this its value where it is declared");
                 None
             }
         };
@@ -196,7 +201,8 @@ impl Lowering<'_> {
         } else if syntax::chain(&expression).is_none() && !is_construct(&expression) {
             self.rewrite_value(&mut expression.clone());
             if self.errors.count() == before {
-                let message = "this does nothing: a statement of a workflow is a job call or a `let`";
+                let message =
+                    "this does nothing: a statement of a workflow is a job call or a `let`";
                 self.errors.at(&expression, message);
             }
         } else {
@@ -256,7 +262,8 @@ impl Lowering<'_> {
         }
         if out.is_some() && lowered.tail.is_none() {
             let end = block.block.brace_token.span.close();
-            self.errors.span(end, "this block gives no value: end it with an expression");
+            self.errors
+                .span(end, "this block gives no value: end it with an expression");
         }
         self.emit(Statement::Scope {
             out: out.cloned(),
@@ -330,7 +337,9 @@ impl Lowering<'_> {
     }
 
     pub(crate) fn variable_names(&self, uses: &[VariableId]) -> Vec<String> {
-        let names = uses.iter().map(|id| self.model.variable(*id).ident.to_string());
+        let names = uses
+            .iter()
+            .map(|id| self.model.variable(*id).ident.to_string());
         names.collect()
     }
 }

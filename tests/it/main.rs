@@ -1,0 +1,3 @@
+//! Whole programs: what users see of a runtime, its file, and its end.
+
+mod kill;

@@ -98,9 +98,8 @@ pub async fn run_inline<W: Workflow>(inputs: Vec<Value>) -> W::Returns {
 
 /// The output itself. One that others still share is copied by way of its bytes.
 fn take_output<W: Workflow>(value: Value) -> Result<W::Output, RunError> {
-    let undecodable = |error: CodecError| {
-        RunError::new(failure(FailureKind::Undecodable, error.to_string()))
-    };
+    let undecodable =
+        |error: CodecError| RunError::new(failure(FailureKind::Undecodable, error.to_string()));
     match value.try_into_inner::<W::Output>() {
         Ok(output) => Ok(output),
         Err(shared) => {

@@ -34,6 +34,8 @@ pub(crate) struct Driver {
     engine: Engine<Value>,
     now: Timestamp,
     held: Held,
+    /// How many of them were waited for, and not used yet.
+    fresh: usize,
     /// The wait for another slot, while there are too few.
     queued: Option<BoxFuture<'static, Held>>,
     alarm: Option<Alarm>,
@@ -87,6 +89,7 @@ impl Driver {
             engine,
             now: core.clock.now(),
             held: Held::none(Arc::clone(&core.slots)),
+            fresh: 0,
             queued: None,
             alarm: None,
             mail: Vec::new(),
@@ -224,6 +227,9 @@ impl Driver {
 
     /// Takes slots for what could start, and lets go of those that are not needed. What counts as
     /// in use is what the engine has running; there is no second count of it.
+    ///
+    /// While other runs wait, a slot that a job gave back is theirs: this run waits in line for
+    /// each.
     fn grant(&mut self) -> bool {
         let wanted = self.engine.wanted();
         let running = usize::try_from(self.engine.progress().running).unwrap_or(usize::MAX);
@@ -232,13 +238,19 @@ impl Driver {
             self.queued = None;
             return false;
         }
-        if self.queued.is_none() && !self.held.slots().is_contended() {
+        let fresh = std::mem::take(&mut self.fresh);
+        let own_wait = usize::from(self.queued.is_some());
+        if self.held.slots().waiting() > own_wait {
+            self.held.keep(running + fresh);
+        } else {
             let spare = self.held.count().saturating_sub(running);
             self.held.take(wanted.saturating_sub(spare));
         }
         let slots = wanted.min(self.held.count().saturating_sub(running));
         self.held.keep(running + slots);
-        if slots < wanted && self.queued.is_none() {
+        if slots == wanted {
+            self.queued = None;
+        } else if self.queued.is_none() {
             self.queued = Some(Arc::clone(self.held.slots()).wait());
         }
         if slots > 0 {
@@ -387,6 +399,7 @@ impl Driver {
             && let Poll::Ready(more) = queued.poll_unpin(context)
         {
             self.held.join(more);
+            self.fresh += 1;
             self.queued = None;
             is_awake = true;
         }

@@ -127,7 +127,8 @@ impl Inline {
                     timeout,
                     inputs,
                 };
-                self.attempts.push(executor::Attempted::new(&self.run, start));
+                self.attempts
+                    .push(executor::Attempted::new(&self.run, start));
             }
             Action::Evaluate {
                 place,

@@ -53,8 +53,9 @@ impl Slots {
         })
     }
 
-    pub(crate) fn is_contended(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
+    /// How many runs wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     #[cfg(test)]

@@ -8,14 +8,15 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow::{Flow, add, wait};
+use flow::{Flow, Work, add, error, wait, work};
 use store::TestStore;
 
-use crate::error::{RunErrorKind, StartError};
-use crate::runtime::Runtime;
+use crate::error::{OpenError, RunError, RunErrorKind, StartError};
+use crate::runtime::clock::Clock;
 use crate::runtime::executable::Executable;
 use crate::runtime::handle::RunHandle;
 use crate::runtime::start::{self, Request};
+use crate::runtime::{JOBS_MAX, Runtime, SHUTDOWN_LIMIT};
 use crate::value::Value;
 
 async fn in_memory(executable: &Arc<Executable>) -> Runtime {
@@ -56,4 +57,12 @@ async fn try_begin(
     };
     let run = start::start(runtime.core(), request).await?;
     Ok(RunHandle::new(Arc::clone(runtime.core()), run))
+}
+
+/// Lets everything else go on until this holds.
+async fn until(holds: impl Fn() -> bool) {
+    while !holds() {
+        // Not `yield_now`: time that is paused goes on only when nobody is ready.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }

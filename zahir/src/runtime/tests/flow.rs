@@ -16,7 +16,7 @@ use crate::value::{CodecError, Value};
 use crate::wire::{Produced, Step};
 
 type Result = std::result::Result<u64, Failure>;
-type Work = Arc<dyn Fn(Vec<u64>, u32) -> BoxFuture<'static, Result> + Send + Sync>;
+pub(crate) type Work = Arc<dyn Fn(Vec<u64>, u32) -> BoxFuture<'static, Result> + Send + Sync>;
 
 /// A job from its inputs and the number of its attempt.
 pub(crate) fn work<F>(work: impl Fn(Vec<u64>, u32) -> F + Send + Sync + 'static) -> Work

@@ -33,6 +33,11 @@ impl TestStore {
         *self.inner.on_append.lock().unwrap() = Some(Box::new(look));
     }
 
+    /// Writes although the append will be said to have failed.
+    pub(crate) fn write_behind(&self, batch: &[Append]) {
+        self.inner.store.append(batch).unwrap();
+    }
+
     pub(crate) fn heal(&self) {
         *self
             .inner

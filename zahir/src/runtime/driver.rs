@@ -145,12 +145,14 @@ impl Driver {
             self.engine.handle_timeout(self.now);
         }
         loop {
+            // First, so that what starts at once is in the same append as what it follows from.
+            self.grant();
             while let Some(action) = self.engine.poll_action() {
                 if let Some(outcome) = self.perform(action) {
                     return Turn::Over(outcome);
                 }
             }
-            if !self.grant() {
+            if self.engine.wanted() == 0 || self.queued.is_some() {
                 break;
             }
         }
@@ -230,13 +232,13 @@ impl Driver {
     ///
     /// While other runs wait, a slot that a job gave back is theirs: this run waits in line for
     /// each.
-    fn grant(&mut self) -> bool {
+    fn grant(&mut self) {
         let wanted = self.engine.wanted();
         let running = usize::try_from(self.engine.progress().running).unwrap_or(usize::MAX);
         if wanted == 0 {
             self.held.keep(running);
             self.queued = None;
-            return false;
+            return;
         }
         let fresh = std::mem::take(&mut self.fresh);
         let own_wait = usize::from(self.queued.is_some());
@@ -256,7 +258,6 @@ impl Driver {
         if slots > 0 {
             self.engine.handle(self.now, Report::Granted { slots });
         }
-        slots > 0
     }
 
     fn perform(&mut self, action: Action<Value>) -> Option<Outcome> {

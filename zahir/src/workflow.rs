@@ -24,7 +24,7 @@ pub trait Workflow: Job<Returns = Result<<Self as Job>::Output, RunError>> + Wir
     #[doc(hidden)]
     fn inputs(args: Self::Args<'static>) -> Vec<Value>;
 
-    /// The inputs as bytes: one MessagePack map from their names.
+    /// The inputs as bytes: one `MessagePack` map from their names.
     #[doc(hidden)]
     fn encode_inputs(values: &[Value]) -> Result<Vec<u8>, CodecError> {
         let named = input_codecs::<Self>();

@@ -31,7 +31,7 @@ pub(crate) struct Job {
     pub(crate) returns: Type,
     /// What it gives when it succeeds, as far as that is written.
     pub(crate) output: Option<Type>,
-    /// What it gives when it fails, as far as that is written; `Some(None)` for an alias that hides it.
+    /// Whether and how it can fail.
     pub(crate) error: Fallible,
     /// The name of the generated type.
     pub(crate) type_name: Ident,

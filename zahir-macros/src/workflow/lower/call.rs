@@ -178,7 +178,7 @@ impl Lowering<'_> {
             Source::Node(node) => {
                 push_new(&mut settings.after, node);
                 settings.after_names.push(name.clone());
-                let _ = variable;
+                self.touch(&[variable]);
             }
             Source::Parts(_) => {
                 self.errors

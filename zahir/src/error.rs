@@ -268,7 +268,8 @@ impl fmt::Display for RunError {
 
 impl StdError for RunError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.inner.halted.as_ref().map(|halted| halted as _)
+        let halted = self.inner.halted.as_ref();
+        halted.map(|halted| -> &(dyn StdError + 'static) { halted })
     }
 }
 

@@ -204,7 +204,7 @@ impl Hub {
         if let Some(sender) = &channel.sender {
             for event in events {
                 // Without readers there is nobody to tell.
-                let _: Result<usize, _> = sender.send(event);
+                drop(sender.send(event));
             }
         }
     }

@@ -119,7 +119,11 @@ impl<V> Outbox<V> {
             let first = self.next_record;
             self.next_record += u64::try_from(records.len()).unwrap_or(u64::MAX);
             self.issued += 1;
-            return Some(Action::Append { seq: self.issued, first, records });
+            return Some(Action::Append {
+                seq: self.issued,
+                first,
+                records,
+            });
         }
         match self.gated.front() {
             Some((seq, _)) if *seq <= self.acknowledged => {

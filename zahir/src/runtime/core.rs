@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use uuid::{Builder, Uuid};
-use zahir_store::RunId;
+use zahir_store::{RunId, StoreError};
 
 use crate::error::Halted;
 use crate::event::Hub;
@@ -53,7 +53,8 @@ impl Core {
     }
 
     /// Stops for good: the store failed.
-    pub(crate) fn halt(&self, halted: Halted) {
+    pub(crate) fn halt(&self, cause: StoreError) {
+        let halted = Halted::new(cause);
         if self.halted.set(halted.clone()).is_err() {
             return;
         }

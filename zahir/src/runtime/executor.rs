@@ -67,7 +67,6 @@ struct CrewState {
 }
 
 /// Spawns the driver of a run.
-#[expect(clippy::disallowed_methods, reason = "the executor is what spawns")]
 pub(crate) fn spawn_driver(
     tokio: &tokio::runtime::Handle,
     driver: impl Future<Output = ()> + Send + 'static,
@@ -305,7 +304,9 @@ async fn attempt(run: Arc<Run>, start: Start) -> AttemptOutcome<Value> {
     let step = code.step(place.node, &context, &start.inputs, run.is_durable);
     let outcome = match step {
         Step::Run(job) => job.await,
-        other => Err(misfit(&other)),
+        Step::Value(_) | Step::Items(_) | Step::Enter(_) | Step::Described(_) | Step::Nothing => {
+            Err(misfit("does not run"))
+        }
     };
     conclude(&run, name, outcome)
 }
@@ -348,7 +349,7 @@ pub(crate) fn evaluate(
     contain(AssertUnwindSafe(|| match what {
         Evaluation::Join => match run.executable.code.join(place.node, inputs) {
             Some(value) => Ok(Evaluated::Value(value)),
-            None => Err(misfit(&Step::Nothing)),
+            None => Err(misfit("joins nothing")),
         },
         Evaluation::Step => {
             let name = run.executable.code.node_name(place.node);
@@ -361,16 +362,17 @@ pub(crate) fn evaluate(
                 Step::Value(value) => Ok(Evaluated::Value(value)),
                 Step::Items(items) => Ok(Evaluated::Items(items)),
                 Step::Enter(inputs) => Ok(Evaluated::Inputs(inputs)),
-                other => Err(misfit(&other)),
+                Step::Run(_) | Step::Described(_) | Step::Nothing => {
+                    Err(misfit("computes nothing"))
+                }
             }
         }
     }))
     .and_then(|evaluated| evaluated)
 }
 
-fn misfit(step: &Step<'_>) -> Failure {
-    let message = format!("the node gave {step:?}; this is a bug in zahir, please report it");
-    failure(FailureKind::Bug, message)
+fn misfit(what: &str) -> Failure {
+    failure(FailureKind::Bug, format!("the node {what}"))
 }
 
 /// Runs user code; its panic becomes a failure.

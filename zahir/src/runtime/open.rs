@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use zahir_store::{Store, StoreError, StoreErrorKind};
 
 use super::{Owner, Runtime, RuntimeBuilder, Source, VALUE_BYTES_CEILING};
-use crate::error::{Halted, OpenError};
+use crate::error::OpenError;
 use crate::event::Hub;
 use crate::runtime::claim::Claims;
 use crate::runtime::clock::Clock;
@@ -58,7 +58,8 @@ pub(super) async fn start(builder: RuntimeBuilder) -> Result<Runtime, OpenError>
         recovered: Recovered::default(),
     };
     if let Some(store) = open(builder.source).await? {
-        spawn_threads(&core, store, questions)?;
+        spawn_threads(&core, &store, questions)?;
+        drop(store);
         owner.recovered = recover(&core).await?;
     }
     Ok(Runtime {
@@ -157,14 +158,14 @@ fn spawn_thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), O
 
 fn spawn_threads(
     core: &Arc<Core>,
-    store: Arc<dyn Store>,
+    store: &Arc<dyn Store>,
     questions: Questions,
 ) -> Result<(), OpenError> {
-    let reader = StoreThread::new(core, &store);
+    let reader = StoreThread::new(core, store);
     spawn_thread("zahir-reader", move || {
         reader.run(|_, store| reader::read(&questions, store));
     })?;
-    let writer = StoreThread::new(core, &store);
+    let writer = StoreThread::new(core, store);
     spawn_thread("zahir-writer", move || writer.run(writer::write))
 }
 
@@ -192,7 +193,7 @@ impl StoreThread {
                 StoreErrorKind::Damaged,
                 format!("a thread of the store panicked: {message}"),
             );
-            self.core.halt(Halted::new(error.outcome_unknown()));
+            self.core.halt(error.outcome_unknown());
         }
     }
 }

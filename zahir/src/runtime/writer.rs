@@ -11,7 +11,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 use zahir_store::{Append, Ending, Record, Store, StoreError, StoreErrorKind};
 
-use crate::error::Halted;
 use crate::runtime::core::Core;
 use crate::runtime::executor::panicked;
 use crate::runtime::run::{Message, Run, lock};
@@ -61,6 +60,11 @@ impl Writer {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn queued(&self) -> usize {
+        lock(&self.queue).submissions.len()
+    }
+
     /// Lets the thread end when it has written what is queued.
     pub(crate) fn close(&self) {
         lock(&self.queue).is_closed = true;
@@ -91,12 +95,12 @@ pub(crate) fn write(core: &Core, store: &dyn Store) {
         if checked.elapsed() >= core.attached_interval {
             checked = Instant::now();
             if let Err(error) = guard(|| store.check_attached()) {
-                core.halt(Halted::new(error));
+                core.halt(error);
                 continue;
             }
         }
         if let Err(error) = append_all(store, submissions) {
-            core.halt(Halted::new(error));
+            core.halt(error);
         }
     }
 }

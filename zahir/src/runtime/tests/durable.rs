@@ -41,6 +41,12 @@ impl Gate {
     }
 }
 
+fn spawn<T: Send + 'static>(
+    future: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    tokio::runtime::Handle::current().spawn(future)
+}
+
 /// The records of a run, shortened.
 fn told(records: &[Record]) -> Vec<String> {
     let tell = |record: &Record| match record {
@@ -124,7 +130,7 @@ async fn one_key_is_one_run() {
     let runtime = over(&store, &flow).await;
     let starts = (0..64).map(|_| {
         let (runtime, flow) = (runtime.clone(), Arc::clone(&flow));
-        tokio::spawn(async move {
+        spawn(async move {
             try_begin(&runtime, &flow, &[4], Some("k"))
                 .await
                 .unwrap()
@@ -285,7 +291,6 @@ async fn check_halt(fail_at: u64, is_written: bool) {
     let (counted, inner) = (Arc::clone(&writes), store.clone());
     store.on_append(move |batch| {
         let count = counted.fetch_add(1, Ordering::SeqCst);
-        assert!(count <= fail_at, "nothing is written after a failure");
         if count == fail_at {
             if is_written {
                 inner.write_behind(batch);
@@ -295,20 +300,7 @@ async fn check_halt(fail_at: u64, is_written: bool) {
         Ok(())
     });
     let runtime = over(&store, &flow).await;
-    let mut acknowledged = Vec::new();
-    let mut ended = Vec::new();
-    let halted = loop {
-        match try_begin(&runtime, &flow, &[1], None).await {
-            Err(error) => break error,
-            Ok(run) => acknowledged.push(run),
-        }
-        let run = acknowledged.last().unwrap();
-        match run.output().await {
-            Ok(output) => ended.push((run.id(), output)),
-            Err(error) => assert_eq!(error.kind(), RunErrorKind::Halted, "{error}"),
-        }
-    };
-    assert!(matches!(halted, StartError::Halted(_)), "{halted}");
+    let (acknowledged, ended) = run_until_halted(&runtime, &flow).await;
     if let Some(run) = acknowledged.last() {
         let cancelled = run.cancel("too late").await;
         assert!(cancelled.is_err() || ended.len() == acknowledged.len());
@@ -323,11 +315,65 @@ async fn check_halt(fail_at: u64, is_written: bool) {
         let found: Handle = RunHandle::new(Arc::clone(runtime.core()), found);
         assert_eq!(found.output().await.unwrap(), [4]);
     }
-    for (id, _) in ended {
+    for id in ended {
         let finishes = told(&store.records(id));
         assert_eq!(finishes.iter().filter(|it| *it == "Succeeded").count(), 1);
     }
     runtime.shutdown().await.unwrap();
+}
+
+/// The runs whose start was acknowledged, and those whose end was.
+async fn run_until_halted(
+    runtime: &Runtime,
+    flow: &Arc<Executable>,
+) -> (Vec<Handle>, Vec<zahir_store::RunId>) {
+    let (mut acknowledged, mut ended) = (Vec::new(), Vec::new());
+    loop {
+        let run = match try_begin(runtime, flow, &[1], None).await {
+            Ok(run) => run,
+            Err(error) => {
+                assert!(matches!(error, StartError::Halted(_)), "{error}");
+                return (acknowledged, ended);
+            }
+        };
+        match run.output().await {
+            Ok(_) => ended.push(run.id()),
+            Err(error) => assert_eq!(error.kind(), RunErrorKind::Halted, "{error}"),
+        }
+        acknowledged.push(run);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_written_after_a_failure() {
+    let flow = Flow::new("one").job("one", &[0], add(1)).build();
+    let store = TestStore::default();
+    let (fail, failing) = std::sync::mpsc::channel::<()>();
+    let (entered, mut entering) = tokio::sync::mpsc::unbounded_channel();
+    let mut failing = Some(failing);
+    store.on_append(move |_| match failing.take() {
+        Some(failing) => {
+            entered.send(()).unwrap();
+            failing.recv().unwrap();
+            Err(broken())
+        }
+        None => Ok(()),
+    });
+    let runtime = over(&store, &flow).await;
+    let begin = || {
+        let (runtime, flow) = (runtime.clone(), Arc::clone(&flow));
+        spawn(async move { try_begin(&runtime, &flow, &[1], None).await.unwrap_err() })
+    };
+    let first = begin();
+    entering.recv().await.unwrap();
+    let second = begin();
+    until(|| runtime.core().writer.queued() == 1).await;
+    fail.send(()).unwrap();
+    for error in [first.await.unwrap(), second.await.unwrap()] {
+        assert!(matches!(error, StartError::Halted(_)), "{error}");
+    }
+    assert!(runtime.shutdown().await.is_err());
+    assert!(store.all().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -372,7 +418,15 @@ async fn a_cancel_is_on_record_before_anything_is_dropped() {
     let seen = Arc::clone(&dropped);
     let too_early = Arc::new(Mutex::new(None));
     let verdict = Arc::clone(&too_early);
+    let tokio = tokio::runtime::Handle::current();
     store.on_append(move |batch| {
+        // Whatever tokio was told to drop is dropped when it has run another task to its end.
+        let (ran, has_run) = std::sync::mpsc::channel();
+        drop(tokio.spawn(async move {
+            tokio::task::yield_now().await;
+            ran.send(())
+        }));
+        has_run.recv().unwrap();
         let mut records = batch.iter().flat_map(|append| &append.records);
         if records.any(|record| matches!(record, Record::CancelRequested(_))) {
             *verdict.lock().unwrap() = Some(seen.load(Ordering::SeqCst));
@@ -533,7 +587,7 @@ async fn thousands_of_runs_go_on() {
     let runtime = runtime.executable(&flow).start().await.unwrap();
     let starts = (0..3000).map(|from| {
         let (runtime, flow) = (runtime.clone(), Arc::clone(&flow));
-        tokio::spawn(async move { begin(&runtime, &flow, &[from]).await.id() })
+        spawn(async move { begin(&runtime, &flow, &[from]).await.id() })
     });
     let mut ids = Vec::new();
     for start in starts.collect::<Vec<_>>() {

@@ -113,6 +113,7 @@ impl Flow {
         })
     }
 
+    #[expect(clippy::too_many_arguments, reason = "all there is to a node")]
     fn node(
         &mut self,
         name: &'static str,

@@ -32,7 +32,11 @@ fn told(error: &dyn Error, folder: &Path) -> String {
 
 async fn refused(folder: &Path, path: &Path, expected: Expect) {
     let before = std::fs::read(path).ok();
-    let error = Runtime::open(path).workflow::<Doubled>().start().await.unwrap_err();
+    let error = Runtime::open(path)
+        .workflow::<Doubled>()
+        .start()
+        .await
+        .unwrap_err();
     expected.assert_eq(&told(&error, folder));
     assert_eq!(std::fs::read(path).ok(), before, "the file is as it was");
 }
@@ -42,9 +46,14 @@ async fn a_path_that_is_no_store_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     std::fs::create_dir(at("folder")).unwrap();
-    refused(folder.path(), &at("folder"), expect![[r#"
+    refused(
+        folder.path(),
+        &at("folder"),
+        expect![[r#"
         the store can't be used
-          caused by: <folder>/folder is a folder: give the path of a file in it"#]]).await;
+          caused by: <folder>/folder is a folder: give the path of a file in it"#]],
+    )
+    .await;
     refused(folder.path(), &at("missing").join("runs.redb"), expect![[r#"
         the store can't be used
           caused by: the folder of <folder>/missing/runs.redb does not exist: make it or choose another path
@@ -63,22 +72,58 @@ async fn a_path_that_is_no_store_is_refused_and_left_alone() {
 async fn a_store_that_is_open_is_refused_to_others() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("runs.redb");
-    let first = Runtime::open(&path).workflow::<Doubled>().start().await.unwrap();
-    let second = Runtime::open(&path).workflow::<Doubled>().start().await.unwrap_err();
+    let first = Runtime::open(&path)
+        .workflow::<Doubled>()
+        .start()
+        .await
+        .unwrap();
+    let second = Runtime::open(&path)
+        .workflow::<Doubled>()
+        .start()
+        .await
+        .unwrap_err();
     expect![[r#"
         the store can't be used
           caused by: <folder>/runs.redb is open in another process, or twice in this one: one runtime at a time can work on a store; end the other one or choose another path"#]].assert_eq(&told(&second, folder.path()));
-    assert_eq!(first.run(doubled(4)).start().await.unwrap().output().await.unwrap(), 8);
+    assert_eq!(
+        first
+            .run(doubled(4))
+            .start()
+            .await
+            .unwrap()
+            .output()
+            .await
+            .unwrap(),
+        8
+    );
     first.shutdown().await.unwrap();
-    Runtime::open(&path).workflow::<Doubled>().start().await.unwrap().shutdown().await.unwrap();
+    Runtime::open(&path)
+        .workflow::<Doubled>()
+        .start()
+        .await
+        .unwrap()
+        .shutdown()
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn a_damaged_store_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("runs.redb");
-    let runtime = Runtime::open(&path).workflow::<Doubled>().start().await.unwrap();
-    runtime.run(doubled(4)).start().await.unwrap().output().await.unwrap();
+    let runtime = Runtime::open(&path)
+        .workflow::<Doubled>()
+        .start()
+        .await
+        .unwrap();
+    runtime
+        .run(doubled(4))
+        .start()
+        .await
+        .unwrap()
+        .output()
+        .await
+        .unwrap();
     runtime.shutdown().await.unwrap();
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
@@ -111,14 +156,28 @@ workflow! {
 async fn values_above_the_limit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("runs.redb");
-    let builder = Runtime::open(&path).workflow::<Measured>().value_bytes_max(1_000);
+    let builder = Runtime::open(&path)
+        .workflow::<Measured>()
+        .value_bytes_max(1_000);
     let runtime = builder.start().await.unwrap();
     let long = "y".repeat(2_000);
-    let error = runtime.run(measured(long, 1)).key("big").start().await.unwrap_err();
+    let error = runtime
+        .run(measured(long, 1))
+        .key("big")
+        .start()
+        .await
+        .unwrap_err();
     expect!["the input of `it::bad_inputs::measured` has 2028 bytes; `value_bytes_max` allows 1000: raise it, or pass a reference to where the data is"].assert_eq(&told(&error, folder.path()));
-    assert!(runtime.find::<Measured>("big").await.unwrap().is_none(), "nothing was started");
+    assert!(
+        runtime.find::<Measured>("big").await.unwrap().is_none(),
+        "nothing was started"
+    );
 
-    let run = runtime.run(measured("y".into(), 2_000)).start().await.unwrap();
+    let run = runtime
+        .run(measured("y".into(), 2_000))
+        .start()
+        .await
+        .unwrap();
     let error = run.output().await.unwrap_err();
     expect!["node `long` failed: the output of `long` has 2003 bytes; `value_bytes_max` allows 1000: raise it, or pass a reference to where the data is"].assert_eq(&told(&error, folder.path()).replace(&run.id().to_string(), "<run>"));
     runtime.shutdown().await.unwrap();
@@ -164,20 +223,40 @@ workflow! {
 async fn an_output_that_no_longer_decodes_parks_its_run_and_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("runs.redb");
-    let open = || Runtime::open(&path).workflow::<Purchase>().workflow::<Doubled>().start();
+    let open = || {
+        Runtime::open(&path)
+            .workflow::<Purchase>()
+            .workflow::<Doubled>()
+            .start()
+    };
     let runtime = open().await.unwrap();
     let run = runtime.run(purchase(7)).key("desk").start().await.unwrap();
     while run.progress().done() == 0 {
         tokio::task::yield_now().await;
     }
-    runtime.shutdown_within(std::time::Duration::ZERO).await.unwrap();
+    runtime
+        .shutdown_within(std::time::Duration::ZERO)
+        .await
+        .unwrap();
 
     IS_BROKEN.store(true, Ordering::SeqCst);
     let runtime = open().await.unwrap();
-    let [problem] = runtime.recovered().problems() else { panic!("one problem") };
+    let [problem] = runtime.recovered().problems() else {
+        panic!("one problem")
+    };
     assert_eq!(problem.run(), run.id());
     expect!["run <run> of `it::bad_inputs::purchase` can't go on: the recorded value of node `quote` can't be decoded: `it::bad_inputs::Fragile`: missing field `currency`; it is kept as it is"].assert_eq(&problem.to_string().replace(&run.id().to_string(), "<run>"));
-    assert_eq!(runtime.run(doubled(4)).start().await.unwrap().output().await.unwrap(), 8);
+    assert_eq!(
+        runtime
+            .run(doubled(4))
+            .start()
+            .await
+            .unwrap()
+            .output()
+            .await
+            .unwrap(),
+        8
+    );
     runtime.shutdown().await.unwrap();
 
     // With a program that can read it, the run goes on: its records were not touched.
@@ -194,21 +273,45 @@ async fn an_output_that_no_longer_decodes_parks_its_run_and_no_other() {
 async fn a_run_of_a_workflow_that_was_not_given_is_reported_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("runs.redb");
-    let error = Runtime::open(&path).workflow::<Doubled>().start().await.unwrap();
+    let error = Runtime::open(&path)
+        .workflow::<Doubled>()
+        .start()
+        .await
+        .unwrap();
     let refused = error.run(wait(1)).start().await.unwrap_err();
     expect!["this runtime does not know the workflow `it::bad_inputs::wait`: add `.workflow::<..>()` for it where the runtime is opened"].assert_eq(&told(&refused, folder.path()));
     error.shutdown().await.unwrap();
 
-    let runtime = Runtime::open(&path).workflow::<Wait>().start().await.unwrap();
+    let runtime = Runtime::open(&path)
+        .workflow::<Wait>()
+        .start()
+        .await
+        .unwrap();
     let run = runtime.run(wait(1)).start().await.unwrap();
-    runtime.shutdown_within(std::time::Duration::ZERO).await.unwrap();
-    let runtime = Runtime::open(&path).workflow::<Doubled>().start().await.unwrap();
-    let [problem] = runtime.recovered().problems() else { panic!("one problem") };
+    runtime
+        .shutdown_within(std::time::Duration::ZERO)
+        .await
+        .unwrap();
+    let runtime = Runtime::open(&path)
+        .workflow::<Doubled>()
+        .start()
+        .await
+        .unwrap();
+    let [problem] = runtime.recovered().problems() else {
+        panic!("one problem")
+    };
     expect!["run <run> of `it::bad_inputs::wait` can't go on: this runtime does not know its workflow: add `.workflow::<..>()` for it where the runtime is opened"].assert_eq(&problem.to_string().replace(&run.id().to_string(), "<run>"));
     runtime.shutdown().await.unwrap();
-    let runtime = Runtime::open(&path).workflow::<Wait>().start().await.unwrap();
+    let runtime = Runtime::open(&path)
+        .workflow::<Wait>()
+        .start()
+        .await
+        .unwrap();
     assert_eq!(runtime.recovered().runs().len(), 1);
-    runtime.shutdown_within(std::time::Duration::ZERO).await.unwrap();
+    runtime
+        .shutdown_within(std::time::Duration::ZERO)
+        .await
+        .unwrap();
 }
 
 #[job]

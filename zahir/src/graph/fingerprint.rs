@@ -98,7 +98,7 @@ fn entry(nodes: &[Node], index: usize) -> u64 {
         NodeKind::Each { .. } => bytes.text("for"),
         NodeKind::Workflow { fingerprint, .. } => bytes.text("workflow").number(*fingerprint),
     };
-
+    bytes = bytes.text(node.source);
     let read = match node.kind {
         NodeKind::Each { lends, .. } => lends,
         NodeKind::Input { .. }

@@ -1,4 +1,33 @@
-//! Durable workflows.
+//! Durable workflows: ordinary async functions, composed into a graph that the compiler has checked,
+//! run in parallel, and gone on with exactly where they stopped when the process is killed.
+//!
+//! - [`job`] makes a job of an async function; [`workflow!`] composes jobs.
+//! - [`Runtime::open`] runs workflows and keeps their results in one file; [`Runtime::in_memory`] runs
+//!   them without. Awaiting a call of a workflow runs it right there, as a test does.
+//! - [`RunHandle`] is a run: its output, status, progress, events, and how to cancel it.
+//! - [`Graph`] is a workflow as data, for petgraph, Graphviz or Mermaid, read without running anything.
+//!
+//! # What is promised
+//!
+//! | promise | exactly |
+//! | --- | --- |
+//! | What was acknowledged is not lost | When [`RunBuilder::start`], [`RunHandle::cancel`] or [`RunHandle::output`] returns `Ok`, its effect survives `kill -9` and loss of power, if the disk tells the truth about what it has synced. |
+//! | What is recorded is not computed again | A job starts only when everything it rests on is on disk. It runs at least once, and, without a crash, exactly once; its result is recorded at most once. |
+//! | A run ends or says why not | [`Runtime::recovered`] names every run that can't go on, the node and the reason. It is kept as it is. |
+//! | Damage is told, not read | A damaged, foreign or newer file is refused with what to do about it, and nothing is overwritten. A damaged run leaves the others alone. |
+//! | A job costs only itself | A job that fails or panics fails its run. The process and other runs go on. |
+//! | Bounds are bounds | Jobs in flight, the size of a value, and what an event reader may lag behind are limited; an error names the limit. |
+//!
+//! Not promised: that side effects happen once (a job that was interrupted by a crash runs again: hand
+//! [`Context::idempotency_key`] to services that take one), survival of a disk that lies, two processes
+//! on one file.
+//!
+//! # Features
+//!
+//! | feature | what it adds | default |
+//! | --- | --- | --- |
+//! | `redb` | [`Runtime::open`]: runs in a redb file | yes |
+//! | `test-util` | `Runtime::with_store`: runs in a store of your own, as tests need | no |
 
 // So that the macros' default path works inside this crate, too.
 #[cfg_attr(
@@ -164,3 +193,7 @@ macro_rules! workflow {
         $crate::__private::workflow! { $crate $($body)* }
     };
 }
+
+#[cfg(doctest)]
+#[doc = include_str!(concat!("../", env!("CARGO_PKG_README")))]
+struct ReadmeDoctests;

@@ -358,7 +358,6 @@ mod fingerprints {
     }
 
     mod versions {
-        use super::*;
         pub mod one {
             #[zahir::job(name = "load")]
             pub async fn load(x: u64) -> u64 {

@@ -307,8 +307,11 @@ fn pending() -> Outcome {
 async fn pending_zahir() -> Outcome {
     workflows::hold(true);
     let jobs_max = usize::try_from(PENDING)? * 2;
-    let runtime =
-        Runtime::in_memory().workflow::<workflows::HeldFan>().jobs_max(jobs_max).start().await?;
+    let runtime = Runtime::in_memory()
+        .workflow::<workflows::HeldFan>()
+        .jobs_max(jobs_max)
+        .start()
+        .await?;
     let before = memory::in_use();
     let run = runtime.run(workflows::held_fan(PENDING)).start().await?;
     workflows::all_held(PENDING).await;

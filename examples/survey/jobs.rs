@@ -65,10 +65,19 @@ pub async fn measure(root: &str, file: &str, ledger: &Option<String>) -> io::Res
         let mut text = BufReader::new(File::open(&path)?);
         // As git tells: text has no NUL.
         if text.fill_buf()?.contains(&0) {
-            let tally = Tally { files: 1, ..Tally::default() };
-            return Ok(Found { language: "(binary)".into(), tally });
+            let tally = Tally {
+                files: 1,
+                ..Tally::default()
+            };
+            return Ok(Found {
+                language: "(binary)".into(),
+                tally,
+            });
         }
-        Ok(Found { language: language(&path), tally: count(text)? })
+        Ok(Found {
+            language: language(&path),
+            tally: count(text)?,
+        })
     })
     .await
 }
@@ -114,7 +123,10 @@ fn relative(path: &Path, root: &str) -> Option<String> {
 
 /// Line by line: a file may be larger than memory.
 fn count(mut text: impl BufRead) -> io::Result<Tally> {
-    let mut tally = Tally { files: 1, ..Tally::default() };
+    let mut tally = Tally {
+        files: 1,
+        ..Tally::default()
+    };
     let mut line = Vec::new();
     while text.read_until(b'\n', &mut line)? > 0 {
         let words = String::from_utf8_lossy(&line);

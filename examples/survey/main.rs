@@ -92,7 +92,10 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
             eprintln!("stopping: jobs under way get 10 s to finish");
             runtime.shutdown().await?;
             let saved = run.progress().done();
-            eprintln!("saved {saved} results in {}; run again to go on", options.store);
+            eprintln!(
+                "saved {saved} results in {}; run again to go on",
+                options.store
+            );
             Ok(ExitCode::from(130))
         }
     }
@@ -100,16 +103,26 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
 
 /// The survey of this folder that was interrupted, or a fresh one.
 async fn begin(runtime: &Runtime, options: &Options) -> Result<RunHandle<Report>, Box<dyn Error>> {
-    let is_same =
-        |key: &str| key.rsplit_once(" since ").is_some_and(|(root, _)| root == options.root);
+    let is_same = |key: &str| {
+        key.rsplit_once(" since ")
+            .is_some_and(|(root, _)| root == options.root)
+    };
     let mut unfinished = runtime.recovered().runs().iter();
     if let Some(interrupted) = unfinished.find(|run| run.key().is_some_and(is_same)) {
         let run = runtime.handle::<Survey>(interrupted.id()).await?;
         let progress = run.progress();
-        eprintln!("resumed: {} of {} jobs were already done", progress.done(), progress.known());
+        eprintln!(
+            "resumed: {} of {} jobs were already done",
+            progress.done(),
+            progress.known()
+        );
         return Ok(run);
     }
     let since = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     let call = survey(options.root.clone(), options.ledger.clone());
-    Ok(runtime.run(call).key(format!("{} since {since}", options.root)).start().await?)
+    Ok(runtime
+        .run(call)
+        .key(format!("{} since {since}", options.root))
+        .start()
+        .await?)
 }

@@ -37,26 +37,35 @@ fn command(root: &Path, store: &Path, ledger: Option<&Path>) -> Command {
 }
 
 fn run(root: &Path, store: &Path, ledger: Option<&Path>) -> Output {
-    let output = command(root, store, ledger).output().expect("the example runs");
+    let output = command(root, store, ledger)
+        .output()
+        .expect("the example runs");
     assert!(output.status.success(), "{output:?}");
     output
 }
 
 /// How many files the store has on record as measured. They are the jobs two `for`s deep.
 fn measured(store: &Path) -> usize {
-    let Ok(store) = RedbStore::open(store) else { return 0 };
+    let Ok(store) = RedbStore::open(store) else {
+        return 0;
+    };
     let runs = store.runs(None, 10).expect("a list of runs");
     let records = runs.iter().flat_map(|run| {
-        let run = store.load(run.id).expect("a readable run").expect("a run that is there");
+        let run = store
+            .load(run.id)
+            .expect("a readable run")
+            .expect("a run that is there");
         run.steps.into_iter().flat_map(|step| step.records)
     });
-    let is_file =
-        |record: &Record| matches!(record, Record::AttemptSucceeded { at, .. } if at.frames.len() == 2);
+    let is_file = |record: &Record| matches!(record, Record::AttemptSucceeded { at, .. } if at.frames.len() == 2);
     records.filter(is_file).count()
 }
 
 fn executions(ledger: &Path) -> usize {
-    std::fs::read_to_string(ledger).unwrap_or_default().lines().count()
+    std::fs::read_to_string(ledger)
+        .unwrap_or_default()
+        .lines()
+        .count()
 }
 
 /// `ZAHIR_SURVEY` names another folder to survey.
@@ -75,7 +84,10 @@ fn a_killed_survey_goes_on_and_measures_nothing_twice_that_was_recorded() {
     let (mut lost, mut kills) = (0, 0);
     for part in [5, 9, 6, 11, 3] {
         let before = (executions(&ledger), measured(&store));
-        let mut child = command(&root, &store, Some(&ledger)).stdout(Stdio::null()).spawn().unwrap();
+        let mut child = command(&root, &store, Some(&ledger))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
         // Not waiting for anything: the moment of death is what is tried here.
         std::thread::sleep(took / part);
         child.kill().unwrap();
@@ -83,7 +95,10 @@ fn a_killed_survey_goes_on_and_measures_nothing_twice_that_was_recorded() {
         lost += (executions(&ledger) - before.0) - (measured(&store) - before.1);
     }
     let last = run(&root, &store, Some(&ledger));
-    assert_eq!(String::from_utf8(last.stdout), String::from_utf8(undisturbed));
+    assert_eq!(
+        String::from_utf8(last.stdout),
+        String::from_utf8(undisturbed)
+    );
 
     // What ran beside the one recorded time was on the way when the process died. Had a file run
     // again that was on record, there would be more.

@@ -33,8 +33,8 @@ fn killed_after(delay: Duration, store: &Path, ledger: &Path, first: u64) -> Sai
         let mut said = Said::default();
         for line in out.lines().map_while(Result::ok) {
             match line.split_once(' ') {
-                Some(("started", order)) => drop(said.started.insert(order.parse().expect("a number"))),
-                Some(("sent", order)) => drop(said.sent.insert(order.parse().expect("a number"))),
+                Some(("started", order)) => said.started.extend(order.parse::<u64>()),
+                Some(("sent", order)) => said.sent.extend(order.parse::<u64>()),
                 _ => said.is_ready |= line == "ready",
             }
         }
@@ -44,7 +44,11 @@ fn killed_after(delay: Duration, store: &Path, ledger: &Path, first: u64) -> Sai
     std::thread::sleep(delay);
     child.kill().expect("a kill");
     let status = child.wait().expect("its end");
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{status}");
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&status),
+        Some(9),
+        "{status}"
+    );
     reader.join().expect("what it said")
 }
 
@@ -57,16 +61,24 @@ impl Delays {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         // A quarter within 8 ms: while the file is opened or recovered.
-        let most = if self.0 % 4 == 0 { 8_000 } else { 120_000 };
+        let most = if self.0.is_multiple_of(4) {
+            8_000
+        } else {
+            120_000
+        };
         Duration::from_micros((self.0 >> 8) % most)
     }
 }
 
 #[tokio::test]
 async fn nothing_acknowledged_is_lost_by_kill_9() {
-    let kills: u64 = std::env::var("ZAHIR_KILLS").map_or(100, |text| text.parse().expect("a number"));
+    let kills: u64 =
+        std::env::var("ZAHIR_KILLS").map_or(100, |text| text.parse().expect("a number"));
     let folder = tempfile::tempdir().unwrap();
-    let (store, ledger) = (folder.path().join("orders.redb"), folder.path().join("ledger"));
+    let (store, ledger) = (
+        folder.path().join("orders.redb"),
+        folder.path().join("ledger"),
+    );
     let seed = u64::from(std::process::id()) | 1;
     let mut delays = Delays(seed);
     let (mut started, mut sent) = (BTreeSet::new(), BTreeSet::new());
@@ -86,12 +98,24 @@ async fn nothing_acknowledged_is_lost_by_kill_9() {
     );
     let before: BTreeMap<String, u32> = executions(&ledger);
 
-    let runtime = Runtime::open(&store).workflow::<Fulfil>().start().await.unwrap();
-    assert!(runtime.recovered().problems().is_empty(), "{:?}", runtime.recovered().problems());
+    let runtime = Runtime::open(&store)
+        .workflow::<Fulfil>()
+        .start()
+        .await
+        .unwrap();
+    assert!(
+        runtime.recovered().problems().is_empty(),
+        "{:?}",
+        runtime.recovered().problems()
+    );
     for order in &started {
         let run = runtime.find::<Fulfil>(&order.to_string()).await.unwrap();
         let run = run.unwrap_or_else(|| panic!("the start of order {order} was acknowledged"));
-        assert_eq!(run.output().await.unwrap(), expected(*order), "order {order}");
+        assert_eq!(
+            run.output().await.unwrap(),
+            expected(*order),
+            "order {order}"
+        );
     }
     let after = executions(&ledger);
     for order in &sent {
@@ -100,13 +124,26 @@ async fn nothing_acknowledged_is_lost_by_kill_9() {
             let lines = ledger.iter().filter(|(line, _)| line.starts_with(&prefix));
             lines.map(|(line, count)| (line.clone(), *count)).collect()
         };
-        assert_eq!(of_order(&before), of_order(&after), "order {order} was done, and ran again");
-        assert_eq!(of_order(&after).len() as u64, order % 5 + 3, "every job of order {order} ran");
+        assert_eq!(
+            of_order(&before),
+            of_order(&after),
+            "order {order} was done, and ran again"
+        );
+        assert_eq!(
+            of_order(&after).len() as u64,
+            order % 5 + 3,
+            "every job of order {order} ran"
+        );
     }
     // The same key and input give the run that is there.
     if let Some(order) = sent.first() {
         let call = fulfil(ledger.display().to_string(), *order);
-        let again = runtime.run(call).key(order.to_string()).start().await.unwrap();
+        let again = runtime
+            .run(call)
+            .key(order.to_string())
+            .start()
+            .await
+            .unwrap();
         assert_eq!(again.output().await.unwrap(), expected(*order));
         assert_eq!(executions(&ledger), after);
     }

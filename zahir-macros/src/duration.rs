@@ -32,8 +32,10 @@ pub(crate) struct Duration {
 impl Duration {
     /// The expression for it.
     pub(crate) fn expression(self) -> TokenStream {
-        let micros = self.micros;
-        quote!(__zahir::Duration::from_micros(#micros))
+        let seconds = self.micros / 1_000_000;
+        let nanos = u32::try_from(self.micros % 1_000_000 * 1_000).unwrap_or(0);
+        // Not `from_micros`: lints would propose a larger unit at the user's literal.
+        quote!(__zahir::Duration::new(#seconds, #nanos))
     }
 }
 

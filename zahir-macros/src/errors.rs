@@ -44,10 +44,6 @@ impl Errors {
         self.0.borrow().len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
-    }
-
     /// Takes the mistakes found since there were `from`, as an expression that has any type.
     pub(crate) fn take_since(&self, from: usize) -> Option<TokenStream> {
         let mut mistakes = self.0.borrow_mut();

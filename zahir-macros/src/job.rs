@@ -10,10 +10,10 @@ use quote::quote;
 
 use crate::errors::Errors;
 
-pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(options: TokenStream, item: &TokenStream) -> TokenStream {
     let errors = Errors::default();
     let options = options::parse(options, &errors);
-    let function = match parse::parse(item.clone()) {
+    let function = match parse::parse(item) {
         Ok(function) => function,
         Err(error) => {
             errors.syntax(error);

@@ -96,12 +96,7 @@ pub(crate) fn on_line(span: Span) -> String {
     }
 }
 
-/// The name under which an expansion knows `zahir::__private`; see [`imports`].
-pub(crate) fn private() -> TokenStream {
-    quote!(__zahir)
-}
-
-/// Makes [`private`] known in the block it is put into.
+/// Makes `zahir::__private` known as `__zahir` in the block it is put into.
 ///
 /// A path that begins with `$crate` or `::zahir` can't be shown at a place of the user's.
 pub(crate) fn imports(zahir: &TokenStream) -> TokenStream {

@@ -127,7 +127,7 @@ fn apply(tokens: TokenStream, left: &mut usize, kind: u8, other: &TokenTree) -> 
 }
 
 #[track_caller]
-fn check(expansion: TokenStream) {
+fn check(expansion: &TokenStream) {
     if let Err(error) = syn::parse2::<syn::File>(expansion.clone()) {
         panic!("no Rust: {error}\n{expansion}");
     }
@@ -135,17 +135,17 @@ fn check(expansion: TokenStream) {
 
 /// A job's expansion; where the item is none, the item follows as it is.
 fn check_job(options: TokenStream, item: TokenStream) {
-    let expansion = crate::job::expand(options, item.clone());
+    let expansion = crate::job::expand(options, &item);
     let is_item = syn::parse2::<syn::Item>(item).is_ok();
     if is_item {
-        check(expansion);
+        check(&expansion);
     }
 }
 
 #[test]
 fn right_and_wrong_samples_expand() {
     for workflow in WORKFLOWS {
-        check(crate::workflow::expand(tokens(workflow)));
+        check(&crate::workflow::expand(tokens(workflow)));
     }
     for job in JOBS {
         check_job(tokens(OPTIONS), tokens(job));
@@ -166,7 +166,7 @@ proptest! {
 
     #[test]
     fn changed_workflows_expand(index in 0..WORKFLOWS.len(), changes in changes()) {
-        check(crate::workflow::expand(changed(tokens(WORKFLOWS[index]), &changes)));
+        check(&crate::workflow::expand(changed(tokens(WORKFLOWS[index]), &changes)));
     }
 
     #[test]
@@ -180,82 +180,84 @@ proptest! {
         if let Ok(tokens) = text.parse::<TokenStream>() {
             check_job(tokens.clone(), self::tokens(JOBS[0]));
             let workflow = quote::quote!(async fn any(a: u64) -> u64 { #tokens });
-            check(crate::workflow::expand(if body { workflow } else { tokens }));
+            check(&crate::workflow::expand(if body { workflow } else { tokens }));
         }
     }
 }
 
 fn word() -> impl Strategy<Value = &'static str> {
-    proptest::sample::select(vec![
-        "let",
-        "mut",
-        "for",
-        "in",
-        "if",
-        "else",
-        "match",
-        "loop",
-        "while",
-        "return",
-        "break",
-        "async",
-        "fn",
-        "pure",
-        "a",
-        "b",
-        "job",
-        "mod_a::job",
-        "Kind::A",
-        "(",
-        ")",
-        "{",
-        "}",
-        "[",
-        "]",
-        ";",
-        ",",
-        ".",
-        "=",
-        "=>",
-        "&",
-        "&mut",
-        "|x|",
-        "?",
-        ".await",
-        ".after",
-        ".retry",
-        ".timeout",
-        ".backoff",
-        ".named",
-        ".result",
-        "30s",
-        "1",
-        "\"x {a} {\"",
-        "..",
-        "'l:",
-        "_",
-        "#[limit(2)]",
-        "!",
-        "format!",
-        "println!",
-        "::<u8>",
-        ":",
-        "u64",
-        "+",
-        "&&",
-        "as",
-        "$crate",
-        "r#type",
-        "unsafe",
-        "move",
-        "1.5h",
-        "'c'",
-        "b\"x\"",
-        "-",
-        "*",
-        "<",
-        ">",
-        "->",
-        "pub",
-    ])
+    proptest::sample::select(WORDS)
 }
+
+const WORDS: &[&str] = &[
+    "let",
+    "mut",
+    "for",
+    "in",
+    "if",
+    "else",
+    "match",
+    "loop",
+    "while",
+    "return",
+    "break",
+    "async",
+    "fn",
+    "pure",
+    "a",
+    "b",
+    "job",
+    "mod_a::job",
+    "Kind::A",
+    "(",
+    ")",
+    "{",
+    "}",
+    "[",
+    "]",
+    ";",
+    ",",
+    ".",
+    "=",
+    "=>",
+    "&",
+    "&mut",
+    "|x|",
+    "?",
+    ".await",
+    ".after",
+    ".retry",
+    ".timeout",
+    ".backoff",
+    ".named",
+    ".result",
+    "30s",
+    "1",
+    "\"x {a} {\"",
+    "..",
+    "'l:",
+    "_",
+    "#[limit(2)]",
+    "!",
+    "format!",
+    "println!",
+    "::<u8>",
+    ":",
+    "u64",
+    "+",
+    "&&",
+    "as",
+    "$crate",
+    "r#type",
+    "unsafe",
+    "move",
+    "1.5h",
+    "'c'",
+    "b\"x\"",
+    "-",
+    "*",
+    "<",
+    ">",
+    "->",
+    "pub",
+];

@@ -94,9 +94,7 @@ fn output(signature: &Signature, errors: &Errors) -> Type {
         return declared;
     }
     let success = signature::result_types(&declared).0;
-    let written = success
-        .as_ref()
-        .map_or_else(|| "T".to_owned(), |ty| type_text(ty));
+    let written = success.as_ref().map_or_else(|| "T".to_owned(), type_text);
     errors.at(
         &declared,
         format!(

@@ -262,8 +262,6 @@ impl fmt::Debug for RegionId {
 pub(crate) struct Region {
     /// The region around it.
     pub(crate) parent: Option<RegionId>,
-    /// The node that enters it.
-    pub(crate) owner: Option<NodeId>,
     /// In source order.
     pub(crate) nodes: Vec<NodeId>,
     /// The node that gives its value; `None` if that is `()`.

@@ -54,7 +54,7 @@ pub trait Job: Sized + Send + Sync + 'static {
     type Args<'a>: Send;
     /// Exactly what the function returns.
     type Returns: Send;
-    /// What it returns when it succeeds: a [`Payload`].
+    /// What it returns when it succeeds: a [`Payload`](crate::Payload).
     type Output: 'static;
     /// How it can fail: a [`JobError`].
     type Error: 'static;
@@ -104,6 +104,7 @@ pub trait Job: Sized + Send + Sync + 'static {
     }
 
     #[doc(hidden)]
+    #[must_use]
     fn describe() -> Description {
         Description::Job(JobDef::of::<Self>())
     }

@@ -1,7 +1,39 @@
-//! Durable workflows.
+//! Durable workflows: ordinary async functions, composed into a graph that the compiler has checked,
+//! run in parallel, and gone on with exactly where they stopped when the process is killed.
+//!
+//! - [`job`] makes a job of an async function; [`workflow!`] composes jobs.
+//! - [`Runtime::open`] runs workflows and keeps their results in one file; [`Runtime::in_memory`] runs
+//!   them without. Awaiting a call of a workflow runs it right there, as a test does.
+//! - [`RunHandle`] is a run: its output, status, progress, events, and how to cancel it.
+//! - [`Graph`] is a workflow as data, for petgraph, Graphviz or Mermaid, read without running anything.
+//!
+//! # What is promised
+//!
+//! | promise | exactly |
+//! | --- | --- |
+//! | What was acknowledged is not lost | When [`RunBuilder::start`], [`RunHandle::cancel`] or [`RunHandle::output`] returns `Ok`, its effect survives `kill -9` and loss of power, if the disk tells the truth about what it has synced. |
+//! | What is recorded is not computed again | A job starts only when everything it rests on is on disk. It runs at least once, and, without a crash, exactly once; its result is recorded at most once. |
+//! | A run ends or says why not | [`Runtime::recovered`] names every run that can't go on, the node and the reason. It is kept as it is. |
+//! | Damage is told, not read | A damaged, foreign or newer file is refused with what to do about it, and nothing is overwritten. A damaged run leaves the others alone. |
+//! | A job costs only itself | A job that fails or panics fails its run. The process and other runs go on. |
+//! | Bounds are bounds | Jobs in flight, the size of a value, and what an event reader may lag behind are limited; an error names the limit. |
+//!
+//! Not promised: that side effects happen once (a job that was interrupted by a crash runs again: hand
+//! [`Context::idempotency_key`] to services that take one), survival of a disk that lies, two processes
+//! on one file.
+//!
+//! # Features
+//!
+//! | feature | what it adds | default |
+//! | --- | --- | --- |
+//! | `redb` | [`Runtime::open`]: runs in a redb file | yes |
+//! | `test-util` | `Runtime::with_store`: runs in a store of your own, as tests need | no |
 
 // So that the macros' default path works inside this crate, too.
-#[allow(unused_extern_crates, reason = "used by the expansions in tests")]
+#[cfg_attr(
+    not(test),
+    expect(unused_extern_crates, reason = "used by the expansions in tests only")
+)]
 extern crate self as zahir;
 
 mod definition;
@@ -29,6 +61,56 @@ pub use runtime::start::RunBuilder;
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use value::Payload;
 pub use workflow::Workflow;
+
+/// Makes a job of an async function.
+///
+/// ```
+/// use zahir::{Context, job};
+/// # #[derive(Clone, serde::Serialize, serde::Deserialize)]
+/// # pub struct User { name: String }
+/// # #[derive(Debug)] pub struct MailError;
+/// # impl std::fmt::Display for MailError {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("down") }
+/// # }
+/// # impl std::error::Error for MailError {}
+///
+/// /// Sends the welcome mail.
+/// #[job(retry = 3, backoff = 100ms..10s, timeout = 30s, tags = ["mail"])]
+/// pub async fn send_mail(ctx: &Context, user: &User, text: &str) -> Result<usize, MailError> {
+///     // The same key in every attempt, also after a restart.
+///     let key = ctx.idempotency_key();
+///     Ok(key.len() + user.name.len() + text.len())
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// // Called like the function it is, as in a test.
+/// let user = User { name: "Ada".to_owned() };
+/// let sent = send_mail(&user, "Welcome!").await?;
+/// assert!(sent > 11);
+/// # Ok::<_, MailError>(())
+/// # }).unwrap();
+/// ```
+///
+/// What the function is called with and what it returns is stored, so it takes and gives owned data
+/// that serde can write and read ([`Payload`]): parameters are `T`, `&T`, `&str` or `&[T]`, after an
+/// optional `ctx: &Context`. It returns a plain value, or a `Result` (or an alias whose name ends in
+/// `Result`) with any error that converts into `Box<dyn Error + Send + Sync>`.
+///
+/// Calling `send_mail(&user, text)` makes a [`Call`]: awaiting it runs the body right there,
+/// `.with(&ctx)` runs it with a context of your own, and in a [`workflow!`] it is a node.
+/// `SendMail { user, text }` is the call as a value: it implements [`Job`] and serde's traits.
+///
+/// | option | meaning | default |
+/// | --- | --- | --- |
+/// | `retry = 3` | up to so many more attempts after a failure | 0 |
+/// | `backoff = 100ms..10s` | the wait before the second attempt, doubled each time, and the longest | `100ms..30s` |
+/// | `timeout = 30s` | an attempt that takes longer has failed | none |
+/// | `tags = ["mail"]` | words to find the job by | none |
+/// | `version = 2` | raise it when older results are no longer valid | 0 |
+/// | `name = "mail::send"` | what stored runs know the job by | its module path and name |
+/// | `crate = app::zahir` | where this crate is, if it is not `::zahir` | `::zahir` |
+///
+/// Durations are whole numbers with a unit: `us`, `ms`, `s`, `m`, `h`, `d`, as in `1h30m`.
 pub use zahir_macros::job;
 pub use zahir_store::{
     FailureKind, RunHead, RunId, RunStatus, StoreError, StoreErrorKind, Timestamp,
@@ -38,10 +120,80 @@ pub use zahir_store::{
 #[path = "private.rs"]
 pub mod __private;
 
-/// Declares a workflow.
+/// Declares a workflow: a graph of jobs, written like the async function it replaces.
+///
+/// ```
+/// use zahir::{job, workflow};
+///
+/// #[job]
+/// async fn chapters(book: &str) -> Vec<String> {
+///     book.split("\n\n").map(str::to_owned).collect()
+/// }
+///
+/// #[job(retry = 3)]
+/// async fn longest_word(chapter: &str) -> String {
+///     let words = chapter.split_whitespace();
+///     words.max_by_key(|word| word.len()).unwrap_or_default().to_owned()
+/// }
+///
+/// #[job]
+/// async fn report(words: &[String], letters: usize) -> String {
+///     format!("{} ({letters})", words.join(", "))
+/// }
+///
+/// workflow! {
+///     /// The longest word of every chapter of a book.
+///     pub async fn longest_words(book: String) -> String {
+///         let chapters = chapters(&book);
+///         let words = for chapter in chapters {      // one item per chapter, in parallel
+///             longest_word(&chapter).timeout(30s)
+///         };
+///         let letters = words.iter().map(|word| word.len()).sum::<usize>();
+///         report(&words, letters)
+///     }
+/// }
+///
+/// // Read without running anything.
+/// let graph = LongestWords::graph();
+/// let names: Vec<&str> = graph.nodes().iter().map(|node| node.name()).collect();
+/// assert_eq!(
+///     names,
+///     ["book", "chapters", "words", "chapter", "longest_word", "letters", "report"],
+/// );
+/// ```
+///
+/// `longest_words(book)` is the call: awaiting it runs the workflow in memory. `LongestWords` is its
+/// type.
+///
+/// Each call of a job is a node, named after its variable or else its job. A node starts as soon as
+/// the values it uses are there; the order of the lines does not matter. A value is owned by the run
+/// and shared by all that use it: `x` hands over a copy, `&x` lends it, and nothing can change it.
+///
+/// | what | meaning |
+/// | --- | --- |
+/// | `let x = job(&a, b, c.id + 1);` | a node; arguments are any Rust over earlier values, calls of other jobs included |
+/// | `job(&a);` | a node that is run for its effect |
+/// | `let (a, b) = job(..);` | a node, and names for parts of its value |
+/// | `let n = a.len() + 1;` | a pure value: ordinary Rust, computed where it is needed, never stored |
+/// | `pure(shout(&a))` | says that a plain function is meant, and no job |
+/// | `for item in list { .. }` | the body once per item, all at once; the results in item order. A body that ends with `;` has none |
+/// | `#[limit(8)] for ..` | at most so many items at once |
+/// | `{ let a = ..; job(&a) }` | a scope for names |
+/// | `job(..).after(x)`, `.after((x, y))` | waits for nodes whose values it does not need |
+/// | `.retry(3)`, `.timeout(30s)`, `.backoff(1s..1m)` | settings of this node, before those of its job |
+/// | `.named("welcome mail")` | the node's name |
+/// | `other_workflow(a)` | a node, too; its graph is nested |
+///
+/// `if` and `match` are ordinary Rust as long as they call no jobs. Branches around jobs, `loop`,
+/// `while`, `return`, variables that change, `sleep`, `signal`, `race` and handlers of failures are
+/// reserved.
 #[macro_export]
 macro_rules! workflow {
     ($($body:tt)*) => {
         $crate::__private::workflow! { $crate $($body)* }
     };
 }
+
+#[cfg(doctest)]
+#[doc = include_str!(concat!("../", env!("CARGO_PKG_README")))]
+struct ReadmeDoctests;

@@ -152,7 +152,10 @@ impl Plan {
 }
 
 /// The node's place in a table of nodes.
-#[expect(clippy::as_conversions, reason = "u32 fits usize wherever tokio runs")]
+#[expect(
+    clippy::as_conversions,
+    reason = "a usize has at least 32 bits wherever this builds"
+)]
 pub(crate) const fn index(id: NodeId) -> usize {
     id.number() as usize
 }

@@ -1,6 +1,6 @@
 //! Values that flow between nodes, and the one place where they become bytes.
 //!
-//! In memory a value is one `Arc`, shared by all that use it. On disk it is MessagePack with field
+//! In memory a value is one `Arc`, shared by all that use it. On disk it is `MessagePack` with field
 //! names, human readable. Bytes are checked without recursion before they are decoded, so that a
 //! damaged file can neither overflow the stack nor ask for memory that it does not pay for.
 

@@ -238,6 +238,10 @@ impl<J: Job> Def<J> {
     }
 
     /// Runs the call to its end. For calls that borrow from temporaries.
+    ///
+    /// # Errors
+    ///
+    /// The job's own, as a failure.
     pub async fn finish<'e>(self, wire: Wire<'e>, call: impl IntoCall<'e, J>) -> Outcome {
         match J::begin(call.into_call(), wire) {
             Step::Run(attempt) => attempt.await,
@@ -403,7 +407,7 @@ fn join_unit(_: Vec<Value>) -> Value {
 
 /// The functions that an expansion calls, one per construct.
 #[doc(hidden)]
-pub mod construct {
+pub(crate) mod construct {
     use super::{
         ByValue, Collects, Copies, Description, Items, Join, Out, PhantomData, Shared, Step, Value,
         join_unit,

@@ -26,7 +26,7 @@ pub trait Workflow:
     #[doc(hidden)]
     fn inputs(args: Self::Args<'static>) -> Vec<Value>;
 
-    /// The inputs as bytes: one MessagePack map from their names.
+    /// The inputs as bytes: one `MessagePack` map from their names.
     #[doc(hidden)]
     fn encode_inputs(values: &[Value]) -> Result<Vec<u8>, CodecError> {
         let named = input_codecs::<Self>();

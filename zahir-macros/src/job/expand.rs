@@ -320,16 +320,11 @@ impl Expansion<'_> {
         let (read_generics, ..) = read_generics.split_for_impl();
         let where_clause = self.stored_bounds();
         let ty = &job.type_name;
+        let build = self.build(&de);
         let names = self.names();
         let keys: Vec<String> = names.iter().map(names::unraw).collect();
         let count = names.len();
-        let inputs = self.input_types();
-        let place: Vec<syn::Index> = (0..count).map(syn::Index::from).collect();
         let index: Vec<usize> = (0..count).collect();
-        let none = index.iter().map(|_| quote!(::core::option::Option::None));
-        let marker = self.marker();
-        let marker = marker.map(|_| quote!(__zahir_generics: ::core::marker::PhantomData,));
-        let read = quote!((#(::core::option::Option<#inputs>,)*));
         quote! {
             #[automatically_derived]
             impl #impl_generics __zahir::serde::Serialize for #ty #type_generics #where_clause {
@@ -354,6 +349,28 @@ impl Expansion<'_> {
                     __zahir::deserialize::<Self, __D>(deserializer)
                 }
             }
+            #build
+        }
+    }
+
+    /// How the inputs are gathered while they are read.
+    fn build(&self, de: &Lifetime) -> TokenStream {
+        let job = self.job;
+        let (_, type_generics, _) = job.signature.generics.split_for_impl();
+        let read_generics = with_lifetime(&job.signature.generics, de);
+        let (read_generics, ..) = read_generics.split_for_impl();
+        let where_clause = self.stored_bounds();
+        let ty = &job.type_name;
+        let names = self.names();
+        let keys: Vec<String> = names.iter().map(names::unraw).collect();
+        let inputs = self.input_types();
+        let index: Vec<usize> = (0..names.len()).collect();
+        let place: Vec<syn::Index> = index.iter().copied().map(syn::Index::from).collect();
+        let none = index.iter().map(|_| quote!(::core::option::Option::None));
+        let marker = self.marker();
+        let marker = marker.map(|_| quote!(__zahir_generics: ::core::marker::PhantomData,));
+        let read = quote!((#(::core::option::Option<#inputs>,)*));
+        quote! {
             #[automatically_derived]
             impl #read_generics __zahir::Build<#de> for #ty #type_generics #where_clause {
                 type Inputs = #read;

@@ -31,20 +31,21 @@ pub(crate) struct Job {
     pub(crate) returns: Type,
     /// What it gives when it succeeds, as far as that is written.
     pub(crate) output: Option<Type>,
-    /// What it gives when it fails, as far as that is written; `Some(None)` for an alias that hides it.
+    /// Whether and how it can fail.
     pub(crate) error: Fallible,
     /// The name of the generated type.
     pub(crate) type_name: Ident,
 }
 
 /// Whether a job can fail.
+#[expect(clippy::large_enum_variant, reason = "one per job")]
 pub(crate) enum Fallible {
     No,
     /// With this error, or with one that an alias hides.
     Yes(Option<Type>),
 }
 
-pub(crate) fn parse(item: TokenStream) -> syn::Result<Function> {
+pub(crate) fn parse(item: &TokenStream) -> syn::Result<Function> {
     let function = |input: ParseStream<'_>| {
         Ok(Function {
             attributes: input.call(Attribute::parse_outer)?,
@@ -54,7 +55,7 @@ pub(crate) fn parse(item: TokenStream) -> syn::Result<Function> {
         })
     };
     function.parse2(item.clone()).map_err(|error| {
-        let what = match parse2::<Item>(item) {
+        let what = match parse2::<Item>(item.clone()) {
             Ok(Item::Struct(_) | Item::Enum(_) | Item::Union(_) | Item::Type(_)) => "a type",
             Ok(Item::Impl(_)) => "an `impl` block",
             Ok(Item::Mod(_)) => "a module",

@@ -12,7 +12,9 @@ use crate::names;
 use crate::signature::{Parameter, hidden_lifetime};
 use crate::spans::{Extent, call_at, group_at, hidden, imports, unwrapped_call_at};
 use crate::workflow::lower::Lowered;
-use crate::workflow::model::{Block, Call, Each, Model, Source, Statement, Tail, VariableId};
+use crate::workflow::model::{
+    Block, Call, Each, Model, PureValue, Source, Statement, Tail, VariableId,
+};
 use crate::workflow::shape;
 use crate::workflow::syntax::bindings;
 
@@ -70,6 +72,7 @@ pub(crate) fn expand(head: &Head, lowered: &Lowered, errors: &Errors) -> TokenSt
 }
 
 /// `fn onboard(customer: u64) -> Call<Onboard>`, the type `Onboard`, and `Onboard::graph()`.
+#[expect(clippy::cognitive_complexity, reason = "one template")]
 fn definition(head: &Head) -> TokenStream {
     let Head {
         zahir,
@@ -98,10 +101,7 @@ fn definition(head: &Head) -> TokenStream {
         "A call of the workflow [`{}()`]({name}()) as a value.",
         names::unraw(name)
     );
-    let types = type_parameters(&signature.generics);
-    let marker = (!types.is_empty()).then(|| {
-        quote!(#[doc(hidden)] #visibility __zahir_generics: ::core::marker::PhantomData<fn() -> (#(#types,)*)>,)
-    });
+    let marker = marker(head);
     let alias_parameters = crate::job::expand::bare_parameters(&signature.generics);
     quote! {
         #(#outer)*
@@ -140,6 +140,15 @@ fn definition(head: &Head) -> TokenStream {
             }
         }
     }
+}
+
+/// The field that makes use of the type parameters.
+fn marker(head: &Head) -> Option<TokenStream> {
+    let visibility = &head.visibility;
+    let types = type_parameters(&head.signature.generics);
+    (!types.is_empty()).then(|| {
+        quote!(#[doc(hidden)] #visibility __zahir_generics: ::core::marker::PhantomData<fn() -> (#(#types,)*)>,)
+    })
 }
 
 fn job(head: &Head) -> TokenStream {
@@ -332,13 +341,7 @@ impl Wiring<'_> {
     fn statement(&self, statement: &Statement) -> TokenStream {
         match statement {
             Statement::Call(call) => self.call(call),
-            Statement::Value {
-                out,
-                node,
-                expression,
-                ty,
-                uses,
-            } => self.value(out, *node, expression, ty.as_ref(), uses),
+            Statement::Value(value) => self.value(value),
             Statement::Each(each) => self.each(each),
             Statement::Scope { out, block } => self.scope(out.as_ref(), block),
             Statement::Annotation { out, ty, at } => self.annotation(out, ty, *at),
@@ -418,14 +421,14 @@ impl Wiring<'_> {
         }
     }
 
-    fn value(
-        &self,
-        out: &Ident,
-        node: u32,
-        expression: &TokenStream,
-        ty: Option<&Type>,
-        uses: &[VariableId],
-    ) -> TokenStream {
+    fn value(&self, value: &PureValue) -> TokenStream {
+        let PureValue {
+            out,
+            node,
+            expression,
+            ty,
+            uses,
+        } = value;
         let wire = &self.wire;
         let reads = self.reads(uses);
         let at = Extent::of(expression);

@@ -166,13 +166,7 @@ pub(crate) struct Tail {
 /// One thing to write into the wiring function.
 pub(crate) enum Statement {
     Call(Call),
-    Value {
-        out: Ident,
-        node: u32,
-        expression: TokenStream,
-        ty: Option<Type>,
-        uses: Vec<VariableId>,
-    },
+    Value(PureValue),
     Each(Each),
     /// `{ .. }`, as a scope of its own.
     Scope {
@@ -208,6 +202,14 @@ pub(crate) struct Call {
     pub(crate) uses: Vec<VariableId>,
     /// The variables in `.after(..)`.
     pub(crate) after: Vec<Ident>,
+}
+
+pub(crate) struct PureValue {
+    pub(crate) out: Ident,
+    pub(crate) node: u32,
+    pub(crate) expression: TokenStream,
+    pub(crate) ty: Option<Type>,
+    pub(crate) uses: Vec<VariableId>,
 }
 
 pub(crate) struct Each {

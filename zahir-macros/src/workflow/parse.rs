@@ -19,6 +19,7 @@ pub(crate) struct Source {
 }
 
 /// One statement, or what is left of one.
+#[expect(clippy::large_enum_variant, reason = "nearly all are statements")]
 pub(crate) enum Piece {
     Statement(Stmt),
     /// No Rust: what is wrong, and the name it would have bound.

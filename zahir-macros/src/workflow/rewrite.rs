@@ -137,7 +137,7 @@ impl<'l, 'a> Rewrite<'l, 'a> {
             errors.at(&call.func, "`pure(..)` takes one expression");
         }
         let span = call.paren_token.span.join();
-        TokenTree::from(group_at(Delimiter::Parenthesis, span, quote!(#arguments))).into()
+        group_at(Delimiter::Parenthesis, span, quote!(#arguments)).into()
     }
 
     fn closure(&mut self, closure: &mut ExprClosure) {
@@ -345,41 +345,7 @@ impl VisitMut for Rewrite<'_, '_> {
                 let ends = [&mut range.start, &mut range.end];
                 ends.into_iter().flatten().for_each(|end| self.value(end));
             }
-            Expr::Closure(closure) => self.closure(closure),
-            Expr::If(branch) => self.branch(branch),
-            Expr::Match(choice) => self.choice(choice),
-            Expr::Let(condition) => {
-                self.visit_expr_mut(&mut condition.expr);
-                self.shadow(&condition.pat);
-            }
-            Expr::ForLoop(repeat) => {
-                self.visit_expr_mut(&mut repeat.expr);
-                self.shadowed.push(HashSet::new());
-                self.shadow(&repeat.pat);
-                self.visit_block_mut(&mut repeat.body);
-                self.shadowed.pop();
-            }
-            Expr::Lit(literal) => {
-                if let Some(duration) = self.duration(literal) {
-                    *expression = Expr::Verbatim(duration);
-                }
-            }
-            Expr::Macro(call) => self.visit_macro_mut(&mut call.mac),
-            Expr::Binary(binary) => {
-                self.short_circuit(binary);
-                self.visit_expr_mut(&mut binary.left);
-                self.visit_expr_mut(&mut binary.right);
-            }
-            Expr::Await(awaiting) => {
-                self.awaiting(awaiting);
-                self.visit_expr_mut(&mut awaiting.base);
-                *expression = (*awaiting.base).clone();
-            }
-            Expr::Try(question) => {
-                self.question(question);
-                self.visit_expr_mut(&mut question.expr);
-            }
-            other => visit_mut::visit_expr_mut(self, other),
+            other => self.visit_construct(other),
         }
     }
 
@@ -443,6 +409,49 @@ impl VisitMut for Rewrite<'_, '_> {
 }
 
 impl Rewrite<'_, '_> {
+    /// An expression that hands over nothing whole.
+    fn visit_construct(&mut self, expression: &mut Expr) {
+        match expression {
+            Expr::Closure(closure) => self.closure(closure),
+            Expr::If(branch) => self.branch(branch),
+            Expr::Match(choice) => self.choice(choice),
+            Expr::Let(condition) => {
+                self.visit_expr_mut(&mut condition.expr);
+                self.shadow(&condition.pat);
+            }
+            Expr::ForLoop(repeat) => {
+                self.visit_expr_mut(&mut repeat.expr);
+                self.shadowed.push(HashSet::new());
+                self.shadow(&repeat.pat);
+                self.visit_block_mut(&mut repeat.body);
+                self.shadowed.pop();
+            }
+            Expr::Lit(literal) => {
+                if let Some(duration) = self.duration(literal) {
+                    *expression = Expr::Verbatim(duration);
+                }
+            }
+            Expr::Macro(call) => self.visit_macro_mut(&mut call.mac),
+            Expr::Binary(binary) => {
+                self.short_circuit(binary);
+                self.visit_expr_mut(&mut binary.left);
+                self.visit_expr_mut(&mut binary.right);
+            }
+            Expr::Await(awaiting) => {
+                self.awaiting(awaiting);
+                self.visit_expr_mut(&mut awaiting.base);
+                *expression = (*awaiting.base).clone();
+            }
+            Expr::Try(question) => {
+                self.question(question);
+                self.visit_expr_mut(&mut question.expr);
+            }
+            other => visit_mut::visit_expr_mut(self, other),
+        }
+    }
+}
+
+impl Rewrite<'_, '_> {
     /// `format!("{user}")` captures by name, which is a reference already.
     fn format_captures(&mut self, literal: &Literal) {
         let text = literal.to_string();
@@ -488,7 +497,7 @@ pub(crate) fn copy_of(name: &Ident) -> TokenStream {
 fn place_of(name: &Ident) -> TokenStream {
     let span = name.span();
     let place = quote_spanned!(span=> *#name);
-    TokenTree::from(group_at(Delimiter::Parenthesis, span, place)).into()
+    group_at(Delimiter::Parenthesis, span, place).into()
 }
 
 /// The pattern, borrowing what it binds.

@@ -8,8 +8,8 @@ use crate::workflow::model::{Argument, Model, Node, NodeKind, Region};
 
 /// The expression for a `Shape`.
 pub(crate) fn shape(model: &Model) -> TokenStream {
-    let nodes = model.nodes.iter().map(|shape| node(shape));
-    let regions = model.regions.iter().map(|shape| region(shape));
+    let nodes = model.nodes.iter().map(node);
+    let regions = model.regions.iter().map(region);
     quote! {
         __zahir::Shape {
             nodes: &[#(#nodes),*],

@@ -91,11 +91,11 @@ impl Dot<'_> {
     fn last_of(&self, region: RegionId) -> Option<zahir_store::NodeId> {
         let region = self.graph.regions().get(region.index())?;
         let drawn: Vec<_> = self.graph.drawn(region).collect();
-        let plain = drawn.iter().filter(|(_, inner)| inner.is_none());
+        let mut plain = drawn.iter().filter(|(_, inner)| inner.is_none());
         let result = plain
             .clone()
             .find(|(node, _)| Some(node.id()) == region.result);
-        result.or(plain.last()).map(|(node, _)| node.id())
+        result.or(plain.next_back()).map(|(node, _)| node.id())
     }
 }
 

@@ -33,7 +33,6 @@ impl Graph {
             .zip(shape.regions)
             .map(|(number, region)| Region {
                 parent: region.parent.map(|(parent, _)| RegionId::new(parent)),
-                owner: region.parent.map(|(_, owner)| NodeId::new(owner)),
                 nodes: nodes
                     .iter()
                     .filter(|node| node.region.number() == number)

@@ -151,7 +151,7 @@ fn rounds_are_collected_in_item_order() {
     };
     let names: Vec<&str> = names
         .iter()
-        .map(|id| graph.nodes()[id.number() as usize].name)
+        .map(|id| graph.nodes()[usize::try_from(id.number()).unwrap()].name)
         .collect();
     assert_eq!((*lends, names), (1, vec!["words", "sub", "id_name"]));
 }

@@ -45,6 +45,7 @@ where
 }
 
 /// Input `I` of `J`, to be written.
+#[expect(clippy::exhaustive_structs, reason = "built by the macro")]
 pub struct Field<'a, J: Input<I>, const I: usize>(pub &'a J::Ty);
 
 impl<J: Input<I>, const I: usize> fmt::Debug for Field<'_, J, I> {
@@ -60,6 +61,7 @@ impl<J: StoredInput<'static, I>, const I: usize> Serialize for Field<'_, J, I> {
 }
 
 /// Input `I` of `J`, as it was read.
+#[expect(clippy::exhaustive_structs, reason = "taken apart by the macro")]
 pub struct OwnedField<J: Input<I>, const I: usize>(pub J::Ty);
 
 impl<J: Input<I>, const I: usize> fmt::Debug for OwnedField<J, I> {

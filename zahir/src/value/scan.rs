@@ -1,4 +1,4 @@
-//! A walk over MessagePack bytes that neither recurses nor allocates by what the bytes claim.
+//! A walk over `MessagePack` bytes that neither recurses nor allocates by what the bytes claim.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub(crate) enum Shortened {
     Trailing(usize),
     /// Nested deeper than allowed.
     TooDeep(usize),
-    /// `0xc1`, which MessagePack never uses.
+    /// `0xc1`, which `MessagePack` never uses.
     Reserved,
     /// A map was expected, with text as keys.
     NotAMap,

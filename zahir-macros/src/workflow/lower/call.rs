@@ -24,7 +24,7 @@ struct Settings {
 
 impl Lowering<'_> {
     /// The node of a call; `None` if it is something else, which is reported.
-    pub(crate) fn call(&mut self, expression: &Expr, out: &Ident, naming: Naming) -> Option<u32> {
+    pub(crate) fn call(&mut self, expression: &Expr, out: &Ident, naming: &Naming) -> Option<u32> {
         let before = self.errors.count();
         let chain = syntax::chain(expression)?;
         self.check_callee(chain.path);
@@ -33,7 +33,7 @@ impl Lowering<'_> {
         let (uses, arguments) = self.arguments(&mut call);
         let settings = self.settings(&chain.modifiers);
         let node = self.node(
-            settings.name.as_ref().unwrap_or(&naming),
+            settings.name.as_ref().unwrap_or(naming),
             NodeKind::Call,
             String::new(),
         );

@@ -8,7 +8,7 @@ use syn::{Expr, ExprBlock, Local, Pat, Stmt, Type};
 use crate::canonical;
 use crate::spans::Extent;
 use crate::workflow::lower::{Lowering, Naming, Value};
-use crate::workflow::model::{Argument, NodeKind, Source, Statement, Tail, VariableId};
+use crate::workflow::model::{Argument, NodeKind, PureValue, Source, Statement, Tail, VariableId};
 use crate::workflow::parse::Piece;
 use crate::workflow::rewrite::{NO_AWAIT, NO_QUESTION};
 use crate::workflow::syntax;
@@ -242,7 +242,7 @@ impl Lowering<'_> {
             }
             Expr::Paren(inner) => return self.construct(&inner.expr, out, naming),
             Expr::Group(inner) => return self.construct(&inner.expr, out, naming),
-            call => self.call(call, out, naming),
+            call => self.call(call, out, &naming),
         };
         let ident = out.clone();
         Value { ident, node }
@@ -258,7 +258,7 @@ impl Lowering<'_> {
         let lowered = self.block(pieces.collect(), false);
         self.scopes.leave();
         if let (Some(naming), Some(tail)) = (naming, &lowered.tail) {
-            self.rename_tail(tail, naming);
+            self.rename_tail(tail, &naming);
         }
         if out.is_some() && lowered.tail.is_none() {
             let end = block.block.brace_token.span.close();
@@ -280,7 +280,7 @@ impl Lowering<'_> {
     }
 
     /// The value of a block is named after the variable it is bound to, unless it has a name.
-    fn rename_tail(&mut self, tail: &Tail, naming: Naming) {
+    fn rename_tail(&mut self, tail: &Tail, naming: &Naming) {
         let Some(node) = tail.node else { return };
         let derived = tail.ident.to_string().starts_with("__value_");
         if !derived {
@@ -289,7 +289,7 @@ impl Lowering<'_> {
         let region = self.region;
         let old = std::mem::take(&mut self.model.node_mut(node).name);
         self.names.remove(&(region, old));
-        let name = self.unique_name(&naming);
+        let name = self.unique_name(naming);
         self.model.node_mut(node).name = name;
     }
 
@@ -326,13 +326,13 @@ impl Lowering<'_> {
             // The caller puts a hole here.
             return node;
         }
-        self.emit(Statement::Value {
+        self.emit(Statement::Value(PureValue {
             out: out.clone(),
             node,
             expression: expression.to_token_stream(),
             ty,
             uses,
-        });
+        }));
         node
     }
 

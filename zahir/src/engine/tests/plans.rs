@@ -89,14 +89,15 @@ pub(super) fn fan(retry: u32) -> Program {
 
 /// A random program. Some have jobs that fail for good.
 pub(super) fn random(rng: &mut Rng) -> Program {
-    let mut maker = Maker {
-        nodes: Vec::new(),
-        regions: Vec::new(),
-        fails_first: Vec::new(),
-    };
     let inputs = 1 + rng.below(2);
     let may_fail = rng.chance(1, 3);
-    let body = maker.region(rng, &[], inputs, may_fail);
+    let mut maker = Maker {
+        may_fail,
+        nodes: vec![],
+        regions: vec![],
+        fails_first: vec![],
+    };
+    let body = maker.region(rng, &[], inputs);
     assert_eq!(body, RegionId::BODY);
     Program {
         plan: Arc::new(Plan::new(maker.nodes, maker.regions)),
@@ -105,6 +106,8 @@ pub(super) fn random(rng: &mut Rng) -> Program {
 }
 
 struct Maker {
+    /// Whether some jobs fail for good.
+    may_fail: bool,
     nodes: Vec<PlanNode>,
     regions: Vec<PlanRegion>,
     fails_first: Vec<u32>,
@@ -113,13 +116,7 @@ struct Maker {
 impl Maker {
     /// A region in which the values of `around` can be used: how many slots each region around it
     /// has so far, innermost first.
-    fn region(
-        &mut self,
-        rng: &mut Rng,
-        around: &[usize],
-        inputs: usize,
-        may_fail: bool,
-    ) -> RegionId {
+    fn region(&mut self, rng: &mut Rng, around: &[usize], inputs: usize) -> RegionId {
         let id = RegionId(self.regions.len());
         self.regions.push(PlanRegion {
             nodes: vec![],
@@ -128,7 +125,7 @@ impl Maker {
             jobs: 0,
         });
         for slot in 0..inputs {
-            self.node(rng, id, PlanKind::Input, &[], false);
+            self.node(rng, id, PlanKind::Input, &[]);
             self.regions[id.0].inputs.push(slot);
         }
         let depth = around.len();
@@ -141,7 +138,7 @@ impl Maker {
                 7 | 8 if depth < 2 => {
                     let limit = rng.chance(1, 3).then_some(1 + u32::from(rng.chance(1, 2)));
                     PlanKind::Each {
-                        body: self.region(rng, &visible, 1, may_fail),
+                        body: self.region(rng, &visible, 1),
                         limit,
                     }
                 }
@@ -149,12 +146,12 @@ impl Maker {
                     let inputs = rng.below(3);
                     // A called workflow sees nothing of its caller.
                     PlanKind::Call {
-                        body: self.callee(rng, inputs, may_fail),
+                        body: self.callee(rng, inputs),
                     }
                 }
                 _ => PlanKind::Job,
             };
-            self.node(rng, id, kind, &visible, may_fail);
+            self.node(rng, id, kind, &visible);
         }
         if rng.chance(5, 6) {
             let mut visible = vec![self.regions[id.0].nodes.len()];
@@ -164,7 +161,7 @@ impl Maker {
         id
     }
 
-    fn callee(&mut self, rng: &mut Rng, inputs: usize, may_fail: bool) -> RegionId {
+    fn callee(&mut self, rng: &mut Rng, inputs: usize) -> RegionId {
         let id = RegionId(self.regions.len());
         self.regions.push(PlanRegion {
             nodes: vec![],
@@ -173,7 +170,7 @@ impl Maker {
             jobs: 0,
         });
         for slot in 0..inputs {
-            self.node(rng, id, PlanKind::Input, &[], false);
+            self.node(rng, id, PlanKind::Input, &[]);
             self.regions[id.0].inputs.push(slot);
         }
         for _ in 0..rng.below(3) {
@@ -183,20 +180,13 @@ impl Maker {
             } else {
                 PlanKind::Value
             };
-            self.node(rng, id, kind, &visible, may_fail);
+            self.node(rng, id, kind, &visible);
         }
         self.regions[id.0].result = source(rng, &[self.regions[id.0].nodes.len()]);
         id
     }
 
-    fn node(
-        &mut self,
-        rng: &mut Rng,
-        region: RegionId,
-        kind: PlanKind,
-        visible: &[usize],
-        may_fail: bool,
-    ) {
+    fn node(&mut self, rng: &mut Rng, region: RegionId, kind: PlanKind, visible: &[usize]) {
         let id = NodeId::new(u32::try_from(self.nodes.len()).unwrap());
         let slot = self.regions[region.0].nodes.len();
         self.regions[region.0].nodes.push(id);
@@ -216,7 +206,7 @@ impl Maker {
                 policy.retry = 1 + u32::from(rng.chance(1, 2));
                 fails = u32::from(rng.chance(1, 2));
             }
-            if may_fail && rng.chance(1, 6) {
+            if self.may_fail && rng.chance(1, 6) {
                 fails = policy.retry + 1;
             }
         }

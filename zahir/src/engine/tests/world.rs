@@ -221,8 +221,8 @@ impl<'a> World<'a> {
     /// A live attempt comes to its end.
     pub(super) fn end_attempt(&mut self, at: usize, interrupted: bool) {
         let live = self.process().live.swap_remove(at);
-        self.echoes.push(live.clone());
-        self.report_attempt(live, interrupted);
+        self.report_attempt(&live, interrupted);
+        self.echoes.push(live);
     }
 
     /// A report that came before comes again.
@@ -234,11 +234,11 @@ impl<'a> World<'a> {
             .iter()
             .any(|live| live.place == echo.place)
         {
-            self.report_attempt(echo, false);
+            self.report_attempt(&echo, false);
         }
     }
 
-    fn report_attempt(&mut self, live: Live, interrupted: bool) {
+    fn report_attempt(&mut self, live: &Live, interrupted: bool) {
         let fails_first = self.program.fails_first[index(live.position.node)];
         let outcome = if interrupted {
             AttemptOutcome::Interrupted

@@ -20,8 +20,13 @@ impl Bar {
 
 /// Shows how far `run` has come.
 pub fn show(run: &RunHandle<Report>) -> Bar {
-    let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} jobs  {per_sec}  {msg}") {
+    let progress = run.progress();
+    let bar = ProgressBar::new(progress.known()).with_position(progress.done());
+    // What was done before does not count for the time left.
+    bar.reset_eta();
+    if let Ok(style) = ProgressStyle::with_template(
+        "{bar:40} {pos}/{len} jobs  {elapsed} elapsed, {eta} left  {msg}",
+    ) {
         bar.set_style(style);
     }
     let (run, shown) = (run.clone(), bar.clone());

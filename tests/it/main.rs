@@ -1,4 +1,5 @@
 //! Whole programs: what users see of a runtime, its file, and its end.
 
 mod bad_inputs;
+mod crash;
 mod kill;

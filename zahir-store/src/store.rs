@@ -72,6 +72,36 @@ pub trait Store: Send + Sync + 'static {
     fn check_attached(&self) -> Result<(), StoreError>;
 }
 
+impl<S: Store> Store for Arc<S> {
+    fn append(&self, batch: &[Append]) -> Result<(), StoreError> {
+        (**self).append(batch)
+    }
+
+    fn load(&self, run: RunId) -> Result<Option<StoredRun>, StoreError> {
+        (**self).load(run)
+    }
+
+    fn unfinished(&self) -> Result<Vec<RunId>, StoreError> {
+        (**self).unfinished()
+    }
+
+    fn find(&self, workflow: &str, key: &str) -> Result<Option<RunId>, StoreError> {
+        (**self).find(workflow, key)
+    }
+
+    fn runs(&self, after: Option<RunId>, limit: usize) -> Result<Vec<RunHead>, StoreError> {
+        (**self).runs(after, limit)
+    }
+
+    fn definition(&self, id: DefinitionId) -> Result<Option<Vec<u8>>, StoreError> {
+        (**self).definition(id)
+    }
+
+    fn check_attached(&self) -> Result<(), StoreError> {
+        (**self).check_attached()
+    }
+}
+
 /// Records to be added to one run.
 #[derive(Clone, Debug)]
 #[expect(

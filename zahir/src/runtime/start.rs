@@ -255,7 +255,7 @@ impl Settler {
                 run: stored.head.id,
             });
         }
-        reopen(&self.core, &request.executable, &stored)
+        reopen(&self.core, &request.executable, &stored).await
     }
 }
 
@@ -302,7 +302,7 @@ pub(crate) async fn find(
     let Some(stored) = stored else {
         return Err(StartError::Unknown { run: id });
     };
-    reopen(core, executable, &stored)
+    reopen(core, executable, &stored).await
 }
 
 /// The run that has a key.
@@ -337,7 +337,7 @@ fn check_workflow(run: Arc<Run>, executable: &Arc<Executable>) -> Result<Arc<Run
 }
 
 /// A run as the store has it: the live one, or the ending of one that is over.
-fn reopen(
+async fn reopen(
     core: &Core,
     executable: &Arc<Executable>,
     stored: &StoredRun,
@@ -353,8 +353,17 @@ fn reopen(
     if let Some(run) = core.live.find(id) {
         return Ok(run);
     }
-    if let Some(outcome) = outcome(executable, stored) {
-        return Ok(Arc::new(Run::ended(id, Arc::clone(executable), outcome)));
+    let ended = |stored: &StoredRun| {
+        let outcome = outcome(executable, stored)?;
+        Some(Arc::new(Run::ended(id, Arc::clone(executable), outcome)))
+    };
+    if let Some(run) = ended(stored) {
+        return Ok(run);
+    }
+    // It may have ended since it was loaded: then its end is on disk now.
+    let now = core.reader.ask(move |store| store.load(id)).await?;
+    if let Some(run) = now.as_ref().and_then(ended) {
+        return Ok(run);
     }
     if let Some(halted) = core.halted() {
         return Err(StartError::Halted(halted.clone()));

@@ -37,7 +37,13 @@ async fn refused(folder: &Path, path: &Path, expected: Expect) {
         .start()
         .await
         .unwrap_err();
-    expected.assert_eq(&told(&error, folder));
+    let told = told(&error, folder);
+    // Sizes of files depend on how appends were grouped.
+    let sizes = told
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|digits| digits.len() > 4);
+    let told = sizes.fold(told.clone(), |told, size| told.replace(size, "<n>"));
+    expected.assert_eq(&told);
     assert_eq!(std::fs::read(path).ok(), before, "the file is as it was");
 }
 
@@ -130,7 +136,7 @@ async fn a_damaged_store_is_refused() {
     refused(folder.path(), &path, expect![[r#"
         the store can't be used
           caused by: <folder>/runs.redb is damaged: redb finds it corrupt; keep a copy of it and restore a backup
-          caused by: DB corrupted: File truncated below stored layout: file_len=38912, layout_len=77824"#]]).await;
+          caused by: DB corrupted: File truncated below stored layout: file_len=<n>, layout_len=<n>"#]]).await;
 }
 
 #[job]

@@ -46,7 +46,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use zahir_store::{NodeId, Position, Record, RunId, RunStart, Timestamp};
+use zahir_store::{NodeId, Record, RunId, RunStart, Timestamp};
 
 use crate::plan::{Plan, RegionId};
 use frame::{Frame, FrameId, Frames};
@@ -239,7 +239,8 @@ impl<V: Clone> Engine<V> {
     }
 
     /// The position that records name a node instance by.
-    pub(crate) fn position(&self, place: Place) -> Position {
+    #[cfg(test)]
+    fn position(&self, place: Place) -> zahir_store::Position {
         self.frames.position(place)
     }
 
@@ -285,10 +286,12 @@ impl<V: Clone> Engine<V> {
         };
         let nodes: Vec<_> = plan.nodes.iter().map(fresh).collect();
         let open = nodes.len() - plan.inputs.len();
+        let path = owner.map(|owner| self.frames.path_into(owner, index));
         self.frames.insert(Frame {
             region,
             owner,
             index,
+            path,
             is_awake: false,
             open,
             live: 0,

@@ -1,9 +1,10 @@
 //! What the engine asks of the driver.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use zahir_store::{Attempt, Ending, Record};
+use zahir_store::{Attempt, Ending, FrameStep, Record};
 
 use super::frame::Place;
 
@@ -25,6 +26,8 @@ pub(crate) enum Action<V> {
         place: Place,
         /// Which try of it.
         attempt: Attempt,
+        /// The frames around it, outermost first; `None` in the body.
+        frames: Option<Arc<[FrameStep]>>,
         /// The longest it may take.
         timeout: Option<Duration>,
         /// The values its step is given.

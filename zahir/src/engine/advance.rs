@@ -270,6 +270,7 @@ impl<V: Clone> Engine<V> {
     }
 
     /// Applies `change`, or halts if it makes no sense (I2).
+    #[inline]
     pub(super) fn change(&mut self, place: Place, change: Change<V>) {
         let Some(instance) = self.instance_mut(place) else {
             return self.halt(violation("I2 a change meets a frame that is there", place));

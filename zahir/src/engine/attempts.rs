@@ -41,9 +41,14 @@ impl<V: Clone> Engine<V> {
         self.shift_live(place.frame, true);
         self.progress.running += 1;
         let timeout = self.plan.node(place.node).policy.timeout;
+        let frames = self
+            .frames
+            .get(place.frame)
+            .and_then(|frame| frame.path.clone());
         self.outbox.gate(Action::Start {
             place,
             attempt,
+            frames,
             timeout,
             inputs,
         });

@@ -1,5 +1,7 @@
 //! Frames: the activations of regions that are under way.
 
+use std::sync::Arc;
+
 use zahir_store::{Failure, FrameStep, NodeId, Position};
 
 use super::state::Instance;
@@ -35,6 +37,8 @@ pub(super) struct Frame<V> {
     pub(super) owner: Option<Place>,
     /// Which activation of the owner's region.
     pub(super) index: u32,
+    /// The way to it from the body; `None` for the body itself. Shared with the attempts in it.
+    pub(super) path: Option<Arc<[FrameStep]>>,
     /// Whether it has its inputs. A frame that replay rebuilt waits for them: they come from pure
     /// code, which is not on record.
     pub(super) is_awake: bool,
@@ -119,21 +123,30 @@ impl<V> Frames<V> {
 
     /// The position that records name a node instance by.
     pub(super) fn position(&self, place: Place) -> Position {
-        let mut frames = Vec::new();
-        let mut at = self.get(place.frame);
-        while let Some(frame) = at {
-            let Some(owner) = frame.owner else { break };
-            frames.push(FrameStep {
-                node: owner.node,
-                index: frame.index,
-            });
-            at = self.get(owner.frame);
-        }
-        frames.reverse();
+        let path = self
+            .get(place.frame)
+            .and_then(|frame| frame.path.as_deref());
         Position {
-            frames,
+            frames: path.unwrap_or_default().to_vec(),
             node: place.node,
         }
+    }
+
+    /// The way to the `index`-th activation of the region of `owner`.
+    pub(super) fn path_into(&self, owner: Place, index: u32) -> Arc<[FrameStep]> {
+        let around = self
+            .get(owner.frame)
+            .and_then(|frame| frame.path.as_deref());
+        let step = FrameStep {
+            node: owner.node,
+            index,
+        };
+        around
+            .unwrap_or_default()
+            .iter()
+            .copied()
+            .chain([step])
+            .collect()
     }
 
     /// Every frame there is, in a fixed order.

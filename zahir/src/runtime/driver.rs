@@ -270,13 +270,13 @@ impl Driver {
             Action::Start {
                 place,
                 attempt,
+                frames,
                 timeout,
                 inputs,
             } => {
-                let frames = self.engine.position(place).frames;
                 self.starts.push(Start {
                     key: Key { place, attempt },
-                    frames: (!frames.is_empty()).then(|| frames.into()),
+                    frames,
                     timeout,
                     inputs,
                 });

@@ -71,7 +71,8 @@ pub(crate) fn spawn_driver(
     tokio: &tokio::runtime::Handle,
     driver: impl Future<Output = ()> + Send + 'static,
 ) {
-    drop(tokio.spawn(driver));
+    // Boxed: a task is moved several times while it is made, and a driver is large.
+    drop(tokio.spawn(Box::pin(driver)));
 }
 
 /// Polls an attempt once, right here. One that waits for something gets a task of its own.

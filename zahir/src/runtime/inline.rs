@@ -117,13 +117,13 @@ impl Inline {
             Action::Start {
                 place,
                 attempt,
+                frames,
                 timeout,
                 inputs,
             } => {
-                let frames = self.engine.position(place).frames;
                 let start = Start {
                     key: Key { place, attempt },
-                    frames: (!frames.is_empty()).then(|| frames.into()),
+                    frames,
                     timeout,
                     inputs,
                 };

@@ -30,11 +30,11 @@ fn a_for_over_three_items() {
             Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] })] }
             Append { seq: 2, first: 1, records: [ItemsCounted { at: 1, items: 3 }] }
             Append { seq: 3, first: 2, records: [AttemptStarted { at: 1[0]/3, attempt: Attempt(1) }, AttemptStarted { at: 1[1]/3, attempt: Attempt(1) }] }
-            Start { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 3 }, attempt: Attempt(1), timeout: None, inputs: [418579537664111267] }
-            Start { place: Place { frame: FrameId { index: 2, generation: 0 }, node: 3 }, attempt: Attempt(1), timeout: None, inputs: [4906566073209572766] }
+            Start { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[0]]), timeout: None, inputs: [418579537664111267] }
+            Start { place: Place { frame: FrameId { index: 2, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[1]]), timeout: None, inputs: [4906566073209572766] }
             Append { seq: 4, first: 4, records: [AttemptSucceeded { at: 1[0]/3, attempt: Attempt(1), output: [154, 58, 245, 229, 70, 207, 126, 63] }] }
             Append { seq: 5, first: 5, records: [AttemptStarted { at: 1[2]/3, attempt: Attempt(1) }] }
-            Start { place: Place { frame: FrameId { index: 3, generation: 0 }, node: 3 }, attempt: Attempt(1), timeout: None, inputs: [9656795155753307463] }
+            Start { place: Place { frame: FrameId { index: 3, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[2]]), timeout: None, inputs: [9656795155753307463] }
             Append { seq: 6, first: 6, records: [AttemptSucceeded { at: 1[1]/3, attempt: Attempt(1), output: [165, 148, 253, 7, 64, 8, 77, 2] }] }
             Evaluate { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, what: Join, inputs: [11113465395574439487, 11931439520392170754, 4936180915476117796] }
             Append { seq: 7, first: 7, records: [AttemptSucceeded { at: 1[2]/3, attempt: Attempt(1), output: [68, 128, 214, 99, 190, 4, 57, 36] }] }
@@ -70,21 +70,21 @@ fn a_failure_that_is_tried_again() {
             Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] })] }
             Append { seq: 2, first: 1, records: [ItemsCounted { at: 1, items: 3 }] }
             Append { seq: 3, first: 2, records: [AttemptStarted { at: 1[0]/3, attempt: Attempt(1) }, AttemptStarted { at: 1[1]/3, attempt: Attempt(1) }] }
-            Start { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 3 }, attempt: Attempt(1), timeout: None, inputs: [15109143698054783702] }
-            Start { place: Place { frame: FrameId { index: 2, generation: 0 }, node: 3 }, attempt: Attempt(1), timeout: None, inputs: [9300382359073595230] }
+            Start { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[0]]), timeout: None, inputs: [15109143698054783702] }
+            Start { place: Place { frame: FrameId { index: 2, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[1]]), timeout: None, inputs: [9300382359073595230] }
             Append { seq: 4, first: 4, records: [AttemptFailed { at: 1[0]/3, attempt: Attempt(1), failure: Failure { kind: Error, message: "as planned" }, retry_at: Some(Timestamp(1000116)) }] }
             Append { seq: 5, first: 5, records: [AttemptStarted { at: 1[2]/3, attempt: Attempt(1) }] }
-            Start { place: Place { frame: FrameId { index: 3, generation: 0 }, node: 3 }, attempt: Attempt(1), timeout: None, inputs: [9194189028845198] }
+            Start { place: Place { frame: FrameId { index: 3, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[2]]), timeout: None, inputs: [9194189028845198] }
             Append { seq: 6, first: 6, records: [AttemptFailed { at: 1[1]/3, attempt: Attempt(1), failure: Failure { kind: Error, message: "as planned" }, retry_at: Some(Timestamp(1000105)) }] }
             Append { seq: 7, first: 7, records: [AttemptFailed { at: 1[2]/3, attempt: Attempt(1), failure: Failure { kind: Error, message: "as planned" }, retry_at: Some(Timestamp(1000111)) }] }
             Append { seq: 8, first: 8, records: [AttemptStarted { at: 1[1]/3, attempt: Attempt(2) }] }
-            Start { place: Place { frame: FrameId { index: 2, generation: 0 }, node: 3 }, attempt: Attempt(2), timeout: None, inputs: [9300382359073595230] }
+            Start { place: Place { frame: FrameId { index: 2, generation: 0 }, node: 3 }, attempt: Attempt(2), frames: Some([1[1]]), timeout: None, inputs: [9300382359073595230] }
             Append { seq: 9, first: 9, records: [AttemptSucceeded { at: 1[1]/3, attempt: Attempt(2), output: [127, 156, 33, 100, 227, 97, 85, 95] }] }
             Append { seq: 10, first: 10, records: [AttemptStarted { at: 1[2]/3, attempt: Attempt(2) }] }
-            Start { place: Place { frame: FrameId { index: 3, generation: 0 }, node: 3 }, attempt: Attempt(2), timeout: None, inputs: [9194189028845198] }
+            Start { place: Place { frame: FrameId { index: 3, generation: 0 }, node: 3 }, attempt: Attempt(2), frames: Some([1[2]]), timeout: None, inputs: [9194189028845198] }
             Append { seq: 11, first: 11, records: [AttemptSucceeded { at: 1[2]/3, attempt: Attempt(2), output: [154, 125, 215, 65, 18, 22, 193, 151] }] }
             Append { seq: 12, first: 12, records: [AttemptStarted { at: 1[0]/3, attempt: Attempt(2) }] }
-            Start { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 3 }, attempt: Attempt(2), timeout: None, inputs: [15109143698054783702] }
+            Start { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 3 }, attempt: Attempt(2), frames: Some([1[0]]), timeout: None, inputs: [15109143698054783702] }
             Evaluate { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, what: Join, inputs: [2213433407751965009, 9195261256378963295, 11132290528406061463] }
             Append { seq: 13, first: 13, records: [AttemptSucceeded { at: 1[0]/3, attempt: Attempt(2), output: [30, 183, 177, 245, 3, 9, 201, 81] }] }
             EncodeOutput { output: 1417311367171743447 }

@@ -22,7 +22,7 @@ use zahir_store::{Attempt, Failure, FailureKind, FrameStep};
 
 use crate::engine::{AttemptOutcome, Evaluated, Evaluation, Place};
 use crate::job::context::Context;
-use crate::job::failure;
+use crate::job::{BoxFuture, failure};
 use crate::runtime::executable::check_size;
 use crate::runtime::run::{Message, Run, lock};
 use crate::value::Value;
@@ -297,19 +297,36 @@ impl Future for Attempted {
 }
 
 /// One attempt: owns its inputs and its context, and lends them to the job.
-async fn attempt(run: Arc<Run>, start: Start) -> AttemptOutcome<Value> {
+///
+/// What the future holds is what a pending job costs, so nothing is in it that the job does not need.
+fn attempt(run: Arc<Run>, start: Start) -> impl Future<Output = AttemptOutcome<Value>> + Send {
     let Key { place, attempt } = start.key;
     let name = run.executable.code.node_name(place.node);
     let context = Context::new(run.id, name, start.frames, place.node, attempt);
+    let inputs = start.inputs;
+    async move {
+        let outcome = match begin(&run, place, &context, &inputs) {
+            Ok(job) => job.await,
+            Err(failure) => Err(failure),
+        };
+        conclude(&run, context.node(), outcome)
+    }
+}
+
+/// Asks the workflow's code for the job of a node.
+fn begin<'e>(
+    run: &'e Run,
+    place: Place,
+    context: &'e Context,
+    inputs: &'e [Value],
+) -> Result<BoxFuture<'e, Outcome>, Failure> {
     let code = &run.executable.code;
-    let step = code.step(place.node, &context, &start.inputs, run.is_durable);
-    let outcome = match step {
-        Step::Run(job) => job.await,
+    match code.step(place.node, context, inputs, run.is_durable) {
+        Step::Run(job) => Ok(job),
         Step::Value(_) | Step::Items(_) | Step::Enter(_) | Step::Described(_) | Step::Nothing => {
             Err(misfit("does not run"))
         }
-    };
-    conclude(&run, name, outcome)
+    }
 }
 
 async fn limited(run: Arc<Run>, start: Start, timeout: Duration) -> AttemptOutcome<Value> {

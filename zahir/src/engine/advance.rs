@@ -1,13 +1,16 @@
 //! From one result to the next step: what a result unblocks, and what a finished frame gives.
 
-use zahir_store::Failure;
+use zahir_store::{Failure, FailureKind};
 
 use super::action::{Action, Evaluation, Violation};
 use super::frame::{FrameId, Place};
 use super::report::Evaluated;
 use super::state::{Change, Instance, State};
 use super::{Engine, Phase};
-use crate::plan::{PlanKind, Source, index};
+use crate::plan::{PlanKind, RegionId, Source, index};
+
+/// How deep frames may lie in each other.
+const DEPTH_MAX: usize = 256;
 
 impl<V: Clone> Engine<V> {
     /// Gives a frame its inputs and lets its nodes go on from where they are.
@@ -142,17 +145,35 @@ impl<V: Clone> Engine<V> {
                 self.count_items(place, body, items);
             }
             (Ok(Evaluated::Inputs(inputs)), PlanKind::Call { body }) => {
-                self.change(place, Change::Called);
-                let frame = self.replayed.remove(&(place, 0)).unwrap_or_else(|| {
-                    self.progress.known += self.plan.region(body).jobs;
-                    self.open_frame(body, Some(place), 0)
-                });
-                self.wake(frame, inputs);
+                self.call(place, body, inputs);
             }
             (Ok(_), _) => self.halt(violation("I16 an evaluation fits its node", place)),
             (Err(failure), _) => self.fail(place, failure),
         }
         self.settle_failure(place.frame);
+    }
+
+    /// Enters the workflow that a node calls.
+    fn call(&mut self, place: Place, body: RegionId, inputs: Vec<V>) {
+        if self.frames.depth(place.frame) >= DEPTH_MAX {
+            let message = format!(
+                "workflows call each other {DEPTH_MAX} deep here, and no deeper: one that calls \
+                 itself never ends"
+            );
+            return self.fail(
+                place,
+                Failure {
+                    kind: FailureKind::TooLarge,
+                    message,
+                },
+            );
+        }
+        self.change(place, Change::Called);
+        let frame = self.replayed.remove(&(place, 0)).unwrap_or_else(|| {
+            self.progress.known += self.plan.region(body).jobs;
+            self.open_frame(body, Some(place), 0)
+        });
+        self.wake(frame, inputs);
     }
 
     /// Gives a node instance its result, and goes on with all that follows.

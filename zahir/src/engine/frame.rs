@@ -132,6 +132,13 @@ impl<V> Frames<V> {
         }
     }
 
+    /// How many frames are around this one.
+    pub(super) fn depth(&self, id: FrameId) -> usize {
+        self.get(id)
+            .and_then(|frame| frame.path.as_deref())
+            .map_or(0, <[FrameStep]>::len)
+    }
+
     /// The way to the `index`-th activation of the region of `owner`.
     pub(super) fn path_into(&self, owner: Place, index: u32) -> Arc<[FrameStep]> {
         let around = self

@@ -29,7 +29,7 @@ impl Clock {
     }
 
     /// A time that goes with tokio's clock alone, which tests can pause.
-    #[cfg(any(test, feature = "test-util"))]
+    #[cfg(test)]
     pub(crate) fn steady() -> Self {
         Self::new(|| 1_000_000_000_000)
     }

@@ -87,6 +87,41 @@ pub(super) fn fan(retry: u32) -> Program {
     }
 }
 
+/// A workflow that does nothing but call itself.
+pub(super) fn endless() -> Program {
+    let node = |slot, kind, uses| PlanNode {
+        kind,
+        region: RegionId::BODY,
+        slot,
+        uses,
+        after: vec![],
+        policy: Policy::ONCE,
+        waits: 0,
+        dependents: vec![],
+    };
+    let here = Source { up: 0, slot: 0 };
+    let nodes = vec![
+        node(0, PlanKind::Input, vec![]),
+        node(
+            1,
+            PlanKind::Call {
+                body: RegionId::BODY,
+            },
+            vec![here],
+        ),
+    ];
+    let body = PlanRegion {
+        nodes: vec![NodeId::new(0), NodeId::new(1)],
+        inputs: vec![0],
+        result: Some(Source { up: 0, slot: 1 }),
+        jobs: 0,
+    };
+    Program {
+        plan: Arc::new(Plan::new(nodes, vec![body])),
+        fails_first: vec![0, 0],
+    }
+}
+
 /// A random program. Some have jobs that fail for good.
 pub(super) fn random(rng: &mut Rng) -> Program {
     let inputs = 1 + rng.below(2);

@@ -341,3 +341,26 @@ fn a_for_over_many_items_opens_only_the_frames_it_has_use_for() {
     assert_eq!(engine.wanted(), 256);
     assert_eq!(engine.frames.iter().count(), 1 + 256);
 }
+
+#[test]
+fn a_workflow_that_calls_itself_for_ever_fails() {
+    let program = plans::endless();
+    let mut engine = Engine::start(program.plan, RunId::from_u128(1), None, vec![5], 0);
+    let failure = loop {
+        match engine.poll_action().unwrap() {
+            Action::Evaluate { place, inputs, .. } => {
+                let result = Ok(Evaluated::Inputs(inputs));
+                engine.handle(NOW, Report::Evaluated { place, result });
+            }
+            Action::Finish {
+                ending: Ending::Failed { failure, .. },
+                ..
+            } => break failure,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(
+        failure.message,
+        "workflows call each other 256 deep here, and no deeper: one that calls itself never ends"
+    );
+}

@@ -255,8 +255,8 @@ fn resume(core: &Arc<Core>, found: FoundRun) {
     } = found;
     let run = Arc::new(Run::new(id, executable, true, core.value_bytes_max));
     run.set_started();
-    if core.admit(&run) {
+    if let Some(admission) = core.admit(&run) {
         let driver = Driver::new(core, &run, engine);
-        executor::spawn_driver(&core.tokio, driver.drive());
+        executor::spawn_driver(&core.tokio, admission.hold(driver.drive()));
     }
 }

@@ -187,7 +187,11 @@ async fn a_run_that_ends_while_it_is_looked_up_is_found() {
     let again = again.await.unwrap().unwrap();
     assert_eq!((again.id(), again.status()), (id, RunStatus::Succeeded));
     assert_eq!(again.output().await.unwrap(), [9]);
-    assert_eq!(runtime.core().claims.count(), 0, "no claim outlives its run");
+    assert_eq!(
+        runtime.core().claims.count(),
+        0,
+        "no claim outlives its run"
+    );
     runtime.shutdown().await.unwrap();
 }
 

@@ -3,3 +3,5 @@
 mod bad_inputs;
 mod crash;
 mod kill;
+mod limits;
+mod many;

@@ -52,6 +52,11 @@ impl Claims {
             .map(Arc::clone)
     }
 
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.held).len()
+    }
+
     /// The run that has the key is over.
     pub(crate) fn release(&self, workflow: &'static str, key: &str) {
         lock(&self.held).remove(&(workflow, key.to_owned()));

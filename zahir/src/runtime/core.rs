@@ -17,7 +17,7 @@ use crate::runtime::claim::Claims;
 use crate::runtime::clock::Clock;
 use crate::runtime::executable::Executable;
 use crate::runtime::reader::Reader;
-use crate::runtime::run::{Left, Message, Run, lock};
+use crate::runtime::run::{Left, Message, Outcome, Run, lock};
 use crate::runtime::slots::Slots;
 use crate::runtime::writer::Writer;
 
@@ -67,13 +67,18 @@ impl Core {
             .tell(|| Message::Leave(Left::Halted(halted.clone())));
     }
 
-    /// Adds a run that is about to be driven; `false` if the runtime takes no more.
-    pub(crate) fn admit(&self, run: &Arc<Run>) -> bool {
-        let is_in = self.live.insert(run);
-        if is_in && let Some(halted) = self.halted() {
+    /// Adds a run that is about to be driven; `None` if the runtime takes no more.
+    pub(crate) fn admit(self: &Arc<Self>, run: &Arc<Run>) -> Option<Admission> {
+        if !self.live.insert(run) {
+            return None;
+        }
+        if let Some(halted) = self.halted() {
             run.inbox.push(Message::Leave(Left::Halted(halted.clone())));
         }
-        is_in
+        Some(Admission {
+            core: Arc::clone(self),
+            run: Arc::clone(run),
+        })
     }
 
     /// Forgets a run that nobody drives any more.
@@ -82,6 +87,31 @@ impl Core {
             self.claims.release(run.executable.name, key);
         }
         self.live.remove(run.id);
+    }
+}
+
+/// A run that is in the table of live runs. When this is dropped the run is out of it, and has an
+/// outcome: also if its driver was never polled, because tokio's runtime is gone.
+#[must_use = "the run is left when this is dropped"]
+pub(crate) struct Admission {
+    core: Arc<Core>,
+    run: Arc<Run>,
+}
+
+impl Admission {
+    /// Lets the run be driven.
+    pub(crate) async fn hold(self, driver: impl Future<Output = ()>) {
+        driver.await;
+        drop(self);
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if self.run.outcome().is_none() {
+            self.core.retire(&self.run);
+            self.run.set_outcome(Outcome::Left(Left::Stopped));
+        }
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) async fn start(builder: RuntimeBuilder) -> Result<Runtime, OpenError>
         core: Arc::clone(&core),
         recovered: Recovered::default(),
     };
-    if let Some(store) = open(builder.source).await? {
+    if let Some(store) = open(&core, builder.source).await? {
         spawn_threads(&core, &store, questions)?;
         drop(store);
         owner.recovered = recover(&core).await?;
@@ -113,8 +113,9 @@ fn table(
     Ok(table)
 }
 
-/// Opens the store, on a thread of its own.
-async fn open(source: Source) -> Result<Option<Arc<dyn Store>>, OpenError> {
+/// Opens the store, on a thread of its own. Whoever stops waiting waits for that thread to close
+/// what it opened, as for the other threads that have the store.
+async fn open(core: &Arc<Core>, source: Source) -> Result<Option<Arc<dyn Store>>, OpenError> {
     let path = match source {
         Source::Memory => return Ok(None),
         #[cfg(any(test, feature = "test-util"))]
@@ -122,8 +123,10 @@ async fn open(source: Source) -> Result<Option<Arc<dyn Store>>, OpenError> {
         Source::File(path) => path,
     };
     let (opened, store) = oneshot::channel();
+    let opener = StoreThread::new(core, None);
     spawn_thread("zahir-opener", move || {
         drop(opened.send(guard(|| open_file(&path))));
+        drop(opener);
     })?;
     let store = store.await.unwrap_or_else(|_| {
         Err(StoreError::new(
@@ -161,11 +164,11 @@ fn spawn_threads(
     store: &Arc<dyn Store>,
     questions: Questions,
 ) -> Result<(), OpenError> {
-    let reader = StoreThread::new(core, store);
+    let reader = StoreThread::new(core, Some(store));
     spawn_thread("zahir-reader", move || {
         reader.run(|_, store| reader::read(&questions, store));
     })?;
-    let writer = StoreThread::new(core, store);
+    let writer = StoreThread::new(core, Some(store));
     spawn_thread("zahir-writer", move || writer.run(writer::write))
 }
 
@@ -176,11 +179,11 @@ struct StoreThread {
 }
 
 impl StoreThread {
-    fn new(core: &Arc<Core>, store: &Arc<dyn Store>) -> Self {
+    fn new(core: &Arc<Core>, store: Option<&Arc<dyn Store>>) -> Self {
         core.threads.begin();
         Self {
             core: Arc::clone(core),
-            store: Some(Arc::clone(store)),
+            store: store.map(Arc::clone),
         }
     }
 
@@ -255,8 +258,8 @@ fn resume(core: &Arc<Core>, found: FoundRun) {
     } = found;
     let run = Arc::new(Run::new(id, executable, true, core.value_bytes_max));
     run.set_started();
-    if core.admit(&run) {
+    if let Some(admission) = core.admit(&run) {
         let driver = Driver::new(core, &run, engine);
-        executor::spawn_driver(&core.tokio, driver.drive());
+        executor::spawn_driver(&core.tokio, admission.hold(driver.drive()));
     }
 }

@@ -50,6 +50,10 @@ impl Reader {
         answered.await.unwrap_or_else(|_| Err(closed()))
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.questions).is_none()
+    }
+
     /// Lets the thread end when it has answered what was asked.
     pub(crate) fn close(&self) {
         drop(lock(&self.questions).take());

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use zahir_store::{Ending, Record, RunId, RunStart, Store, StoredRun};
+use zahir_store::{Ending, Record, RunId, RunStart, StoreError, StoredRun, TEXT_BYTES_MAX};
 
 use crate::error::{FailedNode, RunError, RunErrorKind, StartError};
 use crate::job::Call;
@@ -127,13 +127,19 @@ pub(crate) async fn start(core: &Arc<Core>, request: Request) -> Result<Arc<Run>
             bytes_max: core.value_bytes_max,
         });
     }
-    match &request.key {
-        None => begin(core, request).await,
-        Some(key) => {
-            let key = key.clone();
-            start_keyed(core, request, key).await
-        }
+    let Some(key) = request.key.clone() else {
+        return begin(core, request).await;
+    };
+    if key.len() > TEXT_BYTES_MAX {
+        return Err(StartError::Unencodable {
+            workflow: request.executable.name,
+            reason: format!(
+                "its key has {} bytes, of which {TEXT_BYTES_MAX} are possible: use a shorter one",
+                key.len()
+            ),
+        });
     }
+    start_keyed(core, request, key).await
 }
 
 async fn start_keyed(
@@ -142,27 +148,32 @@ async fn start_keyed(
     key: String,
 ) -> Result<Arc<Run>, StartError> {
     let workflow = request.executable.name;
-    let (claim, is_first) = core.claims.claim(workflow, &key, &request.encoded);
-    let is_same = claim.input() == request.encoded;
-    if is_first {
-        let settler = Settler {
-            core: Arc::clone(core),
-            workflow,
-            key: key.clone(),
-            claim: Arc::clone(&claim),
-        };
-        // In a task of its own: others may wait for the claim when this caller is gone.
-        executor::spawn_driver(&core.tokio, settler.settle(request));
-    }
-    let run = claim.settled().await?;
-    if is_same {
-        Ok(run)
-    } else {
-        Err(StartError::KeyTaken {
-            workflow,
-            key,
-            run: run.id,
-        })
+    loop {
+        let (claim, is_first) = core.claims.claim(workflow, &key, &request.encoded);
+        if is_first {
+            let settler = Settler {
+                core: Arc::clone(core),
+                workflow,
+                key,
+                claim: Arc::clone(&claim),
+            };
+            // In a task of its own: others may wait for the claim when this caller is gone.
+            executor::spawn_driver(&core.tokio, settler.settle(request));
+            return claim.settled().await;
+        }
+        let is_same = claim.input() == request.encoded;
+        match claim.settled().await {
+            Ok(run) if !is_same => {
+                return Err(StartError::KeyTaken {
+                    workflow,
+                    key,
+                    run: run.id,
+                });
+            }
+            // Whoever asked first had another input than the run that has the key. This may be it.
+            Err(StartError::KeyTaken { .. }) if !is_same => {}
+            result => return result,
+        }
     }
 }
 
@@ -184,11 +195,11 @@ async fn begin(core: &Arc<Core>, request: Request) -> Result<Arc<Run>, StartErro
     let mut run = Run::new(id, executable, core.is_durable, core.value_bytes_max);
     run.key = key;
     let run = Arc::new(run);
-    if !core.admit(&run) {
+    let Some(admission) = core.admit(&run) else {
         return Err(StartError::ShutDown);
-    }
+    };
     let driver = Driver::start(core, &run, start, inputs);
-    executor::spawn_driver(&core.tokio, driver.drive());
+    executor::spawn_driver(&core.tokio, admission.hold(driver.drive()));
     if run.started().await {
         return Ok(run);
     }
@@ -218,9 +229,16 @@ struct Settler {
 
 impl Settler {
     async fn settle(self, request: Request) {
-        let result = self.find_or_begin(request).await;
-        let is_begun = result.as_ref().is_ok_and(|run| run.key.is_some());
-        if !is_begun {
+        let result = match self.find(&request).await {
+            // The claim is the run's from here on, until it is over.
+            Ok(None) => begin(&self.core, request).await,
+            Ok(Some(run)) => {
+                self.give_up();
+                Ok(run)
+            }
+            Err(error) => Err(error),
+        };
+        if result.is_err() {
             self.give_up();
         }
         self.claim.settle(result);
@@ -232,21 +250,22 @@ impl Settler {
             .give_up(self.workflow, &self.key, &self.claim);
     }
 
-    async fn find_or_begin(&self, request: Request) -> Result<Arc<Run>, StartError> {
+    /// The run that has the key in the store.
+    async fn find(&self, request: &Request) -> Result<Option<Arc<Run>>, StartError> {
         if !self.core.is_durable {
-            return begin(&self.core, request).await;
+            return Ok(None);
         }
         let (workflow, key) = (self.workflow, self.key.clone());
-        let found = self
+        let asked = self
             .core
             .reader
             .ask(move |store| match store.find(workflow, &key)? {
                 Some(run) => store.load(run),
                 None => Ok(None),
             })
-            .await?;
-        let Some(stored) = found else {
-            return begin(&self.core, request).await;
+            .await;
+        let Some(stored) = asked.map_err(|error| unread(&self.core, error))? else {
+            return Ok(None);
         };
         if input(&stored) != Some(&request.encoded) {
             return Err(StartError::KeyTaken {
@@ -255,7 +274,9 @@ impl Settler {
                 run: stored.head.id,
             });
         }
-        reopen(&self.core, &request.executable, &stored).await
+        reopen(&self.core, &request.executable, &stored)
+            .await
+            .map(Some)
     }
 }
 
@@ -298,8 +319,8 @@ pub(crate) async fn find(
     if !core.is_durable {
         return Err(StartError::Unknown { run: id });
     }
-    let stored = core.reader.ask(move |store| store.load(id)).await?;
-    let Some(stored) = stored else {
+    let asked = core.reader.ask(move |store| store.load(id)).await;
+    let Some(stored) = asked.map_err(|error| unread(core, error))? else {
         return Err(StartError::Unknown { run: id });
     };
     reopen(core, executable, &stored).await
@@ -312,16 +333,29 @@ pub(crate) async fn find_key(
     key: &str,
 ) -> Result<Option<Arc<Run>>, StartError> {
     if let Some(claim) = core.claims.find(executable.name, key) {
-        return claim.settled().await.map(Some);
+        return match claim.settled().await {
+            // Somebody asked for the key with another input. The run has it all the same.
+            Err(StartError::KeyTaken { run, .. }) => find(core, executable, run).await.map(Some),
+            result => result.map(Some),
+        };
     }
     if !core.is_durable {
         return Ok(None);
     }
     let (workflow, key) = (executable.name, key.to_owned());
-    let find = move |store: &dyn Store| store.find(workflow, &key);
-    match core.reader.ask(find).await? {
-        Some(id) => self::find(core, executable, id).await.map(Some),
+    let asked = core.reader.ask(move |store| store.find(workflow, &key));
+    match asked.await.map_err(|error| unread(core, error))? {
+        Some(id) => find(core, executable, id).await.map(Some),
         None => Ok(None),
+    }
+}
+
+/// Why the store gave no answer.
+fn unread(core: &Core, error: StoreError) -> StartError {
+    if core.reader.is_closed() {
+        StartError::ShutDown
+    } else {
+        error.into()
     }
 }
 
@@ -361,7 +395,8 @@ async fn reopen(
         return Ok(run);
     }
     // It may have ended since it was loaded: then its end is on disk now.
-    let now = core.reader.ask(move |store| store.load(id)).await?;
+    let asked = core.reader.ask(move |store| store.load(id)).await;
+    let now = asked.map_err(|error| unread(core, error))?;
     if let Some(run) = now.as_ref().and_then(ended) {
         return Ok(run);
     }

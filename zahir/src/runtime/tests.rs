@@ -3,6 +3,7 @@
 mod durable;
 mod execution;
 mod flow;
+mod races;
 mod store;
 
 use std::sync::Arc;

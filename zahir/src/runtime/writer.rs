@@ -111,8 +111,7 @@ fn append_all(store: &dyn Store, submissions: Vec<Submission>) -> Result<(), Sto
     let mut waiting = Vec::new();
     let mut bytes = 0;
     while let Some(submission) = submissions.next() {
-        bytes += weight(&submission.append);
-        batch.push(submission.append);
+        bytes += push(&mut batch, submission.append);
         waiting.push((submission.run, submission.seq));
         let is_full = batch.len() >= BATCH_APPENDS_MAX || bytes >= BATCH_BYTES_MAX;
         if is_full || submissions.peek().is_none() {
@@ -127,20 +126,48 @@ fn append_all(store: &dyn Store, submissions: Vec<Submission>) -> Result<(), Sto
     Ok(())
 }
 
-/// How many bytes of values the records have.
-fn weight(append: &Append) -> usize {
-    let value = |record: &Record| match record {
+/// Adds an append to a batch, and says how many bytes of values it has. One that is large is cut
+/// into several for the same transaction: a store takes so many bytes at a time and no more.
+fn push(batch: &mut Vec<Append>, mut append: Append) -> usize {
+    let mut bytes = 0;
+    let mut since_cut = 0;
+    let mut at = 0;
+    while let Some(record) = append.records.get(at) {
+        let more = weight(record);
+        bytes += more;
+        since_cut += more;
+        at += 1;
+        if since_cut >= BATCH_BYTES_MAX && at < append.records.len() {
+            let rest = append.records.split_off(at);
+            let next = Append {
+                run: append.run,
+                first: append.first + u64::try_from(at).unwrap_or(u64::MAX),
+                at: append.at,
+                records: rest,
+                definition: None,
+            };
+            batch.push(std::mem::replace(&mut append, next));
+            (since_cut, at) = (0, 0);
+        }
+    }
+    batch.push(append);
+    bytes
+}
+
+/// How many bytes of values a record has.
+fn weight(record: &Record) -> usize {
+    match record {
         Record::AttemptSucceeded { output, .. }
         | Record::RunFinished(Ending::Succeeded { output }) => output.len(),
         Record::RunStarted(start) => start.input.len(),
+        Record::AttemptFailed { failure, .. }
+        | Record::RunFinished(Ending::Failed { failure, .. }) => failure.message.len(),
         Record::AttemptStarted { .. }
-        | Record::AttemptFailed { .. }
         | Record::AttemptInterrupted { .. }
         | Record::ItemsCounted { .. }
         | Record::CancelRequested(_)
-        | Record::RunFinished(Ending::Failed { .. } | Ending::Cancelled) => 0,
-    };
-    append.records.iter().map(value).sum()
+        | Record::RunFinished(Ending::Cancelled) => 0,
+    }
 }
 
 /// Calls the store; its panic is an error of unknown outcome.

@@ -8,6 +8,7 @@ use zahir_store::{
     Append, DefinitionId, MemoryStore, Record, RunHead, RunId, Store, StoreError, StoredRun,
 };
 
+type AfterLoad = Arc<dyn Fn() + Send + Sync>;
 type OnAppend = Box<dyn FnMut(&[Append]) -> Result<(), StoreError> + Send>;
 
 /// Clones are the same store.
@@ -21,6 +22,7 @@ struct Inner {
     store: MemoryStore,
     threads: Mutex<BTreeSet<String>>,
     on_append: Mutex<Option<OnAppend>>,
+    after_load: Mutex<Option<AfterLoad>>,
     detached: Mutex<bool>,
 }
 
@@ -31,6 +33,11 @@ impl TestStore {
         look: impl FnMut(&[Append]) -> Result<(), StoreError> + Send + 'static,
     ) {
         *self.inner.on_append.lock().unwrap() = Some(Box::new(look));
+    }
+
+    /// Does this after every load, before its result is given.
+    pub(crate) fn after_load(&self, then: impl Fn() + Send + Sync + 'static) {
+        *self.inner.after_load.lock().unwrap() = Some(Arc::new(then));
     }
 
     /// Writes although the append will be said to have failed.
@@ -94,7 +101,12 @@ impl Store for TestStore {
     }
 
     fn load(&self, run: RunId) -> Result<Option<StoredRun>, StoreError> {
-        self.touch().load(run)
+        let stored = self.touch().load(run);
+        let then = self.inner.after_load.lock().unwrap().clone();
+        if let Some(then) = then {
+            then();
+        }
+        stored
     }
 
     fn unfinished(&self) -> Result<Vec<RunId>, StoreError> {

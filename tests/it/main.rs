@@ -5,3 +5,4 @@ mod crash;
 mod kill;
 mod limits;
 mod many;
+mod registered;

@@ -119,6 +119,6 @@ const fn kind(kind: &NodeKind) -> &'static str {
         NodeKind::Job(_) => "a job",
         NodeKind::Value => "a value",
         NodeKind::Each { .. } => "a `for`",
-        NodeKind::Workflow { .. } => "a workflow",
+        NodeKind::Workflow(_) => "a workflow",
     }
 }

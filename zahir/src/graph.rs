@@ -24,6 +24,7 @@ use crate::job::context::Context;
 use crate::job::policy::Policy;
 use crate::value::{Codec, Value};
 use crate::wire::{Step, Wire};
+use crate::workflow::WorkflowDef;
 
 /// The graph of a workflow.
 pub struct Graph {
@@ -58,6 +59,18 @@ impl Graph {
     #[must_use]
     pub fn fingerprint(&self) -> u128 {
         self.fingerprint
+    }
+
+    /// The workflows that it calls.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = WorkflowDef> {
+        self.nodes.iter().filter_map(|node| match &node.kind {
+            NodeKind::Workflow(called) => Some(*called),
+            NodeKind::Input { .. }
+            | NodeKind::Item
+            | NodeKind::Value
+            | NodeKind::Job(_)
+            | NodeKind::Each { .. } => None,
+        })
     }
 
     pub(crate) fn regions(&self) -> &[Region] {
@@ -124,7 +137,7 @@ impl Node {
     pub fn calls(&self) -> Option<&'static str> {
         match &self.kind {
             NodeKind::Job(job) => Some(job.name),
-            NodeKind::Workflow { name, .. } => Some(name),
+            NodeKind::Workflow(called) => Some(called.name),
             NodeKind::Input { .. } | NodeKind::Item | NodeKind::Value | NodeKind::Each { .. } => {
                 None
             }
@@ -135,7 +148,7 @@ impl Node {
     #[must_use]
     pub fn subgraph(&self) -> Option<&'static Graph> {
         match &self.kind {
-            NodeKind::Workflow { graph, .. } => Some(graph()),
+            NodeKind::Workflow(called) => Some((called.graph)()),
             NodeKind::Input { .. }
             | NodeKind::Item
             | NodeKind::Value
@@ -226,11 +239,7 @@ pub(crate) enum NodeKind {
         lends: usize,
     },
     /// A call of a workflow.
-    Workflow {
-        name: &'static str,
-        fingerprint: u64,
-        graph: fn() -> &'static Graph,
-    },
+    Workflow(WorkflowDef),
 }
 
 /// A part of a graph that is entered as a whole.

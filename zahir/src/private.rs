@@ -28,4 +28,4 @@ pub use crate::wire::{
     ByValue, Collects, Copies, Def, Description, Input, IntoCall, Items, Join, Lend, Out, Outcome,
     Produced, Shared, Step, Wire,
 };
-pub use crate::workflow::{Wired, Workflow, describe_workflow, run_inline};
+pub use crate::workflow::{Wired, Workflow, WorkflowDef, describe_workflow, run_inline};

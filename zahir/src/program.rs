@@ -55,10 +55,9 @@ impl Program {
         match &self.sites.get(index(node))?.node.kind {
             NodeKind::Job(job) => Some(job.output),
             NodeKind::Input { codec } => Some(*codec),
-            NodeKind::Item
-            | NodeKind::Value
-            | NodeKind::Each { .. }
-            | NodeKind::Workflow { .. } => None,
+            NodeKind::Item | NodeKind::Value | NodeKind::Each { .. } | NodeKind::Workflow(_) => {
+                None
+            }
         }
     }
 }
@@ -164,8 +163,8 @@ impl Linker {
                 },
                 *lends,
             ),
-            NodeKind::Workflow { graph: called, .. } => {
-                let body = RegionId(self.add(called()).region);
+            NodeKind::Workflow(called) => {
+                let body = RegionId(self.add((called.graph)()).region);
                 (PlanKind::Call { body }, node.uses.len())
             }
         };

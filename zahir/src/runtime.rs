@@ -38,7 +38,7 @@ use crate::runtime::executable::Executable;
 use crate::runtime::handle::RunHandle;
 use crate::runtime::recovery::Recovered;
 use crate::runtime::start::RunBuilder;
-use crate::workflow::Workflow;
+use crate::workflow::{Workflow, WorkflowDef};
 
 /// How many jobs may be in flight at once, if nothing else is said.
 const JOBS_MAX: usize = 1024;
@@ -270,7 +270,11 @@ impl RuntimeBuilder {
     /// Knows this workflow, and all that it calls: its runs can be started, and go on after a
     /// restart.
     pub fn workflow<W: Workflow>(mut self) -> Self {
-        self.executables.push(Arc::new(Executable::of::<W>()));
+        let reachable = WorkflowDef::of::<W>().reachable();
+        let executables = reachable
+            .iter()
+            .map(|workflow| Arc::new(Executable::of(workflow)));
+        self.executables.extend(executables);
         self
     }
 

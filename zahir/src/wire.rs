@@ -10,10 +10,10 @@ use std::marker::PhantomData;
 use futures_util::FutureExt;
 use zahir_store::{Failure, FailureKind};
 
-use crate::graph::Graph;
 use crate::job::context::Context;
 use crate::job::{BoxFuture, Call, Job, JobDef, failure};
 use crate::value::{Typed, Value};
+use crate::workflow::WorkflowDef;
 
 /// What asking a workflow for one of its nodes gives.
 #[expect(clippy::exhaustive_enums, reason = "closed: one variant per question")]
@@ -65,14 +65,7 @@ pub enum Description {
     /// A call of a job.
     Job(JobDef),
     /// A call of a workflow.
-    Workflow {
-        /// What finds the workflow again.
-        name: &'static str,
-        /// Changes with its name and types.
-        fingerprint: u64,
-        /// Its graph. A function, so that a workflow may call itself.
-        graph: fn() -> &'static Graph,
-    },
+    Workflow(WorkflowDef),
     /// A `for`, and how the results of its body become one value.
     Each {
         /// From the results in item order.

@@ -81,13 +81,56 @@ pub trait Wired: Job {
 #[doc(hidden)]
 #[must_use]
 pub fn describe_workflow<W: Workflow>() -> Description {
-    let JobDef {
-        name, fingerprint, ..
-    } = JobDef::of::<W>();
-    Description::Workflow {
-        name,
-        fingerprint,
-        graph: <W as Workflow>::graph,
+    Description::Workflow(WorkflowDef::of::<W>())
+}
+
+/// A workflow without its type.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "plain data")]
+pub struct WorkflowDef {
+    /// What finds the workflow again.
+    pub name: &'static str,
+    /// Changes with its name and types.
+    pub fingerprint: u64,
+    /// Its graph. A function, so that a workflow may call itself.
+    pub graph: fn() -> &'static Graph,
+    /// How its output is stored.
+    pub output: Codec,
+    /// Its inputs from what was stored of them.
+    pub decode_inputs: fn(&[u8]) -> Result<Vec<Value>, CodecError>,
+}
+
+impl WorkflowDef {
+    pub(crate) fn of<W: Workflow>() -> Self {
+        let JobDef {
+            name,
+            fingerprint,
+            output,
+            ..
+        } = JobDef::of::<W>();
+        Self {
+            name,
+            fingerprint,
+            graph: <W as Workflow>::graph,
+            output,
+            decode_inputs: W::decode_inputs,
+        }
+    }
+
+    /// This workflow and every workflow that it calls, directly or not, each once.
+    pub(crate) fn reachable(self) -> Vec<Self> {
+        let mut found = vec![self];
+        let mut at = 0;
+        while let Some(workflow) = found.get(at).copied() {
+            for called in (workflow.graph)().calls() {
+                if found.iter().all(|known| known.name != called.name) {
+                    found.push(called);
+                }
+            }
+            at += 1;
+        }
+        found
     }
 }
 

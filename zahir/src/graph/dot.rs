@@ -113,7 +113,7 @@ fn attributes(node: &Node) -> &'static str {
         NodeKind::Item => ", shape=ellipse, style=dashed",
         NodeKind::Value => ", style=\"rounded,dashed\"",
         NodeKind::Job(_) | NodeKind::Each { .. } => "",
-        NodeKind::Workflow { .. } => ", peripheries=2",
+        NodeKind::Workflow(_) => ", peripheries=2",
     }
 }
 

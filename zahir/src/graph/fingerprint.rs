@@ -96,7 +96,7 @@ fn entry(nodes: &[Node], index: usize) -> u64 {
         NodeKind::Value => bytes.text("value"),
         NodeKind::Job(job) => bytes.text("job").number(job.fingerprint),
         NodeKind::Each { .. } => bytes.text("for"),
-        NodeKind::Workflow { fingerprint, .. } => bytes.text("workflow").number(*fingerprint),
+        NodeKind::Workflow(called) => bytes.text("workflow").number(called.fingerprint),
     };
     bytes = bytes.text(node.source);
     let read = match node.kind {
@@ -105,7 +105,7 @@ fn entry(nodes: &[Node], index: usize) -> u64 {
         | NodeKind::Item
         | NodeKind::Job(_)
         | NodeKind::Value
-        | NodeKind::Workflow { .. } => node.uses.len(),
+        | NodeKind::Workflow(_) => node.uses.len(),
     };
     for (kind, ids) in [("uses", &node.uses[..read]), ("after", &node.after[..])] {
         bytes = bytes.text(kind).number(len(ids));

@@ -53,7 +53,7 @@ fn shape(node: &Node) -> (&'static str, &'static str) {
         NodeKind::Item => ("(", ")"),
         NodeKind::Value => ("{{", "}}"),
         NodeKind::Job(_) | NodeKind::Each { .. } => ("[", "]"),
-        NodeKind::Workflow { .. } => ("[[", "]]"),
+        NodeKind::Workflow(_) => ("[[", "]]"),
     }
 }
 

@@ -45,7 +45,7 @@ impl Graph {
                 | NodeKind::Item
                 | NodeKind::Job(_)
                 | NodeKind::Value
-                | NodeKind::Workflow { .. } => Some((node, None)),
+                | NodeKind::Workflow(_) => Some((node, None)),
             }
         })
     }
@@ -61,7 +61,7 @@ impl Graph {
                 | NodeKind::Item
                 | NodeKind::Job(_)
                 | NodeKind::Value
-                | NodeKind::Workflow { .. } => (node.id, &node.uses[..]),
+                | NodeKind::Workflow(_) => (node.id, &node.uses[..]),
             };
             let data = uses.iter().map(|id| (*id, false));
             let order = node.after.iter().map(|id| (*id, true));

@@ -90,7 +90,7 @@ fn node(
         | NodeKind::Item
         | NodeKind::Value
         | NodeKind::Each { .. }
-        | NodeKind::Workflow { .. } => Policy::ONCE,
+        | NodeKind::Workflow(_) => Policy::ONCE,
     };
     let ids = |numbers: &[u32]| numbers.iter().copied().map(NodeId::new).collect();
     Node {
@@ -124,18 +124,7 @@ fn kind(
         ShapeKind::Call | ShapeKind::Each { .. } => {
             match (wire(Wire::describe(number)), shape.kind) {
                 (Step::Described(Description::Job(job)), _) => NodeKind::Job(job),
-                (
-                    Step::Described(Description::Workflow {
-                        name,
-                        fingerprint,
-                        graph,
-                    }),
-                    _,
-                ) => NodeKind::Workflow {
-                    name,
-                    fingerprint,
-                    graph,
-                },
+                (Step::Described(Description::Workflow(called)), _) => NodeKind::Workflow(called),
                 (
                     Step::Described(Description::Each { join }),
                     ShapeKind::Each {

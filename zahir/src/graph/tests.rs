@@ -121,7 +121,7 @@ fn run_node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Value>) -> Value
             });
             join(rounds.collect())
         }
-        (Step::Enter(inputs), NodeKind::Workflow { graph, .. }) => run(graph(), inputs),
+        (Step::Enter(inputs), NodeKind::Workflow(called)) => run((called.graph)(), inputs),
         (step, kind) => panic!("{kind:?} began as {step:?}"),
     }
 }

@@ -9,14 +9,13 @@ use zahir_store::{DefinitionId, Failure, FailureKind, FrameStep, NodeId, Positio
 
 use crate::definition::Definition;
 use crate::graph::{Graph, NodeKind};
-use crate::job::JobDef;
 use crate::job::context::Context;
 use crate::job::failure;
 use crate::plan::{Plan, PlanKind, index};
 use crate::program::{Program, Site};
 use crate::value::{Codec, CodecError, Value};
 use crate::wire::Step;
-use crate::workflow::Workflow;
+use crate::workflow::WorkflowDef;
 
 /// A workflow that can be run.
 pub(crate) struct Executable {
@@ -66,8 +65,8 @@ pub(crate) trait Code: Send + Sync + 'static {
 
 impl Executable {
     /// What `workflow!` wrote.
-    pub(crate) fn of<W: Workflow>() -> Self {
-        Self::new(W::graph(), JobDef::of::<W>().output, W::decode_inputs)
+    pub(crate) fn of(workflow: &WorkflowDef) -> Self {
+        Self::new((workflow.graph)(), workflow.output, workflow.decode_inputs)
     }
 
     /// For runs that are never stored: neither inputs nor output are encoded.

@@ -93,7 +93,7 @@ impl<W: Workflow> RunBuilder<W> {
 impl<W: Workflow> fmt::Debug for RunBuilder<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RunBuilder")
-            .field("workflow", &W::NAME)
+            .field("workflow", &W::name())
             .field("key", &self.key)
             .finish_non_exhaustive()
     }
@@ -101,13 +101,15 @@ impl<W: Workflow> fmt::Debug for RunBuilder<W> {
 
 /// The workflow, as it was registered.
 pub(crate) fn executable<W: Workflow>(core: &Core) -> Result<Arc<Executable>, StartError> {
-    let found = core.executables.get(W::NAME).map(Arc::clone);
-    found.ok_or(StartError::Unregistered { workflow: W::NAME })
+    let found = core.executables.get(W::name()).map(Arc::clone);
+    found.ok_or_else(|| StartError::Unregistered {
+        workflow: W::name(),
+    })
 }
 
 fn encode_inputs<W: Workflow>(inputs: &[Value]) -> Result<Vec<u8>, StartError> {
     let unencodable = |reason| StartError::Unencodable {
-        workflow: W::NAME,
+        workflow: W::name(),
         reason,
     };
     executor::contain(AssertUnwindSafe(|| W::encode_inputs(inputs)))

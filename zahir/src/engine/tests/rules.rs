@@ -347,17 +347,20 @@ fn a_workflow_that_calls_itself_for_ever_fails() {
     let program = plans::endless();
     let mut engine = Engine::start(program.plan, RunId::from_u128(1), None, vec![5], 0);
     let failure = loop {
-        match engine.poll_action().unwrap() {
-            Action::Evaluate { place, inputs, .. } => {
-                let result = Ok(Evaluated::Inputs(inputs));
-                engine.handle(NOW, Report::Evaluated { place, result });
-            }
-            Action::Finish {
-                ending: Ending::Failed { failure, .. },
-                ..
-            } => break failure,
-            other => panic!("{other:?}"),
+        let action = engine.poll_action().unwrap();
+        if let Action::Evaluate { place, inputs, .. } = action {
+            let result = Ok(Evaluated::Inputs(inputs));
+            engine.handle(NOW, Report::Evaluated { place, result });
+            continue;
         }
+        let Action::Finish {
+            ending: Ending::Failed { failure, .. },
+            ..
+        } = action
+        else {
+            panic!("{action:?}")
+        };
+        break failure;
     };
     assert_eq!(
         failure.message,

@@ -264,17 +264,7 @@ impl<V: Clone> Engine<V> {
         } else {
             self.frames.outwards(frame, source.up)?
         };
-        match &self.frames.get(id)?.nodes[source.slot].state {
-            State::Succeeded(value) => Some(value),
-            State::Blocked(_)
-            | State::Ready(_)
-            | State::Running(_)
-            | State::Backoff(..)
-            | State::Evaluating
-            | State::Calling
-            | State::Going(_)
-            | State::Failed => None,
-        }
+        self.frames.get(id)?.nodes[source.slot].state.value()
     }
 
     pub(super) fn instance(&self, place: Place) -> Option<&Instance<V>> {

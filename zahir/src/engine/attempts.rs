@@ -6,7 +6,7 @@ use super::action::{Action, Violation};
 use super::advance::violation;
 use super::frame::Place;
 use super::report::AttemptOutcome;
-use super::state::{Change, State, Tries};
+use super::state::{Change, Tries};
 use super::{Engine, Phase, mix};
 
 impl<V: Clone> Engine<V> {
@@ -62,9 +62,9 @@ impl<V: Clone> Engine<V> {
         outcome: AttemptOutcome<V>,
     ) {
         let is_live = self.phase != Phase::Ended
-            && self.instance(place).is_some_and(|instance| {
-                matches!(&instance.state, State::Running(tries) if tries.attempts == attempt.number())
-            });
+            && self
+                .instance(place)
+                .is_some_and(|instance| instance.state.is_running(attempt));
         if !is_live {
             self.stale += 1;
             return;
@@ -129,16 +129,6 @@ impl<V: Clone> Engine<V> {
     }
 
     fn tries(&self, place: Place) -> Option<Tries> {
-        match &self.instance(place)?.state {
-            State::Blocked(tries)
-            | State::Ready(tries)
-            | State::Running(tries)
-            | State::Backoff(tries, _) => Some(*tries),
-            State::Evaluating
-            | State::Calling
-            | State::Going(_)
-            | State::Succeeded(_)
-            | State::Failed => None,
-        }
+        self.instance(place)?.state.tries()
     }
 }

@@ -4,7 +4,7 @@ use zahir_store::{Failure, FailureKind, Record};
 
 use super::action::Evaluation;
 use super::frame::Place;
-use super::state::{Change, Each, State};
+use super::state::{Change, Each};
 use super::{Engine, Phase};
 use crate::plan::{PlanKind, RegionId};
 
@@ -152,31 +152,11 @@ impl<V: Clone> Engine<V> {
     }
 
     pub(super) fn each(&self, place: Place) -> Option<&Each<V>> {
-        match &self.instance(place)?.state {
-            State::Going(each) => Some(each),
-            State::Blocked(_)
-            | State::Ready(_)
-            | State::Running(_)
-            | State::Backoff(..)
-            | State::Evaluating
-            | State::Calling
-            | State::Succeeded(_)
-            | State::Failed => None,
-        }
+        self.instance(place)?.state.each()
     }
 
     fn each_mut(&mut self, place: Place) -> Option<&mut Each<V>> {
-        match &mut self.instance_mut(place)?.state {
-            State::Going(each) => Some(each),
-            State::Blocked(_)
-            | State::Ready(_)
-            | State::Running(_)
-            | State::Backoff(..)
-            | State::Evaluating
-            | State::Calling
-            | State::Succeeded(_)
-            | State::Failed => None,
-        }
+        self.instance_mut(place)?.state.each_mut()
     }
 }
 

@@ -7,7 +7,7 @@ use zahir_store::{Attempt, Failure, NodeId, Position, Record, StoredRun};
 
 use super::frame::Place;
 use super::outbox::Outbox;
-use super::state::{Change, State};
+use super::state::Change;
 use super::{Engine, Phase};
 use crate::plan::{Plan, PlanKind, index};
 
@@ -162,9 +162,13 @@ impl<V: Clone> Engine<V> {
     /// The node instance whose attempt was under way.
     fn live_place(&mut self, at: &Position, attempt: Attempt) -> Result<Place, &'static str> {
         let place = self.place(at).ok_or(NO_SUCH_NODE)?;
-        match self.instance(place).map(|instance| &instance.state) {
-            Some(State::Running(tries)) if tries.attempts == attempt.number() => Ok(place),
-            _ => Err("that attempt was not under way"),
+        let is_running = self
+            .instance(place)
+            .is_some_and(|it| it.state.is_running(attempt));
+        if is_running {
+            Ok(place)
+        } else {
+            Err("that attempt was not under way")
         }
     }
 

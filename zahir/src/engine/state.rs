@@ -170,4 +170,49 @@ impl<V> State<V> {
             (_, _) => Err(IllegalChange),
         }
     }
+
+    /// Its result, if it has one.
+    pub(super) const fn value(&self) -> Option<&V> {
+        if let Self::Succeeded(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+
+    /// Its items, if it is a `for` under way.
+    pub(super) fn each(&self) -> Option<&Each<V>> {
+        if let Self::Going(each) = self {
+            Some(each)
+        } else {
+            None
+        }
+    }
+
+    /// Its items, if it is a `for` under way.
+    pub(super) fn each_mut(&mut self) -> Option<&mut Each<V>> {
+        if let Self::Going(each) = self {
+            Some(each)
+        } else {
+            None
+        }
+    }
+
+    /// How often it was tried, if it may be tried again.
+    pub(super) const fn tries(&self) -> Option<Tries> {
+        if let Self::Blocked(tries)
+        | Self::Ready(tries)
+        | Self::Running(tries)
+        | Self::Backoff(tries, _) = self
+        {
+            Some(*tries)
+        } else {
+            None
+        }
+    }
+
+    /// Whether this attempt is under way.
+    pub(super) const fn is_running(&self, attempt: Attempt) -> bool {
+        matches!(self, Self::Running(tries) if tries.attempts == attempt.number())
+    }
 }

@@ -132,7 +132,7 @@ pub(super) fn random(rng: &mut Rng) -> Program {
         regions: vec![],
         fails_first: vec![],
     };
-    let body = maker.region(rng, &[], inputs);
+    let body = maker.region(rng, 0, &[], inputs);
     assert_eq!(body, RegionId::BODY);
     Program {
         plan: Arc::new(Plan::new(maker.nodes, maker.regions)),
@@ -151,7 +151,7 @@ struct Maker {
 impl Maker {
     /// A region in which the values of `around` can be used: how many slots each region around it
     /// has so far, innermost first.
-    fn region(&mut self, rng: &mut Rng, around: &[usize], inputs: usize) -> RegionId {
+    fn region(&mut self, rng: &mut Rng, depth: usize, around: &[usize], inputs: usize) -> RegionId {
         let id = RegionId(self.regions.len());
         self.regions.push(PlanRegion {
             nodes: vec![],
@@ -163,7 +163,6 @@ impl Maker {
             self.node(rng, id, PlanKind::Input, &[]);
             self.regions[id.0].inputs.push(slot);
         }
-        let depth = around.len();
         for _ in 0..rng.below(if depth == 0 { 6 } else { 4 }) + usize::from(depth == 0) {
             let mut visible = vec![self.regions[id.0].nodes.len()];
             visible.extend(around);
@@ -173,7 +172,7 @@ impl Maker {
                 7 | 8 if depth < 2 => {
                     let limit = rng.chance(1, 3).then_some(1 + u32::from(rng.chance(1, 2)));
                     PlanKind::Each {
-                        body: self.region(rng, &visible, 1),
+                        body: self.region(rng, depth + 1, &visible, 1),
                         limit,
                     }
                 }
@@ -181,7 +180,7 @@ impl Maker {
                     let inputs = rng.below(3);
                     // A called workflow sees nothing of its caller.
                     PlanKind::Call {
-                        body: self.callee(rng, inputs),
+                        body: self.region(rng, depth + 1, &[], inputs),
                     }
                 }
                 _ => PlanKind::Job,
@@ -193,31 +192,6 @@ impl Maker {
             visible.extend(around);
             self.regions[id.0].result = source(rng, &visible);
         }
-        id
-    }
-
-    fn callee(&mut self, rng: &mut Rng, inputs: usize) -> RegionId {
-        let id = RegionId(self.regions.len());
-        self.regions.push(PlanRegion {
-            nodes: vec![],
-            inputs: vec![],
-            result: None,
-            jobs: 0,
-        });
-        for slot in 0..inputs {
-            self.node(rng, id, PlanKind::Input, &[]);
-            self.regions[id.0].inputs.push(slot);
-        }
-        for _ in 0..rng.below(3) {
-            let visible = [self.regions[id.0].nodes.len()];
-            let kind = if rng.chance(3, 4) {
-                PlanKind::Job
-            } else {
-                PlanKind::Value
-            };
-            self.node(rng, id, kind, &visible);
-        }
-        self.regions[id.0].result = source(rng, &[self.regions[id.0].nodes.len()]);
         id
     }
 

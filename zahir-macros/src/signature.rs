@@ -325,17 +325,44 @@ pub(crate) fn check_generics(generics: &Generics, kind: Kind, errors: &Errors) {
 }
 
 /// What is stored is sent between threads: without these bounds, each use of a type parameter that
-/// lacks one would be an error of its own. They come first, so that rustc adds to the user's.
+/// lacks one would be an error of its own. They go before the user's, wherever those are, so that
+/// rustc adds to the user's and clippy finds them in one place.
 pub(crate) fn imply_bounds(generics: &mut Generics) {
-    for parameter in generics.type_params_mut() {
-        let bounds: [TypeParamBound; 3] = [
+    let Generics {
+        params,
+        where_clause,
+        ..
+    } = generics;
+    for parameter in params {
+        let GenericParam::Type(parameter) = parameter else {
+            continue;
+        };
+        let name = &parameter.ident;
+        let predicates = where_clause.iter_mut();
+        let elsewhere = predicates
+            .flat_map(|clause| &mut clause.predicates)
+            .find_map(|predicate| match predicate {
+                WherePredicate::Type(predicate) if is_named(&predicate.bounded_ty, name) => {
+                    Some(&mut predicate.bounds)
+                }
+                _ => None,
+            });
+        let bounds = match elsewhere {
+            Some(bounds) if parameter.bounds.is_empty() => bounds,
+            _ => &mut parameter.bounds,
+        };
+        let implied: [TypeParamBound; 3] = [
             parse_quote!(::core::marker::Send),
             parse_quote!(::core::marker::Sync),
             parse_quote!('static),
         ];
-        let written = std::mem::replace(&mut parameter.bounds, bounds.into_iter().collect());
-        parameter.bounds.extend(written);
+        let written = std::mem::replace(bounds, implied.into_iter().collect());
+        bounds.extend(written);
     }
+}
+
+fn is_named(ty: &Type, name: &Ident) -> bool {
+    matches!(ty, Type::Path(path) if path.path.is_ident(name))
 }
 
 /// Whether nothing is said about what a type parameter stands for.
@@ -348,8 +375,7 @@ fn is_unbounded(parameter: &TypeParam, generics: &Generics) -> bool {
         WherePredicate::Type(predicate) => Some(&predicate.bounded_ty),
         _ => None,
     });
-    parameter.bounds.is_empty()
-        && !bounded.any(|ty| matches!(ty, Type::Path(path) if path.path.is_ident(&parameter.ident)))
+    parameter.bounds.is_empty() && !bounded.any(|ty| is_named(ty, &parameter.ident))
 }
 
 /// The declared output; `()` if none is written.

@@ -3,6 +3,7 @@
 mod bad_inputs;
 mod crash;
 mod kill;
+mod language;
 mod limits;
 mod many;
 mod registered;

@@ -6,7 +6,8 @@ use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{
     FnArg, GenericArgument, GenericParam, Generics, Lifetime, Pat, PatType, PathArguments,
-    PathSegment, ReturnType, Signature, Type, TypeImplTrait, TypeInfer, TypeReference,
+    PathSegment, ReturnType, Signature, Type, TypeImplTrait, TypeInfer, TypeParam, TypeParamBound,
+    TypeReference, WherePredicate, parse_quote,
 };
 
 use crate::errors::Errors;
@@ -99,7 +100,16 @@ pub(crate) fn parameters(signature: &Signature, kind: Kind, errors: &Errors) -> 
         match argument {
             FnArg::Receiver(receiver) => errors.at(
                 receiver,
-                "a job is a free function: it can't take `self`; pass what it needs as arguments",
+                match kind {
+                    Kind::Job => {
+                        "a job is a free function: it can't take `self`; pass what it needs as \
+                         arguments"
+                    }
+                    Kind::Workflow => {
+                        "a workflow is a free function: it can't take `self`; pass what it needs \
+                         as arguments"
+                    }
+                },
             ),
             FnArg::Typed(typed) if kind == Kind::Job && is_context(&typed.ty) => {
                 check_context(typed, index, errors);
@@ -156,7 +166,10 @@ fn parameter(typed: &PatType, index: usize, kind: Kind, errors: &Errors) -> Para
             check_reference(reference, kind, errors);
             ((*reference.elem).clone(), Some(reference.and_token))
         }
-        owned => (owned.clone(), None),
+        owned => {
+            check_sized(owned, kind, errors);
+            (owned.clone(), None)
+        }
     };
     Unstorable { errors, kind }.visit_type(&ty);
     Parameter {
@@ -167,12 +180,49 @@ fn parameter(typed: &PatType, index: usize, kind: Kind, errors: &Errors) -> Para
     }
 }
 
+/// `str`, `[T]`, `dyn ..` by value.
+fn check_sized(ty: &Type, kind: Kind, errors: &Errors) {
+    let lent = kind == Kind::Job;
+    match ty {
+        Type::Slice(_) if lent => errors.at(ty, "a slice is lent: write `&` before it"),
+        Type::Slice(_) => errors.at(ty, "a slice can't be stored: take a `Vec`"),
+        Type::Path(path) if path.path.is_ident("str") => {
+            let message = if lent {
+                "text is lent, `&str`, or owned, `String`"
+            } else {
+                "a `str` can't be stored: take a `String`"
+            };
+            errors.at(ty, message);
+        }
+        Type::TraitObject(_) => errors.at(ty, NO_DYN),
+        _ => {}
+    }
+}
+
+const NO_DYN: &str = "a `dyn` type can't be read back from a file: take the type itself, or an \
+                      enum of those there are";
+
 fn check_reference(reference: &TypeReference, kind: Kind, errors: &Errors) {
     if kind == Kind::Workflow {
-        errors.at(
-            reference,
-            "a workflow's inputs are stored with the run: take the value itself",
-        );
+        let written = reference.elem.to_token_stream().to_string();
+        let message = match &*reference.elem {
+            context if is_context(context) => {
+                "a workflow has no context: each of its jobs may take one".to_owned()
+            }
+            Type::Slice(slice) => {
+                let element = slice.elem.to_token_stream();
+                format!(
+                    "a workflow's inputs are stored with the run: take the value itself, \
+                     `Vec<{element}>`"
+                )
+            }
+            _ if written == "str" => "a workflow's inputs are stored with the run: take the value \
+                                      itself, `String`"
+                .to_owned(),
+            _ => "a workflow's inputs are stored with the run: take the value itself, without `&`"
+                .to_owned(),
+        };
+        errors.at(reference, message);
         return;
     }
     if reference.mutability.is_some() {
@@ -180,6 +230,9 @@ fn check_reference(reference: &TypeReference, kind: Kind, errors: &Errors) {
             reference,
             "a job can't change its inputs: they are shared; take the value itself, or `&T`",
         );
+    }
+    if matches!(&*reference.elem, Type::TraitObject(_)) {
+        errors.at(&reference.elem, NO_DYN);
     }
     match &reference.lifetime {
         Some(lifetime) if lifetime.ident == "static" => errors.at(
@@ -259,7 +312,70 @@ pub(crate) fn check_generics(generics: &Generics, kind: Kind, errors: &Errors) {
         if let GenericParam::Lifetime(lifetime) = parameter {
             errors.at(lifetime, what);
         }
+        if let GenericParam::Type(ty) = parameter
+            && is_unbounded(ty, generics)
+        {
+            let name = &ty.ident;
+            errors.at(
+                name,
+                format!("a value of any type can't be stored: write `{name}: zahir::Payload`"),
+            );
+        }
     }
+}
+
+/// What is stored is sent between threads: without these bounds, each use of a type parameter that
+/// lacks one would be an error of its own. They go before the user's, wherever those are, so that
+/// rustc adds to the user's and clippy finds them in one place.
+pub(crate) fn imply_bounds(generics: &mut Generics) {
+    let Generics {
+        params,
+        where_clause,
+        ..
+    } = generics;
+    for parameter in params {
+        let GenericParam::Type(parameter) = parameter else {
+            continue;
+        };
+        let name = &parameter.ident;
+        let predicates = where_clause.iter_mut();
+        let elsewhere = predicates
+            .flat_map(|clause| &mut clause.predicates)
+            .find_map(|predicate| match predicate {
+                WherePredicate::Type(predicate) if is_named(&predicate.bounded_ty, name) => {
+                    Some(&mut predicate.bounds)
+                }
+                _ => None,
+            });
+        let bounds = match elsewhere {
+            Some(bounds) if parameter.bounds.is_empty() => bounds,
+            _ => &mut parameter.bounds,
+        };
+        let implied: [TypeParamBound; 3] = [
+            parse_quote!(::core::marker::Send),
+            parse_quote!(::core::marker::Sync),
+            parse_quote!('static),
+        ];
+        let written = std::mem::replace(bounds, implied.into_iter().collect());
+        bounds.extend(written);
+    }
+}
+
+fn is_named(ty: &Type, name: &Ident) -> bool {
+    matches!(ty, Type::Path(path) if path.path.is_ident(name))
+}
+
+/// Whether nothing is said about what a type parameter stands for.
+fn is_unbounded(parameter: &TypeParam, generics: &Generics) -> bool {
+    let predicates = generics
+        .where_clause
+        .iter()
+        .flat_map(|clause| &clause.predicates);
+    let mut bounded = predicates.filter_map(|predicate| match predicate {
+        WherePredicate::Type(predicate) => Some(&predicate.bounded_ty),
+        _ => None,
+    });
+    parameter.bounds.is_empty() && !bounded.any(|ty| is_named(ty, &parameter.ident))
 }
 
 /// The declared output; `()` if none is written.

@@ -33,13 +33,14 @@ pub(crate) fn expand(tokens: TokenStream) -> TokenStream {
         zahir,
         attributes,
         visibility,
-        signature,
+        mut signature,
         body,
     } = source;
     check_qualifiers(&signature, &errors);
     let output = output(&signature, &errors);
     let usable = errors.count();
     signature::check_generics(&signature.generics, Kind::Workflow, &errors);
+    signature::imply_bounds(&mut signature.generics);
     let inputs = signature::parameters(&signature, Kind::Workflow, &errors).inputs;
     let type_name = names::type_name(&signature.ident);
     if errors.count() > usable || inputs.iter().any(|input| input.broken) {

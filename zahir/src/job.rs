@@ -22,6 +22,11 @@ use crate::wire::{Description, Outcome, Produced, Step, Wire};
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The two types of a `Result`, whatever it is called.
+#[diagnostic::on_unimplemented(
+    message = "a job whose return type is named `..Result` returns a `Result`, and `{Self}` is none",
+    label = "not a `Result`",
+    note = "write the type itself, or give it another name"
+)]
 pub trait Fallible {
     /// Its value.
     type Ok;
@@ -49,11 +54,11 @@ const MESSAGE_MAX: usize = 4096;
     label = "not a job",
     note = "put `#[job]` on the function; its type is the function's name in camel case"
 )]
-pub trait Job: Sized + Send + Sync + 'static {
+pub trait Job: Sized + 'static {
     /// What the function takes, without its context.
-    type Args<'a>: Send;
+    type Args<'a>;
     /// Exactly what the function returns.
-    type Returns: Send;
+    type Returns;
     /// What it returns when it succeeds: a [`Payload`](crate::Payload).
     type Output: 'static;
     /// How it can fail: a [`JobError`].
@@ -117,7 +122,7 @@ pub trait Job: Sized + Send + Sync + 'static {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be a job's error",
     label = "not an error type",
-    note = "a job's error must be `std::error::Error + Send + Sync + 'static`, or convert into a boxed one as `anyhow::Error` does"
+    note = "a job's error must be `std::error::Error + Send + Sync + 'static`, or convert into a boxed one as `anyhow::Error` and `Box<dyn Error + Send + Sync>` do"
 )]
 pub trait JobError: Into<BoxError> + 'static {}
 
@@ -132,14 +137,19 @@ pub const fn boxed<E: JobError>() -> fn(E) -> BoxError {
 }
 
 /// Runs the function and erases what it gives.
-async fn attempt<'e, J: Job>(args: J::Args<'e>, wire: Wire<'e>) -> Outcome {
-    let returned = J::run(args, wire.context()).await;
-    match J::settle(returned) {
-        Ok(output) => produce::<J>(output, wire.encodes()),
-        Err(error) => Err(failure(
-            FailureKind::Error,
-            describe_error((J::ERROR)(error).as_ref()),
-        )),
+fn attempt<'e, J: Job>(
+    args: J::Args<'e>,
+    wire: Wire<'e>,
+) -> impl Future<Output = Outcome> + Send + 'e {
+    let running = J::run(args, wire.context());
+    async move {
+        match J::settle(running.await) {
+            Ok(output) => produce::<J>(output, wire.encodes()),
+            Err(error) => Err(failure(
+                FailureKind::Error,
+                describe_error((J::ERROR)(error).as_ref()),
+            )),
+        }
     }
 }
 

@@ -165,8 +165,9 @@ pub mod __private;
 /// `longest_words(book)` is the call: awaiting it runs the workflow in memory. `LongestWords` is its
 /// type.
 ///
-/// Each call of a job is a node, named after its variable or else its job. A node starts as soon as
-/// the values it uses are there; the order of the lines does not matter. A value is owned by the run
+/// Each call of a job is a node, named after its variable or else its job. Names tell the nodes of a
+/// stored run apart, so no two variables of one scope share a name. A node starts as soon as the
+/// values it uses are there, whatever is written above it. A value is owned by the run
 /// and shared by all that use it: `x` hands over a copy, `&x` lends it, and nothing can change it.
 ///
 /// | what | meaning |

@@ -21,11 +21,9 @@ pub use crate::job::context::Context;
 pub use crate::job::policy::Settings;
 pub use crate::job::{BoxError, BoxFuture, Call, Fallible, Job, JobDef, Options, boxed};
 pub use crate::value::{Codec, CodecError, Typed, Value, codec};
-pub use crate::wire::construct::{
-    Batch, collect, describe_unit, items, items_of, never, own, type_of, value_of,
-};
+pub use crate::wire::construct::{describe_unit, items_of, never, type_of};
 pub use crate::wire::{
-    ByValue, Collects, Copies, Def, Description, Input, IntoCall, Items, Join, Lend, Out, Outcome,
-    Produced, Shared, Step, Wire,
+    Batch, ByValue, Collects, Copies, Def, Description, Input, IntoCall, Items, Join, Lend, Local,
+    Out, Outcome, Produced, Shared, Step, Wire,
 };
 pub use crate::workflow::{Wired, Workflow, WorkflowDef, describe_workflow, run_inline};

@@ -129,6 +129,12 @@ impl<'e> Wire<'e> {
         T::lend(values.get(index))
     }
 
+    /// The same value, for as long as what this gives.
+    #[must_use]
+    pub fn share<T: ?Sized + Lend>(&self, _: Out<T>, index: usize) -> Local<T> {
+        Local(self.values.get(index).cloned(), PhantomData)
+    }
+
     pub(crate) fn context(&self) -> &'e Context {
         #[expect(clippy::expect_used, reason = "`begin` always has one")]
         self.context.expect("a node that runs has a context")
@@ -200,6 +206,27 @@ impl<T: 'static> Lend for [T] {
     }
 }
 
+/// A value that is read to compute an owned one.
+///
+/// It lends from itself and not from the wire, so that rustc speaks of the user's variable if what
+/// is computed borrows from it.
+pub struct Local<T: ?Sized>(Option<Value>, PhantomData<fn() -> *const T>);
+
+impl<T: ?Sized + Lend> Local<T> {
+    /// The value.
+    #[inline]
+    #[must_use]
+    pub fn lend(&self) -> &T {
+        T::lend(self.0.as_ref())
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Local<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Local")
+    }
+}
+
 /// The job of a node, found by type inference.
 pub struct Def<J>(PhantomData<fn() -> J>);
 
@@ -226,8 +253,8 @@ impl<J: Job> Def<J> {
     }
 
     /// Begins the call.
-    pub fn begin<'e>(self, wire: Wire<'e>, call: impl IntoCall<'e, J>) -> Step<'e> {
-        J::begin(call.into_call(), wire)
+    pub fn begin<'e>(self, wire: Wire<'e>, call: Call<'e, J>) -> Step<'e> {
+        J::begin(call, wire)
     }
 
     /// Runs the call to its end. For calls that borrow from temporaries.
@@ -235,8 +262,8 @@ impl<J: Job> Def<J> {
     /// # Errors
     ///
     /// The job's own, as a failure.
-    pub async fn finish<'e>(self, wire: Wire<'e>, call: impl IntoCall<'e, J>) -> Outcome {
-        match J::begin(call.into_call(), wire) {
+    pub async fn finish<'e>(self, wire: Wire<'e>, call: Call<'e, J>) -> Outcome {
+        match J::begin(call, wire) {
             Step::Run(attempt) => attempt.await,
             Step::Enter(inputs) => Ok(Produced {
                 value: Value::new(Entered(inputs)),
@@ -306,8 +333,10 @@ pub trait Input<const I: usize> {
     note = "lend it with `&` and let the job take a reference, or derive `Clone` for `{T}`"
 )]
 pub trait Copies<T> {
+    /// A copy of a node's value. (A tuple keeps an expected type from flowing in, so that a
+    /// mismatch is reported at the user's token.)
     #[doc(hidden)]
-    fn copy(value: &T) -> T;
+    fn own(value: &T) -> (T,);
 }
 
 /// Not the value itself: or rustc would offer `&value`, which is `Clone`, and drop the explanation.
@@ -317,8 +346,8 @@ pub struct ByValue;
 
 #[diagnostic::do_not_recommend]
 impl<T: Clone> Copies<T> for ByValue {
-    fn copy(value: &T) -> T {
-        value.clone()
+    fn own(value: &T) -> (T,) {
+        (value.clone(),)
     }
 }
 
@@ -332,7 +361,16 @@ pub trait Items {
     /// One item.
     type Item: 'static;
     #[doc(hidden)]
-    fn values(self) -> Vec<Value>;
+    fn batch(self) -> Batch<Self::Item>;
+}
+
+/// The items of a `for`, with the type of one of them.
+pub struct Batch<T: ?Sized>(Vec<Value>, PhantomData<fn() -> *const T>);
+
+impl<T: ?Sized> fmt::Debug for Batch<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Batch").field(&self.0.len()).finish()
+    }
 }
 
 #[diagnostic::do_not_recommend]
@@ -342,8 +380,8 @@ where
 {
     type Item = I::Item;
 
-    fn values(self) -> Vec<Value> {
-        self.into_iter().map(Value::new).collect()
+    fn batch(self) -> Batch<I::Item> {
+        Batch(self.into_iter().map(Value::new).collect(), PhantomData)
     }
 }
 
@@ -354,21 +392,26 @@ where
     note = "derive `Clone` for `{T}`, or end the body with `;` if its value isn't needed"
 )]
 pub trait Collects<T> {
+    /// The value of a `for` whose rounds give `T`.
     #[doc(hidden)]
-    fn collect(values: Vec<Value>) -> Value;
+    fn collect(round: Out<T>) -> (Out<Vec<T>>, Join);
 }
 
 #[diagnostic::do_not_recommend]
 impl<T: Clone + Send + Sync + 'static> Collects<T> for ByValue {
-    fn collect(values: Vec<Value>) -> Value {
-        let results = values
-            .into_iter()
-            .filter_map(|value| match value.try_into_inner::<T>() {
-                Ok(result) => Some(result),
-                Err(shared) => shared.get::<T>().cloned(),
-            });
-        Value::new(results.collect::<Vec<T>>())
+    fn collect(_: Out<T>) -> (Out<Vec<T>>, Join) {
+        (Out::new(), Join(join::<T>))
     }
+}
+
+fn join<T: Clone + Send + Sync + 'static>(values: Vec<Value>) -> Value {
+    let results = values
+        .into_iter()
+        .filter_map(|value| match value.try_into_inner::<T>() {
+            Ok(result) => Some(result),
+            Err(shared) => shared.get::<T>().cloned(),
+        });
+    Value::new(results.collect::<Vec<T>>())
 }
 
 /// What a pure value can be.
@@ -377,10 +420,17 @@ impl<T: Clone + Send + Sync + 'static> Collects<T> for ByValue {
     label = "not `Send + Sync + 'static`",
     note = "several nodes may read a value at the same time"
 )]
-pub trait Shared: Send + Sync + 'static {}
+pub trait Shared: Sized {
+    #[doc(hidden)]
+    fn value<'e>(self, _: Out<Self>) -> Step<'e>;
+}
 
 #[diagnostic::do_not_recommend]
-impl<T: Send + Sync + 'static> Shared for T {}
+impl<T: Send + Sync + 'static> Shared for T {
+    fn value<'e>(self, _: Out<Self>) -> Step<'e> {
+        Step::Value(Value::new(self))
+    }
+}
 
 /// How the results of a `for` become one value.
 #[derive(Debug)]
@@ -401,19 +451,7 @@ fn join_unit(_: Vec<Value>) -> Value {
 /// The functions that an expansion calls, one per construct.
 #[doc(hidden)]
 pub(crate) mod construct {
-    use super::{
-        ByValue, Collects, Copies, Description, Items, Join, Out, PhantomData, Shared, Step, Value,
-        join_unit,
-    };
-
-    /// A copy of a node's value. (A tuple keeps an expected type from flowing in, so that a
-    /// mismatch is reported at the user's token.)
-    pub fn own<T>(value: &T) -> (T,)
-    where
-        ByValue: Copies<T>,
-    {
-        (ByValue::copy(value),)
-    }
+    use super::{Batch, Description, Out, Step, join_unit};
 
     /// Stands for a node's value where only its type matters. Never called.
     #[must_use]
@@ -429,39 +467,10 @@ pub(crate) mod construct {
         false
     }
 
-    /// The value of a pure expression.
-    #[must_use]
-    pub fn value_of<'e, T: Shared>(_: Out<T>, value: T) -> Step<'e> {
-        Step::Value(Value::new(value))
-    }
-
-    /// The items of a `for`, with the type of one of them.
-    pub struct Batch<T: ?Sized>(Vec<Value>, PhantomData<fn() -> *const T>);
-
-    impl<T: ?Sized> std::fmt::Debug for Batch<T> {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.debug_tuple("Batch").field(&self.0.len()).finish()
-        }
-    }
-
-    /// What a `for` goes over.
-    pub fn items<I: Items>(items: I) -> Batch<I::Item> {
-        Batch(items.values(), PhantomData)
-    }
-
     /// The items of a `for`, whose variable is `item`.
     #[must_use]
     pub fn items_of<'e, T: ?Sized>(_: Out<T>, batch: Batch<T>) -> Step<'e> {
         Step::Items(batch.0)
-    }
-
-    /// The value of a `for` whose rounds give `T`.
-    #[must_use]
-    pub fn collect<T>(_: Out<T>) -> (Out<Vec<T>>, Join)
-    where
-        ByValue: Collects<T>,
-    {
-        (Out::new(), Join(<ByValue as Collects<T>>::collect))
     }
 
     /// What a `for` without results is.

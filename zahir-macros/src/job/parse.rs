@@ -79,6 +79,7 @@ pub(crate) fn check(function: Function, errors: &Errors) -> Job {
     } = function;
     check_qualifiers(&mut signature, errors);
     signature::check_generics(&signature.generics, Kind::Job, errors);
+    signature::imply_bounds(&mut signature.generics);
     let parameters = signature::parameters(&signature, Kind::Job, errors);
     let returns = signature::output(&signature);
     let (output, error) = if signature::is_result(&returns) {

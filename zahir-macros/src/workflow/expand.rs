@@ -355,20 +355,45 @@ impl Wiring<'_> {
 
     /// `let user = wire.lend(user, 0);` for what a node reads, and the parts taken of it.
     fn reads(&self, uses: &[VariableId]) -> TokenStream {
+        let parts = self.parts(uses);
         let wire = &self.wire;
-        let (lent, parts) = self.model.reads(uses);
+        let lent = self.lent(uses).into_iter();
+        let lent = lent.map(|(ident, place)| quote!(let #ident = #wire.lend(#ident, #place);));
+        quote!(#(#lent)* #parts)
+    }
+
+    /// The same for a value that may not borrow from what it reads. If it does, rustc says which
+    /// variable of the user's does not live long enough, and nothing about the wire.
+    fn reads_for_owned(&self, uses: &[VariableId], at: Extent) -> TokenStream {
+        let parts = self.parts(uses);
+        let wire = &self.wire;
+        let lent = self.lent(uses).into_iter().map(|(ident, place)| {
+            let mut shared = ident.clone();
+            shared.set_span(ident.span().located_at(at.first));
+            quote! {
+                let #ident = #wire.share(#ident, #place);
+                let #ident = #shared.lend();
+            }
+        });
+        quote!(#(#lent)* #parts)
+    }
+
+    /// The variables to lend, with the places of their values among those that the node reads.
+    fn lent(&self, uses: &[VariableId]) -> Vec<(&Ident, usize)> {
         let nodes = self.model.nodes_of(uses);
-        let lent = lent.iter().map(|id| {
-            let variable = self.model.variable(*id);
-            let ident = &variable.ident;
+        let lent = self.model.reads(uses).0.into_iter().map(|id| {
+            let variable = self.model.variable(id);
             let place = match variable.source {
                 Source::Node(node) => nodes.iter().position(|used| *used == node),
                 Source::Parts(_) => None,
             };
-            let place = place.unwrap_or_default();
-            quote!(let #ident = #wire.lend(#ident, #place);)
+            (&variable.ident, place.unwrap_or_default())
         });
-        let parts = parts.iter().map(|id| {
+        lent.collect()
+    }
+
+    fn parts(&self, uses: &[VariableId]) -> TokenStream {
+        let parts = self.model.reads(uses).1.into_iter().map(|id| {
             let parts = &self.model.parts[id.0];
             let (pattern, whole) = (&parts.pattern, &self.model.variable(parts.whole).ident);
             quote! {
@@ -376,7 +401,7 @@ impl Wiring<'_> {
                 let #pattern = *#whole else { ::core::unreachable!() };
             }
         });
-        quote!(#(#lent)* #(#parts)*)
+        quote!(#(#parts)*)
     }
 
     fn call(&self, call: &Call) -> TokenStream {
@@ -401,6 +426,7 @@ impl Wiring<'_> {
             "begin"
         };
         let method = Ident::new(method, at.first);
+        let call = call_at(*at, quote!(__zahir::IntoCall::into_call), call.clone());
         let begin = call_at(*at, quote!(#def.#method), quote!(#wire, #call));
         let begin = if *keeps_temporaries {
             quote!(#def.hold(async move { #begin.await }))
@@ -430,8 +456,8 @@ impl Wiring<'_> {
             uses,
         } = value;
         let wire = &self.wire;
-        let reads = self.reads(uses);
         let at = Extent::of(expression);
+        let reads = self.reads_for_owned(uses, at);
         let expression = match ty {
             // Only here the type may lead: this is the user's own `let`.
             Some(ty) => {
@@ -443,8 +469,8 @@ impl Wiring<'_> {
         let out_type = hidden("out");
         let value = call_at(
             at,
-            quote!(__zahir::value_of),
-            quote!(#out_type, #expression),
+            quote!(__zahir::Shared::value),
+            quote!(#expression, #out_type),
         );
         quote! {
             let #out_type = __zahir::Out::new();
@@ -466,8 +492,12 @@ impl Wiring<'_> {
             body,
         } = each;
         let wire = &self.wire;
-        let reads = self.reads(uses);
-        let items = call_at(Extent::of(items), quote!(__zahir::items), items.clone());
+        let reads = self.reads_for_owned(uses, Extent::of(items));
+        let items = call_at(
+            Extent::of(items),
+            quote!(__zahir::Items::batch),
+            items.clone(),
+        );
         let statements = self.statements(body);
         let out_type = hidden("out");
         let (describe, value) = match &body.tail {
@@ -475,7 +505,8 @@ impl Wiring<'_> {
                 let join = hidden("join");
                 let ident = &tail.ident;
                 let round = Ident::new("__zahir_round", tail.at.first);
-                let collect = call_at(tail.at, quote!(__zahir::collect), quote!(#round));
+                let collect = quote!(<__zahir::ByValue as __zahir::Collects<_>>::collect);
+                let collect = call_at(tail.at, collect, quote!(#round));
                 (
                     quote! {
                         let #round = #ident;

@@ -10,7 +10,7 @@ mod statement;
 use std::collections::HashMap;
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
-use syn::{Expr, Pat};
+use syn::{Expr, Pat, Stmt};
 
 use crate::errors::Errors;
 use crate::names::did_you_mean;
@@ -59,9 +59,13 @@ pub(crate) fn lower(head: &Head, body: &Group, errors: &Errors) -> Lowered {
     let complete = pieces
         .iter()
         .all(|piece| matches!(piece, Piece::Statement(_)));
+    let returns = matches!(
+        pieces.last(),
+        Some(Piece::Statement(Stmt::Expr(Expr::Return(_), _)))
+    );
     let block = lowering.block(pieces, true);
     lowering.model.regions[0].result = block.tail.as_ref().and_then(|tail| tail.node);
-    if block.tail.is_none() && complete && !head.returns_unit() {
+    if block.tail.is_none() && complete && !returns && !head.returns_unit() {
         missing_output(head, body, errors);
     }
     Lowered {

@@ -28,6 +28,9 @@ use crate::workflow::syntax::{self, MODIFIERS};
 pub(crate) const NO_AWAIT: &str =
     "no `.await` here: the workflow runs each call as soon as its inputs are ready";
 
+pub(crate) const NO_ASSIGNMENT: &str = "assignment is reserved: variables that change are not \
+                                        available yet; bind the new value to another name";
+
 pub(crate) const NO_QUESTION: &str = "no `?` here: a job that fails fails the workflow";
 
 pub(crate) struct Rewrite<'l, 'a> {
@@ -231,6 +234,20 @@ impl<'l, 'a> Rewrite<'l, 'a> {
         }
     }
 
+    /// `tokio::join!(a(), b())`. Whether it was that.
+    fn concurrent(&self, call: &Macro) -> bool {
+        let name = call.path.segments.last().map(|name| name.ident.to_string());
+        let Some(name) = name.filter(|name| ["join", "try_join"].contains(&name.as_str())) else {
+            return false;
+        };
+        let message = format!(
+            "no `{name}!` in a workflow: calls that don't use each other's values run at the same \
+             time"
+        );
+        self.lowering.errors.at(&call.path, message);
+        true
+    }
+
     /// What can't be in any expression of a workflow. Whether it was one of those.
     fn refused(&mut self, expression: &Expr) -> bool {
         let errors = self.lowering.errors;
@@ -245,18 +262,19 @@ impl<'l, 'a> Rewrite<'l, 'a> {
             ),
             Expr::Return(ret) if self.closures == 0 => (
                 ret.return_token.to_token_stream(),
-                "`return` is reserved: leaving a workflow early is not available yet",
+                "`return` is reserved: leaving a workflow early is not available yet; the \
+                 value of a workflow is its last expression",
             ),
             Expr::Yield(_) | Expr::Verbatim(_) => (
                 expression.to_token_stream(),
                 "this is no expression of stable Rust",
             ),
-            Expr::If(branch) if self.plain == 0 && syntax::has_job(expression) => (
+            Expr::If(branch) if self.plain == 0 && syntax::calls_job(expression) => (
                 branch.if_token.to_token_stream(),
                 "`if` around jobs is reserved: branches are not available yet; if the functions \
                  called in it are plain ones, write `pure(if ..)`",
             ),
-            Expr::Match(choice) if self.plain == 0 && syntax::has_job(expression) => (
+            Expr::Match(choice) if self.plain == 0 && syntax::calls_job(expression) => (
                 choice.match_token.to_token_stream(),
                 "`match` around jobs is reserved: branches are not available yet; if the \
                  functions called in it are plain ones, write `pure(match ..)`",
@@ -277,11 +295,9 @@ impl<'l, 'a> Rewrite<'l, 'a> {
                 next.continue_token.to_token_stream(),
                 "`continue` is reserved: loops are not available yet",
             ),
-            Expr::Assign(assign) if self.plain == 0 => (
-                assign.eq_token.to_token_stream(),
-                "assignment is reserved: variables that change are not available yet; bind the \
-                 new value to another name",
-            ),
+            Expr::Assign(assign) if self.plain == 0 => {
+                (assign.eq_token.to_token_stream(), NO_ASSIGNMENT)
+            }
             _ => return false,
         };
         errors.at(&at, message);
@@ -373,6 +389,9 @@ impl VisitMut for Rewrite<'_, '_> {
     fn visit_item_mut(&mut self, _: &mut syn::Item) {}
 
     fn visit_macro_mut(&mut self, call: &mut Macro) {
+        if self.plain == 0 && self.concurrent(call) {
+            return;
+        }
         for token in call.tokens.clone() {
             if let TokenTree::Literal(literal) = token {
                 self.format_captures(&literal);
@@ -487,10 +506,15 @@ impl Rewrite<'_, '_> {
     }
 }
 
+/// What makes a copy of a node's value.
+pub(crate) fn own() -> TokenStream {
+    quote!(<__zahir::ByValue as __zahir::Copies<_>>::own)
+}
+
 /// A copy of a variable's value, underlined as the variable.
 pub(crate) fn copy_of(name: &Ident) -> TokenStream {
     let at = Extent::from(name.span());
-    unwrapped_call_at(at, quote!(__zahir::own), name.to_token_stream())
+    unwrapped_call_at(at, own(), name.to_token_stream())
 }
 
 /// The place of a variable's value, underlined as the variable.

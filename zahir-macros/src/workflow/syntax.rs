@@ -1,7 +1,7 @@
 //! What an expression is, by its form alone.
 
 use syn::visit::{self, Visit};
-use syn::{Expr, ExprCall, ExprMethodCall, ExprPath, Ident, Pat, PatIdent};
+use syn::{Attribute, BinOp, Expr, ExprCall, ExprMethodCall, ExprPath, Ident, Pat, PatIdent};
 
 /// What can follow a job call.
 pub(crate) const MODIFIERS: [&str; 5] = ["after", "retry", "timeout", "backoff", "named"];
@@ -85,6 +85,29 @@ pub(crate) fn has_job(expression: &Expr) -> bool {
     found.0
 }
 
+/// Whether the expression calls a job, or something that reads like one.
+pub(crate) fn calls_job(expression: &Expr) -> bool {
+    let mut found = CallsJob(false);
+    found.visit_expr(expression);
+    found.0
+}
+
+struct CallsJob(bool);
+
+impl<'ast> Visit<'ast> for CallsJob {
+    fn visit_expr(&mut self, expression: &'ast Expr) {
+        match expression {
+            Expr::Call(call) if is_pure(call) => {}
+            Expr::Call(call) if function(&call.func).is_some() => self.0 = true,
+            Expr::ForLoop(_) => self.0 = true,
+            Expr::Closure(_) => {}
+            other => visit::visit_expr(self, other),
+        }
+    }
+
+    fn visit_item(&mut self, _: &'ast syn::Item) {}
+}
+
 struct HasJob(bool);
 
 impl<'ast> Visit<'ast> for HasJob {
@@ -135,6 +158,57 @@ pub(crate) fn variable(expression: &Expr) -> Option<&Ident> {
         Expr::Group(inner) => variable(&inner.expr),
         _ => None,
     }
+}
+
+/// `x.iter()`, `x.as_str()`: what by its name only borrows.
+pub(crate) fn borrowing(expression: &Expr) -> Option<&ExprMethodCall> {
+    const NAMES: [&str; 8] = [
+        "iter", "iter_mut", "as_str", "as_ref", "as_slice", "as_bytes", "as_deref", "as_path",
+    ];
+    match expression {
+        Expr::MethodCall(call) if call.args.is_empty() => {
+            NAMES.iter().any(|name| call.method == name).then_some(call)
+        }
+        Expr::Paren(inner) => borrowing(&inner.expr),
+        Expr::Group(inner) => borrowing(&inner.expr),
+        _ => None,
+    }
+}
+
+/// `x += 1`
+pub(crate) fn is_compound_assignment(operator: &BinOp) -> bool {
+    matches!(
+        operator,
+        BinOp::AddAssign(_)
+            | BinOp::SubAssign(_)
+            | BinOp::MulAssign(_)
+            | BinOp::DivAssign(_)
+            | BinOp::RemAssign(_)
+            | BinOp::BitXorAssign(_)
+            | BinOp::BitAndAssign(_)
+            | BinOp::BitOrAssign(_)
+            | BinOp::ShlAssign(_)
+            | BinOp::ShrAssign(_)
+    )
+}
+
+/// The attributes of what can be a statement, but of a `for`.
+pub(crate) fn attributes(expression: &mut Expr) -> Vec<Attribute> {
+    let attributes = match expression {
+        Expr::Call(call) => &mut call.attrs,
+        Expr::MethodCall(call) => {
+            let mut found = attributes(&mut call.receiver);
+            found.append(&mut call.attrs);
+            return found;
+        }
+        Expr::Block(block) => &mut block.attrs,
+        Expr::If(branch) => &mut branch.attrs,
+        Expr::Match(choice) => &mut choice.attrs,
+        Expr::Paren(inner) => &mut inner.attrs,
+        Expr::Macro(call) => &mut call.attrs,
+        _ => return Vec::new(),
+    };
+    std::mem::take(attributes)
 }
 
 /// `x`, `x.a.b`, `x[0]`: something that is there, and not made.

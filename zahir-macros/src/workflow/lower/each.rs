@@ -1,7 +1,7 @@
 //! `for`: a region that runs once per item.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{ToTokens, quote};
+use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::{Attribute, Expr, ExprForLoop, LitInt, Pat};
 
@@ -12,7 +12,7 @@ use crate::workflow::model::{
     Each, NodeKind, Region, Source, Statement, VariableId, number, push_new,
 };
 use crate::workflow::parse::Piece;
-use crate::workflow::rewrite::copy_of;
+use crate::workflow::rewrite::{copy_of, own};
 use crate::workflow::syntax;
 
 impl Lowering<'_> {
@@ -133,12 +133,23 @@ impl Lowering<'_> {
         if syntax::is_place(place) && !matches!(place, Expr::Path(_)) {
             let mut borrowed: Expr = syn::parse_quote!(&#place);
             let uses = self.rewrite_value(&mut borrowed);
-            let callee = quote!(__zahir::own);
             let at = Extent::of(expression);
             return (
-                unwrapped_call_at(at, callee, borrowed.to_token_stream()),
+                unwrapped_call_at(at, own(), borrowed.to_token_stream()),
                 uses,
             );
+        }
+        if let Some(call) = syntax::borrowing(place) {
+            let receiver = &call.receiver;
+            let instead = if syntax::is_place(receiver) {
+                format!("write `in {}`", text(receiver))
+            } else {
+                format!("leave `.{}()` out", call.method)
+            };
+            let message = format!(
+                "the items of a `for` are nodes' values, so they can't be borrowed: {instead}"
+            );
+            self.errors.at(&call.method, message);
         }
         // `&made()`: what is made here is gone over itself.
         let mut expression = place.clone();
@@ -175,6 +186,11 @@ impl Lowering<'_> {
         }
         limit
     }
+}
+
+/// A place as one would write it.
+fn text(place: &Expr) -> String {
+    place.to_token_stream().to_string().replace(' ', "")
 }
 
 fn is_plain(pattern: &Pat) -> bool {

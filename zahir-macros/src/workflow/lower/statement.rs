@@ -3,14 +3,14 @@
 use proc_macro2::Ident;
 use quote::ToTokens;
 use syn::spanned::Spanned;
-use syn::{Expr, ExprBlock, Local, Pat, Stmt, Type};
+use syn::{Attribute, Expr, ExprBlock, ExprCall, Local, Pat, Stmt, Type};
 
 use crate::canonical;
 use crate::spans::Extent;
 use crate::workflow::lower::{Lowering, Naming, Value};
 use crate::workflow::model::{Argument, NodeKind, PureValue, Source, Statement, Tail, VariableId};
 use crate::workflow::parse::Piece;
-use crate::workflow::rewrite::{NO_AWAIT, NO_QUESTION};
+use crate::workflow::rewrite::{NO_ASSIGNMENT, NO_AWAIT, NO_QUESTION};
 use crate::workflow::syntax;
 
 impl Lowering<'_> {
@@ -52,6 +52,9 @@ impl Lowering<'_> {
 
     fn local(&mut self, local: Local) {
         let before = self.errors.count();
+        for attribute in &local.attrs {
+            self.misplaced(attribute);
+        }
         let (pattern, ty) = match local.pat {
             Pat::Type(typed) => (*typed.pat, Some(*typed.ty)),
             pattern => (pattern, None),
@@ -113,6 +116,24 @@ impl Lowering<'_> {
         naming
     }
 
+    /// An attribute that is on no `for`.
+    fn misplaced(&self, attribute: &Attribute) {
+        let message = if attribute.path().is_ident("limit") {
+            "`#[limit(..)]` belongs right before a `for`, as in `let x = #[limit(8)] for ..`"
+        } else {
+            "only a `for` of a workflow can have an attribute: `#[limit(8)]`"
+        };
+        self.errors.at(attribute, message);
+    }
+
+    /// `#[limit(8)] job()`
+    fn without_attributes(&self, mut expression: Expr) -> Expr {
+        for attribute in syntax::attributes(&mut expression) {
+            self.misplaced(&attribute);
+        }
+        expression
+    }
+
     fn check_pattern(&self, pattern: &Pat) {
         match pattern {
             Pat::Ident(name) if name.by_ref.is_none() && name.subpat.is_none() => {
@@ -136,7 +157,7 @@ impl Lowering<'_> {
         naming: Naming,
         ty: Option<Type>,
     ) -> Option<u32> {
-        let expression = self.without_await(expression);
+        let expression = self.without_await(self.without_attributes(expression));
         let is_pure = syntax::chain(&expression).is_none() && !is_construct(&expression);
         if is_pure {
             return Some(self.pure_value(expression, out, &naming, ty));
@@ -184,6 +205,7 @@ impl Lowering<'_> {
             return Some(Tail { ident, node, at });
         }
         let before = self.errors.count();
+        let expression = self.without_ok(expression);
         let out = self.temporary(at.first);
         let naming = Naming::derived(default_name(&expression), at.first);
         let node = self.definition(expression, &out, naming, None);
@@ -191,19 +213,35 @@ impl Lowering<'_> {
         Some(Self::tail_of(&Value { ident: out, node }, at))
     }
 
+    /// `Ok(value)` at the end of a workflow.
+    fn without_ok(&self, expression: Expr) -> Expr {
+        let outermost = self.statements.len() == 1;
+        match expression {
+            Expr::Call(call) if outermost && is_ok(&call) => {
+                let message = "a workflow returns its success value: write it without `Ok(..)`";
+                self.errors.at(&call.func, message);
+                call.args.into_iter().next().unwrap_or(*call.func)
+            }
+            other => other,
+        }
+    }
+
     /// A call, `for` or block for its effect.
     fn effect(&mut self, expression: Expr) {
         let before = self.errors.count();
         let at = Extent::of(&expression);
-        let expression = self.without_await(expression);
-        if is_reserved(&expression) {
-            self.rewrite_value(&mut expression.clone());
+        let expression = self.without_await(self.without_attributes(expression));
+        let forgotten = self.forgot_let(&expression);
+        if forgotten.is_some() {
+            // Told.
+        } else if let Expr::Binary(binary) = &expression
+            && syntax::is_compound_assignment(&binary.op)
+        {
+            self.errors.at(&binary.op, NO_ASSIGNMENT);
         } else if syntax::chain(&expression).is_none() && !is_construct(&expression) {
             self.rewrite_value(&mut expression.clone());
             if self.errors.count() == before {
-                let message =
-                    "this does nothing: a statement of a workflow is a job call or a `let`";
-                self.errors.at(&expression, message);
+                self.errors.at(&expression, DOES_NOTHING);
             }
         } else {
             let naming = Naming::derived(default_name(&expression), at.first);
@@ -218,7 +256,26 @@ impl Lowering<'_> {
                 }
             }
         }
-        self.broken(None, before);
+        self.broken(forgotten.as_ref(), before);
+    }
+
+    /// `x = job();` where there is no `x` yet: that name.
+    fn forgot_let(&mut self, expression: &Expr) -> Option<Ident> {
+        let Expr::Assign(assign) = expression else {
+            return None;
+        };
+        let name = syntax::variable(&assign.left)?.clone();
+        if self.scopes.find(&name.to_string()).is_some()
+            || self.scopes.later(&name.to_string()).is_some()
+        {
+            return None;
+        }
+        let hint = self.similar_variable(&name);
+        let message = format!("there is no variable `{name}`: write `let {name} = ..`{hint}");
+        self.errors.at(&name, message);
+        let node = self.hole();
+        self.bind(&name, Source::Node(node));
+        Some(name)
     }
 
     /// Makes a node of a call, `for` or block inside an expression.
@@ -311,7 +368,16 @@ impl Lowering<'_> {
                 closure,
                 "a closure can't be a node: values that flow between jobs are stored",
             ),
-            _ => {}
+            other => {
+                if let Some(call) = syntax::borrowing(other) {
+                    let method = &call.method;
+                    let message = format!(
+                        "a reference can't be a node: write `.{method}()` where the value is used, \
+                         or make it an owned one"
+                    );
+                    self.errors.at(method, message);
+                }
+            }
         }
         let written = expression.to_token_stream();
         let uses = self.rewrite_value(&mut expression);
@@ -344,19 +410,10 @@ impl Lowering<'_> {
     }
 }
 
-/// A construct that will have a meaning as a statement.
-fn is_reserved(expression: &Expr) -> bool {
-    matches!(
-        expression,
-        Expr::If(_)
-            | Expr::Match(_)
-            | Expr::Loop(_)
-            | Expr::While(_)
-            | Expr::Break(_)
-            | Expr::Continue(_)
-            | Expr::Return(_)
-            | Expr::Assign(_)
-    )
+const DOES_NOTHING: &str = "this does nothing: a statement of a workflow is a job call or a `let`";
+
+fn is_ok(call: &ExprCall) -> bool {
+    matches!(&*call.func, Expr::Path(path) if path.path.is_ident("Ok")) && call.args.len() == 1
 }
 
 /// A `for`, or a block with nodes in it.

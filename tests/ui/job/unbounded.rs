@@ -1,0 +1,4 @@
+include!("../prelude.rs");
+#[job]
+async fn echo<T>(value: T) -> T { value }
+fn main() {}

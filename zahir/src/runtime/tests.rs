@@ -6,7 +6,9 @@ mod flow;
 mod races;
 mod store;
 
-use std::sync::Arc;
+use std::io::Write as _;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use flow::{Flow, Work, add, error, wait, work};
@@ -19,6 +21,34 @@ use crate::runtime::handle::RunHandle;
 use crate::runtime::start::{self, Request};
 use crate::runtime::{JOBS_MAX, Runtime, SHUTDOWN_LIMIT};
 use crate::value::Value;
+
+/// How long a test may take, in real time. They all end within a second or two.
+const TEST_LIMIT: Duration = Duration::from_secs(30);
+
+/// Sees to it that a test ends: every test in here begins with `let _watch = watch();`.
+#[must_use = "the test is watched until this is dropped"]
+struct Watch {
+    _alive: mpsc::Sender<()>,
+}
+
+/// Ends the process if the test is not over in time. A test that hangs can't fail by itself: its
+/// time may be paused, and its thread blocked.
+fn watch() -> Watch {
+    let (alive, ended) = mpsc::channel::<()>();
+    let test = thread::current().name().unwrap_or("a test").to_owned();
+    thread::spawn(move || {
+        if ended.recv_timeout(TEST_LIMIT) == Err(mpsc::RecvTimeoutError::Timeout) {
+            // What is printed in the usual way is kept back until the test ends.
+            let told = writeln!(
+                std::io::stderr(),
+                "\n{test} hangs: it did not end in {TEST_LIMIT:?}"
+            );
+            drop(told);
+            std::process::exit(101);
+        }
+    });
+    Watch { _alive: alive }
+}
 
 async fn in_memory(executable: &Arc<Executable>) -> Runtime {
     Runtime::in_memory()

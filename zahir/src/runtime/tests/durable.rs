@@ -68,6 +68,7 @@ fn broken() -> StoreError {
 
 #[tokio::test]
 async fn a_start_is_on_record_when_it_returns() {
+    let _watch = watch();
     let gate = Gate::new();
     let flow = Flow::new("held").job("held", &[0], gate.job()).build();
     let store = TestStore::default();
@@ -83,6 +84,7 @@ async fn a_start_is_on_record_when_it_returns() {
 
 #[tokio::test]
 async fn an_attempt_is_polled_only_when_it_is_on_record() {
+    let _watch = watch();
     let store = TestStore::default();
     let seen = store.clone();
     let job = work(move |_, _| {
@@ -108,6 +110,7 @@ async fn an_attempt_is_polled_only_when_it_is_on_record() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_store_is_never_called_on_an_async_worker() {
+    let _watch = watch();
     let flow = Flow::new("fan").each("all", 0, add(1)).build();
     let store = TestStore::default();
     let runtime = over(&store, &flow).await;
@@ -124,6 +127,7 @@ async fn the_store_is_never_called_on_an_async_worker() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_key_is_one_run() {
+    let _watch = watch();
     let gate = Gate::new();
     let flow = Flow::new("once").job("once", &[0], gate.job()).build();
     let store = TestStore::default();
@@ -179,6 +183,7 @@ async fn one_key_is_one_run() {
 
 #[tokio::test]
 async fn a_dropped_start_with_a_key_can_be_repeated() {
+    let _watch = watch();
     let flow = Flow::new("once").job("once", &[0], add(1)).build();
     let store = TestStore::default();
     let runtime = over(&store, &flow).await;
@@ -193,6 +198,7 @@ async fn a_dropped_start_with_a_key_can_be_repeated() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_run_goes_on_where_it_was() {
+    let _watch = watch();
     let (gate, first) = (Gate::new(), Gate::new());
     first.open.add_permits(9);
     let flow = Flow::new("two").job("first", &[0], first.job());
@@ -231,6 +237,7 @@ async fn a_killed_run_goes_on_where_it_was() {
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_keeps_results_and_interrupts_the_rest() {
+    let _watch = watch();
     let begun = Arc::new(AtomicU64::new(0));
     let timed = |seconds, more| {
         let begun = Arc::clone(&begun);
@@ -273,6 +280,7 @@ async fn a_shutdown_keeps_results_and_interrupts_the_rest() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_store_halts_and_loses_nothing_acknowledged() {
+    let _watch = watch();
     for fail_at in 0..12 {
         for is_written in [false, true] {
             check_halt(fail_at, is_written).await;
@@ -346,6 +354,7 @@ async fn run_until_halted(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_written_after_a_failure() {
+    let _watch = watch();
     let flow = Flow::new("one").job("one", &[0], add(1)).build();
     let store = TestStore::default();
     let (fail, failing) = std::sync::mpsc::channel::<()>();
@@ -378,6 +387,7 @@ async fn nothing_is_written_after_a_failure() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_panics_halts_the_runtime_alone() {
+    let _watch = watch();
     let flow = Flow::new("one").job("one", &[0], add(1)).build();
     let store = TestStore::default();
     store.on_append(|_| panic!("garbage"));
@@ -396,6 +406,7 @@ async fn a_store_that_panics_halts_the_runtime_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replaced_file_halts_the_runtime() {
+    let _watch = watch();
     let flow = Flow::new("one").job("one", &[0], add(1)).build();
     let store = TestStore::default();
     let runtime = Runtime::with_store(store.clone()).attached_interval(Duration::ZERO);
@@ -413,6 +424,7 @@ async fn a_replaced_file_halts_the_runtime() {
 
 #[tokio::test]
 async fn a_cancel_is_on_record_before_anything_is_dropped() {
+    let _watch = watch();
     let store = TestStore::default();
     let dropped = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&dropped);
@@ -464,6 +476,7 @@ impl Drop for SetOnDrop {
 
 #[tokio::test]
 async fn events_are_told_only_of_what_is_durable() {
+    let _watch = watch();
     let flow = Flow::new("one").job("one", &[0], add(1)).build();
     let store = TestStore::default();
     store.on_append(|_| Err(broken()));
@@ -476,6 +489,7 @@ async fn events_are_told_only_of_what_is_durable() {
 
 #[tokio::test]
 async fn what_is_too_large_is_refused_by_the_name_of_the_limit() {
+    let _watch = watch();
     let flow = Flow::new("big")
         .each("all", 0, add(1))
         .job("sum", &[1], add(0));
@@ -520,6 +534,7 @@ async fn what_is_too_large_is_refused_by_the_name_of_the_limit() {
 
 #[tokio::test]
 async fn a_run_that_cannot_go_on_is_reported_and_left_alone() {
+    let _watch = watch();
     let store = TestStore::default();
     let gate = Gate::new();
     let held = |name, job| {
@@ -579,6 +594,7 @@ async fn a_run_that_cannot_go_on_is_reported_and_left_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_of_runs_go_on() {
+    let _watch = watch();
     let gate = Gate::new();
     let flow = Flow::new("held").job("first", &[0], add(1));
     let flow = flow.job("held", &[1], gate.job()).build();

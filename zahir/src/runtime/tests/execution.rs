@@ -12,6 +12,7 @@ use crate::event::EventKind;
 
 #[tokio::test(start_paused = true)]
 async fn a_chain_ends_with_its_output() {
+    let _watch = watch();
     let mut flow = Flow::new("chain");
     for at in 0..1000 {
         flow = flow.job("next", &[at], add(1));
@@ -35,6 +36,7 @@ async fn a_chain_ends_with_its_output() {
 
 #[tokio::test(start_paused = true)]
 async fn a_fan_out_joins_in_item_order() {
+    let _watch = watch();
     let shuffled = work(|inputs, _| async move {
         tokio::time::sleep(Duration::from_millis(inputs[0] * 7 % 100)).await;
         Ok(inputs[0] + 1)
@@ -79,6 +81,7 @@ async fn failure_of(bad: Work) -> RunError {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_is_a_failed_attempt_at_every_poll() {
+    let _watch = watch();
     let error = failure_of(work(|_, _| async { panic!("at once") })).await;
     assert_eq!(error.to_string(), "node `bad` panicked: at once");
     let later = work(|_, _| async {
@@ -99,6 +102,7 @@ async fn a_panic_is_a_failed_attempt_at_every_poll() {
 
 #[tokio::test(start_paused = true)]
 async fn a_payload_that_panics_in_turn_goes_no_further() {
+    let _watch = watch();
     let error = failure_of(work(|_, _| async { panic_any(Bomb) })).await;
     assert_eq!(error.message(), "a panic without a message");
     let held = work(|_, _| async {
@@ -111,6 +115,7 @@ async fn a_payload_that_panics_in_turn_goes_no_further() {
 
 #[tokio::test(start_paused = true)]
 async fn an_aborted_job_may_panic_in_its_destructor() {
+    let _watch = watch();
     let held = work(|_, _| async {
         let _bomb = Bomb;
         std::future::pending().await
@@ -125,6 +130,7 @@ async fn an_aborted_job_may_panic_in_its_destructor() {
 
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_takes_too_long_fails_and_is_tried_again() {
+    let _watch = watch();
     let slow_once = work(|_, attempt| async move {
         if attempt == 1 {
             std::future::pending::<()>().await;
@@ -148,6 +154,7 @@ async fn an_attempt_that_takes_too_long_fails_and_is_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn retries_wait_and_count() {
+    let _watch = watch();
     let starts = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&starts);
     let third_time = work(move |_, attempt| {
@@ -173,6 +180,7 @@ async fn retries_wait_and_count() {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_fails_names_the_attempt() {
+    let _watch = watch();
     let never = work(|_, attempt| async move { Err(error(&format!("no {attempt}"))) });
     let flow = Flow::new("never").each("all", 0, never);
     let flow = flow.policy(|policy| policy.retry = 1).build();
@@ -197,6 +205,7 @@ struct Gauge {
 
 #[tokio::test(start_paused = true)]
 async fn the_cap_holds_over_all_runs_and_all_runs_get_on() {
+    let _watch = watch();
     let gauge = Arc::new(Gauge::default());
     let measured = Arc::clone(&gauge);
     let job = work(move |_, _| {
@@ -241,6 +250,7 @@ impl Drop for Dropped {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_drops_what_is_under_way() {
+    let _watch = watch();
     let drops = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&drops);
     let job = work(move |_, _| {
@@ -267,6 +277,7 @@ async fn a_cancel_drops_what_is_under_way() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dropped_handle_does_not_cancel() {
+    let _watch = watch();
     let done = Arc::new(AtomicU64::new(0));
     let seen = Arc::clone(&done);
     let job = work(move |_, _| {
@@ -284,6 +295,7 @@ async fn a_dropped_handle_does_not_cancel() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn jobs_that_compute_use_several_threads() {
+    let _watch = watch();
     let busy = Arc::new(AtomicUsize::new(0));
     let job = work(move |_, _| {
         let busy = Arc::clone(&busy);
@@ -308,6 +320,7 @@ async fn jobs_that_compute_use_several_threads() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_runs_at_once() {
+    let _watch = watch();
     let mut flow = Flow::new("five");
     for at in 0..5 {
         flow = flow.job(
@@ -336,6 +349,7 @@ async fn many_runs_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_is_told_what_it_lost() {
+    let _watch = watch();
     let flow = Flow::new("fan").each("all", 0, add(1)).build();
     let runtime = in_memory(&flow).await;
     let mut all = runtime.events();
@@ -358,6 +372,7 @@ async fn a_slow_reader_is_told_what_it_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn events_tell_what_happened_in_order() {
+    let _watch = watch();
     let second = work(|_, attempt| async move {
         match attempt {
             2 => Ok(1),
@@ -404,6 +419,7 @@ async fn events_tell_what_happened_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_leaves_what_does_not_end() {
+    let _watch = watch();
     let stuck = work(|_, _| std::future::pending());
     let flow = Flow::new("stuck").job("stuck", &[0], stuck).build();
     let runtime = in_memory(&flow).await;

@@ -17,6 +17,7 @@ async fn one_with_a_key(runtime: &Runtime, flow: &Arc<Executable>) -> Handle {
 
 #[tokio::test]
 async fn the_right_input_is_not_refused_because_a_wrong_one_asked_first() {
+    let _watch = watch();
     let flow = Flow::new("once").job("once", &[0], add(1)).build();
     let store = TestStore::default();
     let runtime = over(&store, &flow).await;
@@ -38,6 +39,7 @@ async fn the_right_input_is_not_refused_because_a_wrong_one_asked_first() {
 
 #[tokio::test]
 async fn a_run_is_found_while_somebody_asks_for_its_key_with_another_input() {
+    let _watch = watch();
     let flow = Flow::new("once").job("once", &[0], add(1)).build();
     let store = TestStore::default();
     let runtime = over(&store, &flow).await;
@@ -53,6 +55,7 @@ async fn a_run_is_found_while_somebody_asks_for_its_key_with_another_input() {
 
 #[tokio::test]
 async fn a_key_that_no_store_can_hold_is_refused_and_harms_nobody() {
+    let _watch = watch();
     let flow = Flow::new("once").job("once", &[0], add(1)).build();
     let store = TestStore::default();
     for runtime in [in_memory(&flow).await, over(&store, &flow).await] {
@@ -73,6 +76,7 @@ async fn a_key_that_no_store_can_hold_is_refused_and_harms_nobody() {
 
 #[tokio::test]
 async fn a_start_after_the_shutdown_says_so_with_a_key_and_without() {
+    let _watch = watch();
     let flow = Flow::new("once").job("once", &[0], add(1)).build();
     let store = TestStore::default();
     for runtime in [in_memory(&flow).await, over(&store, &flow).await] {
@@ -87,6 +91,7 @@ async fn a_start_after_the_shutdown_says_so_with_a_key_and_without() {
 
 #[test]
 fn without_its_tokio_runtime_nothing_starts_and_nothing_hangs() {
+    let _watch = watch();
     let first = tokio::runtime::Runtime::new().unwrap();
     let second = tokio::runtime::Runtime::new().unwrap();
     let flow = Flow::new("once").job("once", &[0], add(1)).build();
@@ -113,6 +118,7 @@ fn without_its_tokio_runtime_nothing_starts_and_nothing_hangs() {
 
 #[test]
 fn runs_under_way_are_left_when_tokio_ends() {
+    let _watch = watch();
     let first = tokio::runtime::Runtime::new().unwrap();
     let second = tokio::runtime::Runtime::new().unwrap();
     let stuck = work(|_, _| std::future::pending());
@@ -154,6 +160,7 @@ fn hold_a_load(store: &TestStore) -> (Arc<Semaphore>, std::sync::mpsc::Sender<()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_ends_while_it_is_looked_up_is_found() {
+    let _watch = watch();
     let open = Arc::new(Semaphore::new(0));
     let gate = Arc::clone(&open);
     let job = work(move |_, _| {
@@ -197,6 +204,7 @@ async fn a_run_that_ends_while_it_is_looked_up_is_found() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_claim_outlives_its_run() {
+    let _watch = watch();
     let flow = Flow::new("once").job("once", &[0], add(1)).build();
     let store = TestStore::default();
     for runtime in [in_memory(&flow).await, over(&store, &flow).await] {

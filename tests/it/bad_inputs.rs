@@ -27,7 +27,19 @@ fn told(error: &dyn Error, folder: &Path) -> String {
         text.push_str(&format!("\n  caused by: {error}"));
         cause = error.source();
     }
-    text.replace(&folder.display().to_string(), "<folder>")
+    let text = text.replace(&folder.display().to_string(), "<folder>");
+    without_sizes(&text)
+}
+
+/// How large a file is depends on when it was last made smaller.
+fn without_sizes(text: &str) -> String {
+    let mut parts = text.split("_len=");
+    let mut told = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        told.push_str("_len=..");
+        told.push_str(part.trim_start_matches(|letter: char| letter.is_ascii_digit()));
+    }
+    told
 }
 
 async fn refused(folder: &Path, path: &Path, expected: Expect) {
@@ -130,7 +142,7 @@ async fn a_damaged_store_is_refused() {
     refused(folder.path(), &path, expect![[r#"
         the store can't be used
           caused by: <folder>/runs.redb is damaged: redb finds it corrupt; keep a copy of it and restore a backup
-          caused by: DB corrupted: File truncated below stored layout: file_len=38912, layout_len=77824"#]]).await;
+          caused by: DB corrupted: File truncated below stored layout: file_len=.., layout_len=.."#]]).await;
 }
 
 #[job]

@@ -357,7 +357,7 @@ async fn nothing_is_written_after_a_failure() {
     let _watch = watch();
     let flow = Flow::new("one").job("one", &[0], add(1)).build();
     let store = TestStore::default();
-    let (fail, failing) = std::sync::mpsc::channel::<()>();
+    let (fail, failing) = mpsc::channel::<()>();
     let (entered, mut entering) = tokio::sync::mpsc::unbounded_channel();
     let mut failing = Some(failing);
     store.on_append(move |_| match failing.take() {
@@ -433,7 +433,7 @@ async fn a_cancel_is_on_record_before_anything_is_dropped() {
     let tokio = tokio::runtime::Handle::current();
     store.on_append(move |batch| {
         // Whatever tokio was told to drop is dropped when it has run another task to its end.
-        let (ran, has_run) = std::sync::mpsc::channel();
+        let (ran, has_run) = mpsc::channel();
         drop(tokio.spawn(async move {
             tokio::task::yield_now().await;
             ran.send(())

@@ -145,9 +145,9 @@ fn runs_under_way_are_left_when_tokio_ends() {
 }
 
 /// Lets one `load` wait in the store, from the moment it has read.
-fn hold_a_load(store: &TestStore) -> (Arc<Semaphore>, std::sync::mpsc::Sender<()>) {
+fn hold_a_load(store: &TestStore) -> (Arc<Semaphore>, mpsc::Sender<()>) {
     let entered = Arc::new(Semaphore::new(0));
-    let (go, going) = std::sync::mpsc::channel();
+    let (go, going) = mpsc::channel();
     let (seen, going) = (Arc::clone(&entered), Mutex::new(Some(going)));
     store.after_load(move || {
         if let Some(going) = going.lock().unwrap().take() {

@@ -1,10 +1,10 @@
-//! Very much of something: large results at once, wide and deep workflows, a key that is too long.
+//! Very much of something: large results at once, and a workflow that goes deep.
 
 use std::sync::Arc;
 
 use tokio::sync::Barrier;
-use zahir::{Runtime, job, workflow};
-use zahir_store::{MemoryStore, Store};
+use zahir::{RunErrorKind, Runtime, job, workflow};
+use zahir_store::{FailureKind, MemoryStore, Store};
 
 /// How many results of a mebibyte there are at once: more than a store takes in one append.
 const LARGE: u64 = 80;
@@ -51,4 +51,42 @@ async fn many_large_results_at_once_are_kept() {
     runtime.shutdown().await.unwrap();
     let stored = store.load(run.id()).unwrap().unwrap();
     assert!(stored.steps.len() > 3);
+}
+
+#[job]
+pub async fn one_less(number: u64) -> Vec<u64> {
+    number.checked_sub(1).into_iter().collect()
+}
+
+#[job]
+pub async fn one_more(numbers: &[u64]) -> u64 {
+    numbers.iter().sum::<u64>() + 1
+}
+
+workflow! {
+    /// Calls itself, until there is nothing to go over.
+    pub async fn deep(number: u64) -> u64 {
+        let less = one_less(number);
+        let depths = for number in less {
+            deep(number)
+        };
+        one_more(&depths)
+    }
+}
+
+#[tokio::test]
+async fn a_workflow_that_calls_itself_too_deep_fails_and_harms_nobody() {
+    let store = Arc::new(MemoryStore::new());
+    for runtime in [
+        Runtime::in_memory(),
+        Runtime::with_store(Arc::clone(&store)),
+    ] {
+        let runtime = runtime.workflow::<Deep>().start().await.unwrap();
+        let far = runtime.run(deep(1_000)).start().await.unwrap();
+        let error = far.output().await.unwrap_err();
+        assert_eq!(error.kind(), RunErrorKind::Failed(FailureKind::TooLarge));
+        let near = runtime.run(deep(100)).start().await.unwrap();
+        assert_eq!(near.output().await.unwrap(), 101);
+        runtime.shutdown().await.unwrap();
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
@@ -10,7 +11,9 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use zahir::{Call, RunErrorKind, RunHandle, RunStatus, Runtime, Workflow, job, workflow};
+use zahir::{
+    Call, RunErrorKind, RunHandle, RunStatus, Runtime, StartError, Workflow, job, workflow,
+};
 
 #[job]
 pub async fn twice(number: u64) -> u64 {
@@ -79,6 +82,25 @@ workflow! {
         let later = held(first);
         let second = fan(number);
         later + second
+    }
+}
+
+workflow! {
+    /// Workflows in a `for`, one of them after the other.
+    pub async fn nested(number: u64) -> u64 {
+        let numbers = below(number);
+        let sums = for number in numbers {
+            let eightfold = chain(number);
+            sum_below(eightfold)
+        };
+        sum(&sums)
+    }
+}
+
+workflow! {
+    pub async fn sum_below(number: u64) -> u64 {
+        let numbers = below(number);
+        sum(&numbers)
     }
 }
 
@@ -182,6 +204,87 @@ async fn sixty_four_starts_with_one_key_are_one_run() {
         runtime.shutdown().await.unwrap();
     }
     assert_eq!(ONCE.load(Ordering::SeqCst), 1);
+}
+
+/// Starts a run for each of these numbers and cancels every third, all at once, while the runtime is
+/// shut down. Gives what was acknowledged: runs, and how they ended.
+async fn beside_a_shutdown(file: &Path, numbers: Range<u64>) -> Vec<(u64, Option<RunStatus>)> {
+    let runtime = open(file).await;
+    let mut starts = JoinSet::new();
+    for number in numbers {
+        let run = runtime.run(fan(number % 20)).key(number.to_string());
+        starts.spawn(async move {
+            let run = match run.start().await {
+                Ok(run) => run,
+                Err(refused) => {
+                    assert!(matches!(refused, StartError::ShutDown), "{refused}");
+                    return None;
+                }
+            };
+            if !number.is_multiple_of(3) {
+                return Some((number, None));
+            }
+            match run.cancel("enough").await {
+                Ok(status) => Some((number, Some(status))),
+                Err(error) => {
+                    assert_eq!(error.kind(), RunErrorKind::Stopped);
+                    Some((number, None))
+                }
+            }
+        });
+    }
+    // The first one is acknowledged; the others are anywhere.
+    let mut acknowledged = vec![starts.join_next().await.unwrap().unwrap()];
+    let (first, second) = tokio::join!(
+        runtime.shutdown_within(Duration::ZERO),
+        runtime.shutdown_within(Duration::ZERO)
+    );
+    first.and(second).unwrap();
+    acknowledged.extend(starts.join_all().await);
+    acknowledged.into_iter().flatten().collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beside_a_shutdown_everything_is_acknowledged_and_kept_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("beside.redb");
+    let mut acknowledged = Vec::new();
+    for round in 0..10 {
+        acknowledged.extend(beside_a_shutdown(&file, round * 40..(round + 1) * 40).await);
+    }
+    let runtime = open(&file).await;
+    assert!(runtime.recovered().problems().is_empty());
+    for (number, ended) in acknowledged {
+        let run = runtime.find::<Fan>(&number.to_string()).await.unwrap();
+        let run = run.expect("a run that was acknowledged");
+        let output = run.output().await;
+        match ended {
+            Some(ended) => assert_eq!(run.status(), ended),
+            None if number.is_multiple_of(3) && output.is_err() => {
+                assert_eq!(run.status(), RunStatus::Cancelled);
+            }
+            None => assert_eq!(
+                output.unwrap(),
+                (number % 20) * (number % 20).saturating_sub(1)
+            ),
+        }
+    }
+    runtime.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_slot_is_enough_for_all() {
+    let runtime = Runtime::in_memory().workflow::<Fan>().workflow::<Nested>();
+    let runtime = runtime.jobs_max(1).start().await.unwrap();
+    let fans = start_all(&runtime, fan);
+    let nested = start_all(&runtime, nested);
+    for run in fans.join_all().await {
+        run.output().await.unwrap();
+    }
+    for run in nested.join_all().await {
+        run.output().await.unwrap();
+    }
+    runtime.shutdown().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

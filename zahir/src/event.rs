@@ -9,11 +9,14 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::broadcast::{
+    self,
+    error::{RecvError, TryRecvError},
+};
 use zahir_store::{Ending, Position, Record, RunId, RunStatus, Timestamp};
 
 use crate::runtime::executable::Executable;
-use crate::runtime::run::lock;
+use crate::runtime::run::{Run, lock};
 
 /// How many events are kept for slow readers, over all runs of a runtime.
 const EVENTS_MAX: usize = 4096;
@@ -90,7 +93,7 @@ pub enum EventKind {
 pub struct Events {
     receiver: broadcast::Receiver<Event>,
     /// The run that is watched; `None` for all.
-    run: Option<RunId>,
+    run: Option<Arc<Run>>,
     is_over: bool,
     hub: Arc<Hub>,
 }
@@ -133,8 +136,8 @@ impl Events {
     /// What an event tells of is on disk, unless the runtime is in memory.
     pub async fn next(&mut self) -> Option<Result<Event, Lost>> {
         while !self.is_over {
-            match self.receiver.recv().await {
-                Ok(event) if self.run.is_none_or(|run| run == event.run) => {
+            match self.receive().await {
+                Ok(event) if self.run.as_ref().is_none_or(|run| run.id == event.run) => {
                     let ends = matches!(event.kind, EventKind::RunFinished { .. });
                     self.is_over = ends && self.run.is_some();
                     return Some(Ok(event));
@@ -147,9 +150,20 @@ impl Events {
         None
     }
 
-    /// Ends behind the events that are there.
-    pub(crate) fn end(&mut self) {
-        self.is_over = true;
+    /// The next event of any run. What a run tells is in the channel before it has its outcome: a
+    /// run that is over, or was left, tells no more than that.
+    async fn receive(&mut self) -> Result<Event, RecvError> {
+        let Some(run) = &self.run else {
+            return self.receiver.recv().await;
+        };
+        tokio::select! {
+            biased;
+            received = self.receiver.recv() => received,
+            _ = run.finished() => self.receiver.try_recv().map_err(|error| match error {
+                TryRecvError::Empty | TryRecvError::Closed => RecvError::Closed,
+                TryRecvError::Lagged(count) => RecvError::Lagged(count),
+            }),
+        }
     }
 }
 
@@ -175,7 +189,7 @@ struct Channel {
 }
 
 impl Hub {
-    pub(crate) fn subscribe(self: &Arc<Self>, run: Option<RunId>) -> Events {
+    pub(crate) fn subscribe(self: &Arc<Self>, run: Option<Arc<Run>>) -> Events {
         let mut channel = lock(&self.channel);
         let is_closed = channel.is_closed;
         let sender = channel

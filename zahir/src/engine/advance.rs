@@ -156,10 +156,7 @@ impl<V: Clone> Engine<V> {
     /// Enters the workflow that a node calls.
     fn call(&mut self, place: Place, body: RegionId, inputs: Vec<V>) {
         if self.frames.depth(place.frame) >= DEPTH_MAX {
-            let message = format!(
-                "workflows call each other {DEPTH_MAX} deep here, and no deeper: one that calls \
-                 itself never ends"
-            );
+            let message = format!("workflows call each other {DEPTH_MAX} deep here, and no deeper");
             return self.fail(
                 place,
                 Failure {

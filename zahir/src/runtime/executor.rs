@@ -18,6 +18,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use zahir_store::{Attempt, Failure, FailureKind, FrameStep};
 
 use crate::engine::{AttemptOutcome, Evaluated, Evaluation, Place};
@@ -27,6 +28,9 @@ use crate::runtime::executable::check_size;
 use crate::runtime::run::{Message, Run, lock};
 use crate::value::Value;
 use crate::wire::{Outcome, Step};
+
+/// A runner whose poll took longer lets everybody else on its worker go first.
+const POLL_SHORT: Duration = Duration::from_micros(500);
 
 /// An attempt that is to be started.
 #[derive(Debug)]
@@ -93,7 +97,9 @@ pub(crate) fn enqueue(run: &Arc<Run>, starts: &mut Vec<Start>, runners_max: usiz
     let runners = {
         let mut crew = lock(&run.crew.state);
         if crew.is_closed {
-            return starts.clear();
+            // User code is dropped outside of the lock.
+            drop(crew);
+            return drop_quietly(mem::take(starts));
         }
         crew.queued.extend(starts.drain(..));
         let more = crew
@@ -112,6 +118,7 @@ pub(crate) fn enqueue(run: &Arc<Run>, starts: &mut Vec<Start>, runners_max: usiz
 async fn runner(run: Arc<Run>) {
     while let Some(start) = run.crew.next() {
         let key = start.key;
+        let began = Instant::now();
         let mut attempt = Guarded::new(&run, start);
         match poll_once(&mut attempt) {
             Poll::Ready(outcome) => {
@@ -120,7 +127,12 @@ async fn runner(run: Arc<Run>) {
             }
             Poll::Pending => run.crew.spawn(&run, key, attempt),
         }
-        tokio::task::consume_budget().await;
+        if began.elapsed() > POLL_SHORT {
+            // The driver that was told waits behind this task, on this very worker.
+            tokio::task::yield_now().await;
+        } else {
+            tokio::task::consume_budget().await;
+        }
     }
 }
 

@@ -145,11 +145,7 @@ impl<O: Send + Sync + 'static> RunHandle<O> {
     /// A run in memory has events only if somebody watched the runtime, or a run of it, when it was
     /// started.
     pub fn events(&self) -> Events {
-        let mut events = self.core.hub.subscribe(Some(self.run.id));
-        if self.run.outcome().is_some() {
-            events.end();
-        }
-        events
+        self.core.hub.subscribe(Some(Arc::clone(&self.run)))
     }
 
     fn decode(&self, value: Option<&Value>, encoded: &[u8]) -> Result<O, RunError> {

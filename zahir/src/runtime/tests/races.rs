@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 
 use tokio::sync::Semaphore;
-use zahir_store::{RunStatus, TEXT_BYTES_MAX};
+use zahir_store::{Record, RunStatus, TEXT_BYTES_MAX};
 
 use super::*;
 
@@ -222,4 +222,81 @@ async fn no_claim_outlives_its_run() {
         until(|| runtime.core().claims.count() == 0).await;
         runtime.shutdown().await.unwrap();
     }
+}
+
+/// A job that ends when it is let through.
+fn gated() -> (Arc<Semaphore>, Work) {
+    let open = Arc::new(Semaphore::new(0));
+    let gate = Arc::clone(&open);
+    let job = work(move |_, _| {
+        let gate = Arc::clone(&gate);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            Ok(9)
+        }
+    });
+    (open, job)
+}
+
+#[tokio::test]
+async fn the_events_of_a_run_in_memory_that_nobody_watched_end_with_it() {
+    let _watch = watch();
+    let (open, job) = gated();
+    let flow = Flow::new("held").job("held", &[0], job).build();
+    let runtime = in_memory(&flow).await;
+    let run = begin(&runtime, &flow, &[1]).await;
+    let mut events = run.events();
+    open.add_permits(1);
+    while events.next().await.is_some() {}
+    assert_eq!(run.status(), RunStatus::Succeeded);
+    runtime.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_are_asked_for_while_the_last_record_is_written_end_with_the_run() {
+    let _watch = watch();
+    let flow = Flow::new("one").job("one", &[0], add(1)).build();
+    let store = TestStore::default();
+    let (entered, mut entering) = tokio::sync::mpsc::unbounded_channel();
+    let (go, going) = mpsc::channel::<()>();
+    store.on_append(move |batch| {
+        let mut records = batch.iter().flat_map(|append| &append.records);
+        if records.any(|record| matches!(record, Record::RunFinished(_))) {
+            entered.send(()).unwrap();
+            going.recv().unwrap();
+        }
+        Ok(())
+    });
+    let runtime = over(&store, &flow).await;
+    let run = begin(&runtime, &flow, &[1]).await;
+    entering.recv().await.unwrap();
+    let mut events = run.events();
+    go.send(()).unwrap();
+    while events.next().await.is_some() {}
+    assert_eq!(run.status(), RunStatus::Succeeded);
+    runtime.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn results_are_recorded_while_other_jobs_of_the_run_compute() {
+    let _watch = watch();
+    let store = TestStore::default();
+    let seen = store.clone();
+    let job = work(move |_, _| {
+        let start = tokio::time::Instant::now();
+        while start.elapsed() < Duration::from_millis(5) {
+            std::hint::spin_loop();
+        }
+        let run = seen.all().last().unwrap().id;
+        let records = seen.records(run);
+        let is_result = |record: &&Record| matches!(record, Record::AttemptSucceeded { .. });
+        let results = records.iter().filter(is_result).count();
+        std::future::ready(Ok(u64::try_from(results).unwrap()))
+    });
+    let flow = Flow::new("busy").each("all", 0, job).build();
+    let runtime = over(&store, &flow).await;
+    let run = begin(&runtime, &flow, &[0; 100]).await;
+    let seen = run.output().await.unwrap();
+    assert!(seen.iter().any(|results| *results > 50), "{seen:?}");
+    runtime.shutdown().await.unwrap();
 }

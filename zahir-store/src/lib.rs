@@ -24,6 +24,8 @@
 //! * One bit of the file's header says which of the last two commits is the later one. If only that
 //!   bit is damaged the store is read as it was one append earlier; this can't be told from a crash
 //!   in the middle of a commit.
+//! * A page of the file that holds an older copy of itself (a write that went elsewhere) can make the
+//!   store be read as it was some appends earlier: 2 of 40,000 random damages did.
 //! * Damage in redb's own lists of free pages, which no read meets, can end the process when it
 //!   next appends or closes the file: redb then panics while it unwinds a panic. Once damage was
 //!   seen, a file is closed without a write.

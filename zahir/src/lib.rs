@@ -14,7 +14,7 @@
 //! | What was acknowledged is not lost | When [`RunBuilder::start`], [`RunHandle::cancel`] or [`RunHandle::output`] returns `Ok`, its effect survives `kill -9` and loss of power, if the disk tells the truth about what it has synced. |
 //! | What is recorded is not computed again | A job starts only when everything it rests on is on disk. It runs at least once, and, without a crash, exactly once; its result is recorded at most once. |
 //! | A run ends or says why not | [`Runtime::recovered`] names every run that can't go on, the node and the reason. It is kept as it is. |
-//! | Damage is told, not read | A damaged, foreign or newer file is refused with what to do about it, and nothing is overwritten. A damaged run leaves the others alone. |
+//! | Damage is told, not read | A damaged, foreign or newer file is refused with what to do about it, and nothing is overwritten. A damaged run leaves the others alone. The known exceptions are under "Limits" of `zahir-store`. |
 //! | A job costs only itself | A job that fails or panics fails its run. The process and other runs go on. |
 //! | Bounds are bounds | Jobs in flight, the size of a value, and what an event reader may lag behind are limited; an error names the limit. |
 //!

@@ -83,8 +83,6 @@ pub(crate) struct Engine<V> {
     /// Frames that replay rebuilt and whose inputs are not there yet, by owner and index.
     replayed: BTreeMap<(Place, u32), FrameId>,
     progress: Progress,
-    /// How many reports were ignored because their attempt was not live.
-    stale: u64,
 }
 
 /// Where a run is in its life.
@@ -154,7 +152,6 @@ impl<V: Clone> Engine<V> {
                 known: plan.region(RegionId::BODY).jobs,
                 ..Progress::default()
             },
-            stale: 0,
             plan,
         };
         engine.body = engine.open_frame(RegionId::BODY, None, 0);

@@ -129,7 +129,6 @@ impl<V: Clone> Engine<V> {
                 matches!(instance.state, State::Evaluating | State::Going(_))
             });
         if !is_expected {
-            self.stale += 1;
             return;
         }
         self.evaluating -= 1;

@@ -66,7 +66,6 @@ impl<V: Clone> Engine<V> {
                 .instance(place)
                 .is_some_and(|instance| instance.state.is_running(attempt));
         if !is_live {
-            self.stale += 1;
             return;
         }
         self.shift_live(place.frame, false);

@@ -88,7 +88,6 @@ impl<V: Clone> Engine<V> {
     /// The run's output is encoded, or can't be.
     pub(super) fn end_concluding(&mut self, result: Result<(V, Vec<u8>), Failure>) {
         if self.phase != Phase::Concluding {
-            self.stale += 1;
             return;
         }
         match result {

@@ -99,18 +99,23 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// Lets the run be driven.
-    pub(crate) async fn hold(self, driver: impl Future<Output = ()>) {
-        driver.await;
-        drop(self);
+    /// Lets the run be driven to its outcome.
+    pub(crate) async fn hold(self, driver: impl Future<Output = Outcome>) {
+        let outcome = driver.await;
+        self.finish(outcome);
+    }
+
+    fn finish(&self, outcome: Outcome) {
+        drop(self.run.crew.close());
+        self.core.retire(&self.run);
+        self.run.set_outcome(outcome);
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
         if self.run.outcome().is_none() {
-            self.core.retire(&self.run);
-            self.run.set_outcome(Outcome::Left(Left::Stopped));
+            self.finish(Outcome::Left(Left::Stopped));
         }
     }
 }

@@ -101,20 +101,14 @@ impl Driver {
     }
 
     /// Drives the run to its end, whatever happens.
-    pub(crate) async fn drive(self) {
-        let ticket = Ticket {
-            core: Arc::clone(&self.core),
-            run: Arc::clone(&self.run),
-        };
-        let outcome = AssertUnwindSafe(self.steer())
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|payload| {
-                let panic = executor::panicked(payload).message;
-                tracing::error!(target: "zahir", run = %ticket.run.id, "the driver of the run panicked");
-                Outcome::Left(Left::Broken(format!("the driver panicked: {panic}")))
-            });
-        ticket.finish(outcome);
+    pub(crate) async fn drive(self) -> Outcome {
+        let run = self.run.id;
+        let outcome = AssertUnwindSafe(self.steer()).catch_unwind().await;
+        outcome.unwrap_or_else(|payload| {
+            let panic = executor::panicked(payload).message;
+            tracing::error!(target: "zahir", %run, "the driver of the run panicked");
+            Outcome::Left(Left::Broken(format!("the driver panicked: {panic}")))
+        })
     }
 
     async fn steer(mut self) -> Outcome {
@@ -431,27 +425,5 @@ impl Driver {
             self.alarm = None;
         }
         woken
-    }
-}
-
-/// Sees to it that a run has an outcome, also when its driver is dropped with tokio's runtime.
-struct Ticket {
-    core: Arc<Core>,
-    run: Arc<Run>,
-}
-
-impl Ticket {
-    fn finish(&self, outcome: Outcome) {
-        drop(self.run.crew.close());
-        self.core.retire(&self.run);
-        self.run.set_outcome(outcome);
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if self.run.outcome().is_none() {
-            self.finish(Outcome::Left(Left::Stopped));
-        }
     }
 }

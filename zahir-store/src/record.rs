@@ -8,7 +8,7 @@ use crate::{Attempt, DefinitionId, Position, Timestamp};
 
 pub(crate) mod encode;
 
-/// The largest input, output or definition a store holds.
+/// The largest input, output, error, signal or definition a store holds.
 pub const PAYLOAD_BYTES_MAX: usize = 16 << 20;
 
 /// The longest name, idempotency key, message or reason a store holds.
@@ -68,6 +68,60 @@ pub enum Record {
     CancelRequested(CancelRequest),
     /// The run is over. Always the last record of a run.
     RunFinished(Ending),
+    /// A branch chose its arm.
+    BranchTaken {
+        /// The branch.
+        at: Position,
+        /// Which arm, counted from 0.
+        arm: u32,
+    },
+    /// A block with a `finally` began: its `finally` will run.
+    BlockEntered {
+        /// The block.
+        at: Position,
+    },
+    /// The error of the attempt whose failure is the next record; kept because a handler is given
+    /// it.
+    ErrorKept {
+        /// The node instance.
+        at: Position,
+        /// The encoded error.
+        error: Vec<u8>,
+    },
+    /// The first entry of a race ended; the others are cancelled.
+    RaceWon {
+        /// The race.
+        at: Position,
+        /// Which entry, counted from 0.
+        entry: u32,
+    },
+    /// A sleep, or the time limit of a wait, ends at `due`.
+    TimerSet {
+        /// The sleep or the wait.
+        at: Position,
+        /// When.
+        due: Timestamp,
+    },
+    /// Somebody sent the run a signal. Signals of a run are numbered from 0 in the order of these
+    /// records.
+    SignalReceived {
+        /// The signal's name.
+        name: String,
+        /// The encoded value that was sent.
+        payload: Vec<u8>,
+    },
+    /// A wait was given the signal of that number.
+    SignalConsumed {
+        /// The wait.
+        at: Position,
+        /// The signal's number, counted from 0.
+        signal: u32,
+    },
+    /// A wait for a signal came to its time limit without one.
+    WaitTimedOut {
+        /// The wait.
+        at: Position,
+    },
 }
 
 /// How a run began.

@@ -23,6 +23,14 @@ const ATTEMPT_INTERRUPTED: u8 = 5;
 const ITEMS_COUNTED: u8 = 6;
 const CANCEL_REQUESTED: u8 = 7;
 const RUN_FINISHED: u8 = 8;
+const BRANCH_TAKEN: u8 = 9;
+const BLOCK_ENTERED: u8 = 10;
+const ERROR_KEPT: u8 = 11;
+const RACE_WON: u8 = 12;
+const TIMER_SET: u8 = 13;
+const SIGNAL_RECEIVED: u8 = 14;
+const SIGNAL_CONSUMED: u8 = 15;
+const WAIT_TIMED_OUT: u8 = 16;
 
 const ENDED_SUCCEEDED: u8 = 1;
 const ENDED_FAILED: u8 = 2;
@@ -44,11 +52,10 @@ impl Record {
         match self {
             Self::RunStarted(start) => {
                 out.push(RUN_STARTED);
-                put_start(out, start)
+                put_start(out, start)?;
             }
             Self::AttemptStarted { at, attempt } => {
                 put_attempt(out, ATTEMPT_STARTED, at, *attempt);
-                Ok(())
             }
             Self::AttemptSucceeded {
                 at,
@@ -56,7 +63,7 @@ impl Record {
                 output,
             } => {
                 put_attempt(out, ATTEMPT_SUCCEEDED, at, *attempt);
-                put_payload(out, output, "an output")
+                put_payload(out, output, "an output")?;
             }
             Self::AttemptFailed {
                 at,
@@ -69,28 +76,38 @@ impl Record {
                 put_option(out, retry_at.as_ref(), |out, at| {
                     put_number(out, at.as_millis());
                 });
-                Ok(())
             }
             Self::AttemptInterrupted { at, attempt } => {
                 put_attempt(out, ATTEMPT_INTERRUPTED, at, *attempt);
-                Ok(())
             }
-            Self::ItemsCounted { at, items } => {
-                out.push(ITEMS_COUNTED);
-                put_position(out, at);
-                put_number(out, u64::from(*items));
-                Ok(())
-            }
+            Self::ItemsCounted { at, items } => put_counted(out, ITEMS_COUNTED, at, *items),
             Self::CancelRequested(request) => {
                 out.push(CANCEL_REQUESTED);
                 put_bytes(out, cut(&request.reason).as_bytes());
-                Ok(())
             }
             Self::RunFinished(ending) => {
                 out.push(RUN_FINISHED);
-                put_ending(out, ending)
+                put_ending(out, ending)?;
             }
+            Self::BranchTaken { at, arm } => put_counted(out, BRANCH_TAKEN, at, *arm),
+            Self::BlockEntered { at } => put_at(out, BLOCK_ENTERED, at),
+            Self::ErrorKept { at, error } => {
+                put_at(out, ERROR_KEPT, at);
+                put_payload(out, error, "an error")?;
+            }
+            Self::RaceWon { at, entry } => put_counted(out, RACE_WON, at, *entry),
+            Self::TimerSet { at, due } => {
+                put_at(out, TIMER_SET, at);
+                put_number(out, due.as_millis());
+            }
+            Self::SignalReceived { name, payload } => {
+                out.push(SIGNAL_RECEIVED);
+                put_signal(out, name, payload)?;
+            }
+            Self::SignalConsumed { at, signal } => put_counted(out, SIGNAL_CONSUMED, at, *signal),
+            Self::WaitTimedOut { at } => put_at(out, WAIT_TIMED_OUT, at),
         }
+        Ok(())
     }
 
     /// The record that these bytes are.
@@ -160,10 +177,24 @@ fn put_start(out: &mut Vec<u8>, start: &RunStart) -> Result<(), StoreError> {
     put_payload(out, &start.input, "an input")
 }
 
+fn put_signal(out: &mut Vec<u8>, name: &str, payload: &[u8]) -> Result<(), StoreError> {
+    check_name(name, "the name of a signal")?;
+    put_bytes(out, name.as_bytes());
+    put_payload(out, payload, "the payload of a signal")
+}
+
 fn put_attempt(out: &mut Vec<u8>, tag: u8, at: &Position, attempt: Attempt) {
+    put_counted(out, tag, at, attempt.number());
+}
+
+fn put_counted(out: &mut Vec<u8>, tag: u8, at: &Position, number: u32) {
+    put_at(out, tag, at);
+    put_number(out, u64::from(number));
+}
+
+fn put_at(out: &mut Vec<u8>, tag: u8, at: &Position) {
     out.push(tag);
     put_position(out, at);
-    put_number(out, u64::from(attempt.number()));
 }
 
 fn put_position(out: &mut Vec<u8>, at: &Position) {
@@ -355,7 +386,7 @@ impl<'a> Reader<'a> {
                 at: self.position()?,
                 attempt: self.attempt()?,
                 failure: self.failure()?,
-                retry_at: self.option(|reader| reader.number().map(Timestamp::from_millis))?,
+                retry_at: self.option(Self::time)?,
             },
             ATTEMPT_INTERRUPTED => Record::AttemptInterrupted {
                 at: self.position()?,
@@ -369,6 +400,36 @@ impl<'a> Reader<'a> {
                 reason: self.text()?.to_owned(),
             }),
             RUN_FINISHED => Record::RunFinished(self.ending()?),
+            BRANCH_TAKEN => Record::BranchTaken {
+                at: self.position()?,
+                arm: self.small()?,
+            },
+            BLOCK_ENTERED => Record::BlockEntered {
+                at: self.position()?,
+            },
+            ERROR_KEPT => Record::ErrorKept {
+                at: self.position()?,
+                error: self.payload()?,
+            },
+            RACE_WON => Record::RaceWon {
+                at: self.position()?,
+                entry: self.small()?,
+            },
+            TIMER_SET => Record::TimerSet {
+                at: self.position()?,
+                due: self.time()?,
+            },
+            SIGNAL_RECEIVED => Record::SignalReceived {
+                name: self.text()?.to_owned(),
+                payload: self.payload()?,
+            },
+            SIGNAL_CONSUMED => Record::SignalConsumed {
+                at: self.position()?,
+                signal: self.small()?,
+            },
+            WAIT_TIMED_OUT => Record::WaitTimedOut {
+                at: self.position()?,
+            },
             _ => return Err(Malformed("its tag is unknown")),
         })
     }
@@ -380,6 +441,10 @@ impl<'a> Reader<'a> {
             definition: DefinitionId::from_u128(u128::from_le_bytes(self.array()?)),
             input: self.payload()?,
         })
+    }
+
+    fn time(&mut self) -> Result<Timestamp, Malformed> {
+        self.number().map(Timestamp::from_millis)
     }
 
     fn attempt(&mut self) -> Result<Attempt, Malformed> {

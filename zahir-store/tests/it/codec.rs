@@ -34,7 +34,28 @@ fn any_record(rng: &mut Rng) -> Record {
                 .one_in(2)
                 .then(|| Timestamp::from_millis(rng.next() >> shift));
         }
-        Record::ItemsCounted { items, .. } => *items = number,
+        Record::ItemsCounted { at, items: field }
+        | Record::BranchTaken { at, arm: field }
+        | Record::RaceWon { at, entry: field }
+        | Record::SignalConsumed { at, signal: field } => {
+            *at = any_position(rng);
+            *field = number;
+        }
+        Record::BlockEntered { at } | Record::WaitTimedOut { at } => *at = any_position(rng),
+        Record::ErrorKept { at, error } => {
+            *at = any_position(rng);
+            let bytes = rng.index(2_000);
+            *error = rng.bytes(bytes);
+        }
+        Record::TimerSet { at, due } => {
+            *at = any_position(rng);
+            *due = Timestamp::from_millis(rng.next() >> shift);
+        }
+        Record::SignalReceived { name, payload } => {
+            *name = "é".repeat(rng.index(100));
+            let bytes = rng.index(2_000);
+            *payload = rng.bytes(bytes);
+        }
         Record::RunStarted(_) | Record::CancelRequested(_) | Record::RunFinished(_) => {}
     }
     record

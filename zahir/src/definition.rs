@@ -116,9 +116,20 @@ const fn kind(kind: &NodeKind) -> &'static str {
     match kind {
         NodeKind::Input { .. } => "an input",
         NodeKind::Item => "an item",
+        NodeKind::Carried => "a variable of a loop",
+        NodeKind::Caught => "an error",
+        NodeKind::Assigned { .. } => "an assigned variable",
         NodeKind::Job(_) => "a job",
         NodeKind::Value => "a value",
         NodeKind::Each { .. } => "a `for`",
+        NodeKind::Branch => "a branch",
+        NodeKind::Loop { .. } => "a loop",
+        NodeKind::Rescue => "a rescue",
+        NodeKind::Result(_) => "a result",
+        NodeKind::Finally => "a finally",
+        NodeKind::Race(_) => "a race",
+        NodeKind::Sleep => "a sleep",
+        NodeKind::Signal(_) => "a signal",
         NodeKind::Workflow(_) => "a workflow",
     }
 }

@@ -53,7 +53,7 @@ use frame::{Frame, FrameId, Frames};
 use outbox::Outbox;
 use state::{Change, Instance, State, Tries};
 
-pub(crate) use action::{Action, Evaluation, Violation};
+pub(crate) use action::{Action, Caught, Evaluation, Refusal, Violation};
 pub(crate) use frame::Place;
 pub(crate) use replay::RecoverError;
 pub(crate) use report::{AttemptOutcome, Evaluated, Report};
@@ -181,6 +181,7 @@ impl<V: Clone> Engine<V> {
             Report::Evaluated { place, result } => self.end_evaluation(place, result),
             Report::OutputEncoded { result } => self.end_concluding(result),
             Report::CancelRequested { reason, ticket } => self.cancel(reason, ticket),
+            Report::SignalReceived { .. } => {}
             Report::ShutdownRequested => self.stop(),
         }
         self.open_frames();

@@ -300,7 +300,15 @@ impl EventKind {
                 node: node(at),
                 items: *items,
             },
-            Record::CancelRequested(_) => return None,
+            Record::BranchTaken { .. }
+            | Record::BlockEntered { .. }
+            | Record::ErrorKept { .. }
+            | Record::RaceWon { .. }
+            | Record::TimerSet { .. }
+            | Record::SignalReceived { .. }
+            | Record::SignalConsumed { .. }
+            | Record::WaitTimedOut { .. }
+            | Record::CancelRequested(_) => return None,
             Record::RunFinished(ending) => Self::RunFinished {
                 status: status(ending),
             },

@@ -18,12 +18,13 @@ use petgraph::graph::DiGraph;
 use zahir_store::NodeId;
 
 pub use shape::Argument;
+pub(crate) use shape::Exit;
 
 use crate::job::JobDef;
 use crate::job::context::Context;
 use crate::job::policy::Policy;
 use crate::value::{Codec, Value};
-use crate::wire::{Step, Wire};
+use crate::wire::{RaceDef, ResultDef, SignalDef, Step, Wire};
 use crate::workflow::WorkflowDef;
 
 /// The graph of a workflow.
@@ -65,11 +66,7 @@ impl Graph {
     pub(crate) fn calls(&self) -> impl Iterator<Item = WorkflowDef> {
         self.nodes.iter().filter_map(|node| match &node.kind {
             NodeKind::Workflow(called) => Some(*called),
-            NodeKind::Input { .. }
-            | NodeKind::Item
-            | NodeKind::Value
-            | NodeKind::Job(_)
-            | NodeKind::Each { .. } => None,
+            _ => None,
         })
     }
 
@@ -107,9 +104,13 @@ pub struct Node {
     pub(crate) name: &'static str,
     pub(crate) kind: NodeKind,
     pub(crate) region: RegionId,
-    /// The values that the node reads, in the order in which it is lent them. A `for` has those
-    /// that its body needs from around it behind those that its items are made of.
+    /// The values that the node needs. Its own step is lent the first [`Node::lends`] of them, in
+    /// this order; the others are what the regions inside it need from around them.
     pub(crate) uses: Box<[NodeId]>,
+    pub(crate) lends: usize,
+    /// The regions that it enters: the body of a `for`, a loop or a block, then its handler; the arms
+    /// of a branch; the entries of a race.
+    pub(crate) inside: Box<[RegionId]>,
     pub(crate) after: Box<[NodeId]>,
     pub(crate) arguments: &'static [Argument],
     pub(crate) source: &'static str,
@@ -138,9 +139,7 @@ impl Node {
         match &self.kind {
             NodeKind::Job(job) => Some(job.name),
             NodeKind::Workflow(called) => Some(called.name),
-            NodeKind::Input { .. } | NodeKind::Item | NodeKind::Value | NodeKind::Each { .. } => {
-                None
-            }
+            _ => None,
         }
     }
 
@@ -149,11 +148,7 @@ impl Node {
     pub fn subgraph(&self) -> Option<&'static Graph> {
         match &self.kind {
             NodeKind::Workflow(called) => Some((called.graph)()),
-            NodeKind::Input { .. }
-            | NodeKind::Item
-            | NodeKind::Value
-            | NodeKind::Job(_)
-            | NodeKind::Each { .. } => None,
+            _ => None,
         }
     }
 
@@ -225,19 +220,42 @@ pub(crate) enum NodeKind {
     Input { codec: Codec },
     /// One item of a `for`. The first node of its body.
     Item,
+    /// A variable at the beginning of a loop's round. The first nodes of its body.
+    Carried,
+    /// The error that a handler is given. Its first node.
+    Caught,
+    /// A variable behind the branch, loop or block `by`, which assigned it.
+    Assigned { by: NodeId },
     /// A call of a job.
     Job(JobDef),
     /// A pure value: computed once when it is needed, never stored.
     Value,
     /// A `for`: its body once per item.
     Each {
-        item: NodeId,
-        body: RegionId,
         limit: Option<u32>,
         join: fn(Vec<Value>) -> Value,
-        /// How many of the node's `uses` its items are made of.
-        lends: usize,
     },
+    /// `if` or `match`: one of its arms.
+    Branch,
+    /// `loop` or `while`: its body until it breaks.
+    Loop {
+        /// What the carried variables begin with.
+        starts: &'static [u32],
+        max: Option<u32>,
+        or_last: bool,
+    },
+    /// `.rescue(..)`: its handler if its body fails.
+    Rescue,
+    /// `.result()`: failure becomes a value.
+    Result(ResultDef),
+    /// `.finally(..)`: its last region behind its body, however that ends.
+    Finally,
+    /// `race(..)`: the first entry to end.
+    Race(RaceDef),
+    /// `sleep(..)`, `sleep_until(..)`.
+    Sleep,
+    /// `signal(..)`.
+    Signal(SignalDef),
     /// A call of a workflow.
     Workflow(WorkflowDef),
 }
@@ -275,6 +293,10 @@ pub(crate) struct Region {
     pub(crate) nodes: Vec<NodeId>,
     /// The node that gives its value; `None` if that is `()`.
     pub(crate) result: Option<NodeId>,
+    /// Where a run goes on behind it.
+    pub(crate) exit: Exit,
+    /// What the assigned variables are at its end.
+    pub(crate) outs: Vec<NodeId>,
 }
 
 /// Why one node comes after another.
@@ -288,8 +310,8 @@ pub enum Edge {
     },
     /// It was told to wait: `.after(..)`.
     After,
-    /// It is one item of the other, a `for`.
-    Item,
+    /// It is inside the other: in the body of a `for`, in an arm of a branch.
+    Inside,
 }
 
 #[cfg(test)]

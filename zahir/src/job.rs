@@ -148,7 +148,8 @@ fn attempt<'e, J: Job>(
             Err(error) => Err(failure(
                 FailureKind::Error,
                 describe_error((J::ERROR)(error).as_ref()),
-            )),
+            )
+            .into()),
         }
     }
 }
@@ -290,6 +291,8 @@ pub struct JobDef {
     pub(crate) fingerprint: u64,
     pub(crate) options: Options,
     pub(crate) output: Codec,
+    /// How the error of this call is stored, if a handler is given the error itself.
+    pub(crate) error: Option<Codec>,
 }
 
 impl JobDef {
@@ -304,6 +307,7 @@ impl JobDef {
             },
             options: J::OPTIONS,
             output: J::CODEC.codec,
+            error: None,
         }
     }
 

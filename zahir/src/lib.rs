@@ -40,17 +40,20 @@ mod definition;
 mod engine;
 mod error;
 mod event;
+mod failure;
 mod graph;
 mod job;
 mod plan;
 mod program;
 mod runtime;
+mod signal;
 mod value;
 mod wire;
 mod workflow;
 
 pub use error::{Error, Halted, OpenError, RunError, RunErrorKind, StartError};
 pub use event::{Event, EventKind, Events, Lost};
+pub use failure::Failure;
 pub use graph::{Argument, Edge, Graph, Node};
 pub use job::context::Context;
 pub use job::policy::{Backoff, Policy};
@@ -59,6 +62,7 @@ pub use runtime::handle::{Progress, RunHandle};
 pub use runtime::recovery::{Problem, ProblemKind, Recovered, RecoveredRun};
 pub use runtime::start::RunBuilder;
 pub use runtime::{Runtime, RuntimeBuilder};
+pub use signal::{Signal, TimedOut};
 pub use value::Payload;
 pub use workflow::Workflow;
 

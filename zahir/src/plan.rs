@@ -5,9 +5,11 @@
 //! no job, no type and no user code can be reached from it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use zahir_store::NodeId;
 
+pub(crate) use crate::graph::Exit;
 use crate::job::policy::Policy;
 
 /// A region of a plan: a list of nodes that run in one frame.
@@ -19,11 +21,17 @@ impl RegionId {
     pub(crate) const BODY: Self = Self(0);
 }
 
+/// The name of a signal: its place in [`Plan::signals`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SignalId(pub(crate) usize);
+
 /// Everything the engine knows of a workflow.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) nodes: Vec<PlanNode>,
     pub(crate) regions: Vec<PlanRegion>,
+    /// The names of all signals that are waited for somewhere, each once.
+    pub(crate) signals: Vec<String>,
 }
 
 /// One node of a plan.
@@ -39,6 +47,13 @@ pub(crate) struct PlanNode {
     pub(crate) uses: Vec<Source>,
     /// What it waits for without using its value.
     pub(crate) after: Vec<Source>,
+    /// The regions that it enters.
+    pub(crate) inside: Vec<RegionId>,
+    /// The slots of its region that hold variables which those regions assign: the values that a
+    /// frame gives besides its own, in the order of [`PlanRegion::outs`].
+    pub(crate) assigned: Vec<usize>,
+    /// Whether the error of its job is kept for a handler.
+    pub(crate) keeps_error: bool,
     /// Retries and time-outs.
     pub(crate) policy: Policy,
     /// How many nodes of its region it waits for. Filled in by [`Plan::new`].
@@ -50,23 +65,54 @@ pub(crate) struct PlanNode {
 /// What a node does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PlanKind {
-    /// Holds a value that the frame is given: an input of a workflow, the item of a `for`.
+    /// Holds a value that the frame is given: an input of a workflow, the item of a `for`, a variable
+    /// of a loop, the error of a handler.
     Input,
+    /// Holds a variable that the regions of the node before it assign.
+    Assigned,
     /// Runs a job, in attempts that are recorded.
     Job,
     /// Computes a pure value, which is not recorded.
     Value,
-    /// Runs `body` once for each item, and joins the results in item order.
+    /// Runs its region once for each item, and joins the results in item order.
     Each {
-        /// What is run for an item.
-        body: RegionId,
         /// How many items at once; `None` for as many as there are slots for.
         limit: Option<u32>,
     },
     /// Runs the body of another workflow.
-    Call {
-        /// That workflow's body.
-        body: RegionId,
+    Call,
+    /// Runs one of its regions. Which is recorded.
+    Branch,
+    /// Runs its region again and again until that breaks. The values it uses are what the first
+    /// round is given.
+    Loop {
+        /// At most how many rounds.
+        max: Option<u32>,
+        /// Whether it ends at `max` with what its variables are then, or fails.
+        or_last: bool,
+    },
+    /// Runs its first region and, if that fails, its second, which is given the error.
+    Rescue {
+        /// Whether only the error of a job will do, the one node of the first region.
+        is_typed: bool,
+    },
+    /// Runs its region and gives its outcome as a value.
+    Result {
+        /// Whether only the error of a job will do, the one node of the region.
+        is_typed: bool,
+    },
+    /// Runs its first region and then, however that ends, its second. That it began is recorded.
+    Finally,
+    /// Runs all of its regions until one ends. Which is recorded.
+    Race,
+    /// Waits for a time, which is recorded.
+    Sleep,
+    /// Waits for a signal.
+    Signal {
+        /// Of which name.
+        signal: SignalId,
+        /// The longest it waits.
+        timeout: Option<Duration>,
     },
 }
 
@@ -79,6 +125,11 @@ pub(crate) struct PlanRegion {
     pub(crate) inputs: Vec<usize>,
     /// The frame's value; `None` for `()`.
     pub(crate) result: Option<Source>,
+    /// Where the run goes on behind it.
+    pub(crate) exit: Exit,
+    /// What the assigned variables are at its end: those of the node that enters it, or, if it leaves
+    /// a loop, of that.
+    pub(crate) outs: Vec<Source>,
     /// How many of its nodes are jobs.
     pub(crate) jobs: u64,
 }
@@ -95,10 +146,18 @@ pub(crate) struct Source {
 impl Plan {
     /// A plan of these regions, region 0 the body, and their nodes.
     ///
-    /// A `for` also waits for every value from around it that its body uses: a frame of the body
+    /// A node that enters regions also waits for every value from around it that they use: a frame
     /// finds them all there.
-    pub(crate) fn new(nodes: Vec<PlanNode>, regions: Vec<PlanRegion>) -> Self {
-        let mut plan = Self { nodes, regions };
+    pub(crate) fn new(
+        nodes: Vec<PlanNode>,
+        regions: Vec<PlanRegion>,
+        signals: Vec<String>,
+    ) -> Self {
+        let mut plan = Self {
+            nodes,
+            regions,
+            signals,
+        };
         for at in 0..plan.nodes.len() {
             let needs = plan.needs(at);
             let node = &mut plan.nodes[at];
@@ -123,20 +182,16 @@ impl Plan {
     fn collect_needs(&self, at: usize, depth: u32, found: &mut BTreeSet<usize>) {
         let node = &self.nodes[at];
         let sources = node.uses.iter().chain(&node.after);
-        found.extend(
-            sources
-                .filter(|source| source.up == depth)
-                .map(|source| source.slot),
-        );
-        if let PlanKind::Each { body, .. } = node.kind {
-            let body = self.region(body);
-            found.extend(
-                body.result
-                    .iter()
-                    .filter(|it| it.up == depth + 1)
-                    .map(|it| it.slot),
-            );
-            for inner in &body.nodes {
+        found.extend(slots_at(sources, depth));
+        if node.kind == PlanKind::Call {
+            // Another workflow sees nothing of its caller.
+            return;
+        }
+        for inside in &node.inside {
+            let region = self.region(*inside);
+            let given = region.result.iter().chain(&region.outs);
+            found.extend(slots_at(given, depth + 1));
+            for inner in &region.nodes {
                 self.collect_needs(index(*inner), depth + 1, found);
             }
         }
@@ -149,6 +204,16 @@ impl Plan {
     pub(crate) fn region(&self, id: RegionId) -> &PlanRegion {
         &self.regions[id.0]
     }
+}
+
+/// The slots of those sources that are `depth` frames outwards.
+fn slots_at<'s>(
+    sources: impl Iterator<Item = &'s Source>,
+    depth: u32,
+) -> impl Iterator<Item = usize> {
+    sources
+        .filter(move |source| source.up == depth)
+        .map(|source| source.slot)
 }
 
 /// The node's place in a table of nodes.

@@ -13,7 +13,7 @@ pub use zahir_macros::workflow;
 pub use crate::error::RunError;
 pub use crate::graph::Graph;
 pub use crate::graph::instance::{intern, per_type};
-pub use crate::graph::shape::{Argument, NodeShape, RegionShape, Shape, ShapeKind};
+pub use crate::graph::shape::{Argument, Exit, NodeShape, RegionShape, Shape, ShapeKind};
 pub use crate::job::arguments::{
     Build, Field, IsResult, NotResult, OwnedField, StoredInput, deserialize,
 };
@@ -24,6 +24,6 @@ pub use crate::value::{Codec, CodecError, Typed, Value, codec};
 pub use crate::wire::construct::{describe_unit, items_of, never, type_of};
 pub use crate::wire::{
     Batch, ByValue, Collects, Copies, Def, Description, Input, IntoCall, Items, Join, Lend, Local,
-    Out, Outcome, Produced, Shared, Step, Wire,
+    Out, Outcome, PayloadDef, Produced, RaceDef, ResultDef, Shared, Step, Wire,
 };
 pub use crate::workflow::{Wired, Workflow, WorkflowDef, describe_workflow, run_inline};

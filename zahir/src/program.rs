@@ -7,8 +7,9 @@ use zahir_store::NodeId;
 use crate::definition::Definition;
 use crate::graph::{Graph, Node, NodeKind, RegionId as GraphRegion};
 use crate::job::policy::Policy;
-use crate::plan::{Plan, PlanKind, PlanNode, PlanRegion, RegionId, Source, index};
+use crate::plan::{Plan, PlanKind, PlanNode, PlanRegion, RegionId, SignalId, Source, index};
 use crate::value::Codec;
+use crate::wire::PayloadDef;
 
 /// A workflow and everything it calls.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl Program {
         }
         let definition = Definition::of(graph.name(), &linker.sites);
         Self {
-            plan: Arc::new(Plan::new(linker.nodes, linker.regions)),
+            plan: Arc::new(Plan::new(linker.nodes, linker.regions, linker.signals)),
             definition,
             sites: linker.sites,
         }
@@ -55,10 +56,24 @@ impl Program {
         match &self.sites.get(index(node))?.node.kind {
             NodeKind::Job(job) => Some(job.output),
             NodeKind::Input { codec } => Some(*codec),
-            NodeKind::Item | NodeKind::Value | NodeKind::Each { .. } | NodeKind::Workflow(_) => {
-                None
-            }
+            _ => None,
         }
+    }
+
+    /// How the error of a node's job is stored; `None` if it is not.
+    pub(crate) fn error_codec(&self, node: NodeId) -> Option<Codec> {
+        match &self.sites.get(index(node))?.node.kind {
+            NodeKind::Job(job) => job.error,
+            _ => None,
+        }
+    }
+
+    /// What reads the payload of a signal of this name; `None` if nothing waits for one.
+    pub(crate) fn signal(&self, name: &str) -> Option<PayloadDef> {
+        self.sites.iter().find_map(|site| match &site.node.kind {
+            NodeKind::Signal(signal) if signal.name == name => Some(signal.payload),
+            _ => None,
+        })
     }
 }
 
@@ -73,6 +88,7 @@ struct Linker {
     regions_met: usize,
     nodes: Vec<PlanNode>,
     regions: Vec<PlanRegion>,
+    signals: Vec<String>,
     sites: Vec<Site>,
 }
 
@@ -115,7 +131,10 @@ impl Linker {
             let is_input = |id: &NodeId| {
                 matches!(
                     graph.nodes()[index(*id)].kind,
-                    NodeKind::Input { .. } | NodeKind::Item
+                    NodeKind::Input { .. }
+                        | NodeKind::Item
+                        | NodeKind::Carried
+                        | NodeKind::Caught
                 )
             };
             let numbered = inner.nodes.iter().enumerate();
@@ -126,6 +145,8 @@ impl Linker {
                     .map(|(slot, _)| slot)
                     .collect(),
                 result: None,
+                exit: inner.exit,
+                outs: Vec::new(),
                 jobs: u64::try_from(inner.nodes.iter().filter(is_job).count()).unwrap_or(0),
             });
         }
@@ -134,6 +155,8 @@ impl Linker {
             self.regions[region + at].result = inner
                 .result
                 .map(|result| source(graph, &slots, from, result));
+            let outs = inner.outs.iter().map(|out| source(graph, &slots, from, *out));
+            self.regions[region + at].outs = outs.collect();
         }
         for inner in graph.nodes() {
             let linked = self.node(graph, inner, region, &slots);
@@ -149,45 +172,99 @@ impl Linker {
         region: usize,
         slots: &[usize],
     ) -> PlanNode {
-        let inside = |id: GraphRegion| RegionId(region + id.index());
-        let (kind, lends) = match &node.kind {
-            NodeKind::Input { .. } | NodeKind::Item => (PlanKind::Input, 0),
-            NodeKind::Job(_) => (PlanKind::Job, node.uses.len()),
-            NodeKind::Value => (PlanKind::Value, node.uses.len()),
-            NodeKind::Each {
-                body, limit, lends, ..
-            } => (
-                PlanKind::Each {
-                    body: inside(*body),
-                    limit: *limit,
-                },
-                *lends,
-            ),
-            NodeKind::Workflow(called) => {
-                let body = RegionId(self.add((called.graph)()).region);
-                (PlanKind::Call { body }, node.uses.len())
-            }
-        };
+        let shift = |id: GraphRegion| RegionId(region + id.index());
+        let mut inside: Vec<_> = node.inside.iter().copied().map(shift).collect();
+        if let NodeKind::Workflow(called) = &node.kind {
+            inside.push(RegionId(self.add((called.graph)()).region));
+        }
+        let kind = self.kind(graph, node);
         let sources = |ids: &[NodeId]| {
             ids.iter()
                 .map(|id| source(graph, slots, node.region, *id))
                 .collect()
         };
+        let is_assigned = |other: &&Node| {
+            matches!(other.kind, NodeKind::Assigned { by } if by == node.id)
+        };
+        let (keeps_error, policy) = match &node.kind {
+            NodeKind::Job(job) => (job.error.is_some(), node.policy),
+            _ => (false, Policy::ONCE),
+        };
         PlanNode {
             kind,
-            region: inside(node.region),
+            region: shift(node.region),
             slot: slots[index(node.id)],
-            uses: sources(&node.uses[..lends]),
-            after: sources(&node.after),
-            policy: if matches!(kind, PlanKind::Job) {
-                node.policy
-            } else {
-                Policy::ONCE
+            uses: match &node.kind {
+                NodeKind::Loop { starts, .. } => {
+                    let starts: Vec<_> = starts.iter().copied().map(NodeId::new).collect();
+                    sources(&starts)
+                }
+                _ => sources(&node.uses[..node.lends]),
             },
+            after: sources(&node.after),
+            inside,
+            assigned: graph
+                .nodes()
+                .iter()
+                .filter(is_assigned)
+                .map(|other| slots[index(other.id)])
+                .collect(),
+            keeps_error,
+            policy,
             waits: 0,
             dependents: Vec::new(),
         }
     }
+
+    fn kind(&mut self, graph: &Graph, node: &Node) -> PlanKind {
+        match &node.kind {
+            NodeKind::Input { .. } | NodeKind::Item | NodeKind::Carried | NodeKind::Caught => {
+                PlanKind::Input
+            }
+            NodeKind::Assigned { .. } => PlanKind::Assigned,
+            NodeKind::Job(_) => PlanKind::Job,
+            NodeKind::Value => PlanKind::Value,
+            NodeKind::Each { limit, .. } => PlanKind::Each { limit: *limit },
+            NodeKind::Branch => PlanKind::Branch,
+            NodeKind::Loop { max, or_last, .. } => PlanKind::Loop {
+                max: *max,
+                or_last: *or_last,
+            },
+            NodeKind::Rescue => PlanKind::Rescue {
+                is_typed: fails_typed(graph, node),
+            },
+            NodeKind::Result(_) => PlanKind::Result {
+                is_typed: fails_typed(graph, node),
+            },
+            NodeKind::Finally => PlanKind::Finally,
+            NodeKind::Race(_) => PlanKind::Race,
+            NodeKind::Sleep => PlanKind::Sleep,
+            NodeKind::Signal(signal) => PlanKind::Signal {
+                signal: self.signal(signal.name),
+                timeout: signal.timeout,
+            },
+            NodeKind::Workflow(_) => PlanKind::Call,
+        }
+    }
+
+    /// The signal of this name, made if there is none yet.
+    fn signal(&mut self, name: &str) -> SignalId {
+        let known = self.signals.iter().position(|known| known == name);
+        SignalId(known.unwrap_or_else(|| {
+            self.signals.push(name.to_owned());
+            self.signals.len() - 1
+        }))
+    }
+}
+
+/// Whether what the first region of `node` gives is a job whose error is kept for its handler.
+fn fails_typed(graph: &Graph, node: &Node) -> bool {
+    let body = node.inside.first().and_then(|id| graph.regions().get(id.index()));
+    let result = body.and_then(|body| body.result);
+    result.is_some_and(|id| match &graph.nodes()[index(id)].kind {
+        NodeKind::Job(job) => job.error.is_some(),
+        _ => false,
+    })
 }
 
 fn shifted(id: NodeId, by: usize) -> NodeId {

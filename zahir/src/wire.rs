@@ -6,13 +6,14 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use zahir_store::{Failure, FailureKind};
 
 use crate::job::context::Context;
 use crate::job::{BoxFuture, Call, Job, JobDef, failure};
-use crate::value::{Typed, Value};
+use crate::value::{CodecError, Typed, Value};
 use crate::workflow::WorkflowDef;
 
 /// What asking a workflow for one of its nodes gives.
@@ -26,6 +27,12 @@ pub enum Step<'e> {
     Items(Vec<Value>),
     /// The inputs of a called workflow.
     Enter(Vec<Value>),
+    /// Which arm of a branch, counted from 0.
+    Arm(u32),
+    /// How long a `sleep` takes.
+    Sleep(Duration),
+    /// When a `sleep_until` ends.
+    SleepUntil(SystemTime),
     /// What the node is.
     Described(Description),
     /// There is no such node, or nothing to do for it.
@@ -39,6 +46,9 @@ impl fmt::Debug for Step<'_> {
             Self::Value(_) => "Value(..)",
             Self::Items(_) => "Items(..)",
             Self::Enter(_) => "Enter(..)",
+            Self::Arm(_) => "Arm(..)",
+            Self::Sleep(_) => "Sleep(..)",
+            Self::SleepUntil(_) => "SleepUntil(..)",
             Self::Described(_) => "Described(..)",
             Self::Nothing => "Nothing",
         })
@@ -46,7 +56,26 @@ impl fmt::Debug for Step<'_> {
 }
 
 /// How an attempt ends.
-pub type Outcome = Result<Produced, Failure>;
+pub type Outcome = Result<Produced, Failed>;
+
+/// How an attempt failed.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "plain data")]
+pub struct Failed {
+    /// In words.
+    pub failure: Failure,
+    /// The error itself, if the job returned it and a handler wants it.
+    pub error: Option<Produced>,
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            error: None,
+        }
+    }
+}
 
 /// What a successful attempt gives.
 #[derive(Debug)]
@@ -71,6 +100,49 @@ pub enum Description {
         /// From the results in item order.
         join: fn(Vec<Value>) -> Value,
     },
+    /// `.result()`.
+    Result(ResultDef),
+    /// `race(..)`.
+    Race(RaceDef),
+    /// `signal(..)`: what it carries.
+    Signal(PayloadDef),
+}
+
+/// How the end of a body becomes a `Result`.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "plain data")]
+pub struct ResultDef {
+    /// From the body's value.
+    pub succeeded: fn(Value) -> Value,
+    /// From the error: the job's own if that is kept (see [`JobDef`]), else a
+    /// [`Failure`](crate::Failure).
+    pub failed: fn(Value) -> Value,
+}
+
+/// How the value of an entry becomes the value of the race.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "plain data")]
+pub struct RaceDef {
+    /// By entry.
+    pub won: &'static [fn(Value) -> Value],
+}
+
+/// What a wait for a signal gives.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "plain data")]
+pub struct PayloadDef {
+    /// From the payload of the signal.
+    pub received: fn(&[u8]) -> Result<Value, CodecError>,
+    /// When no signal came in time; never asked of a wait without a limit.
+    pub timed_out: fn() -> Value,
+}
+
+/// A wait for a signal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SignalDef {
+    pub(crate) name: &'static str,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) payload: PayloadDef,
 }
 
 /// One question to a workflow's wiring function.
@@ -269,10 +341,11 @@ impl<J: Job> Def<J> {
                 value: Value::new(Entered(inputs)),
                 encoded: Vec::new(),
             }),
-            Step::Value(_) | Step::Items(_) | Step::Described(_) | Step::Nothing => Err(failure(
+            _ => Err(failure(
                 FailureKind::Bug,
                 "a call that is no call".to_owned(),
-            )),
+            )
+            .into()),
         }
     }
 

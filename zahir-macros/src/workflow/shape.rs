@@ -76,7 +76,14 @@ fn region(region: &Region) -> TokenStream {
             .map(|(parent, owner)| quote!((#parent, #owner))),
     );
     let result = option(region.result.map(|result| quote!(#result)));
-    quote!(__zahir::RegionShape { parent: #parent, result: #result })
+    quote! {
+        __zahir::RegionShape {
+            parent: #parent,
+            result: #result,
+            exit: __zahir::Exit::Value,
+            outs: &[],
+        }
+    }
 }
 
 fn option(value: Option<TokenStream>) -> TokenStream {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use zahir_store::{Attempt, Ending, FrameStep, Record};
+use zahir_store::{Attempt, Ending, Failure, FrameStep, Position, Record};
 
 use super::frame::Place;
 
@@ -54,15 +54,30 @@ pub(crate) enum Action<V> {
         /// Which try of it.
         attempt: Attempt,
     },
-    /// Tell whoever asked that the cancel is durable.
+    /// Tell whoever asked that the cancel or signal is durable.
     Answer {
         /// The request's ticket.
         ticket: u64,
+    },
+    /// Tell whoever sent a signal that the run does not take it. Nothing of it is on record.
+    Refuse {
+        /// The request's ticket.
+        ticket: u64,
+        /// Why.
+        why: Refusal,
+    },
+    /// A node will not run, because the branch it is in was not taken, or was left before it. For
+    /// whoever watches; it comes when the reason is durable.
+    Skip {
+        /// The node instance, in a frame that may never have been.
+        at: Position,
     },
     /// The run is over, durably. No action follows.
     Finish {
         /// How it ended.
         ending: Ending,
+        /// The attempt that failed the run, if one did in this process.
+        attempt: Option<Attempt>,
         /// The output, if it succeeded in this process.
         output: Option<V>,
     },
@@ -70,13 +85,45 @@ pub(crate) enum Action<V> {
     Halt(Violation),
 }
 
-/// What is to be computed.
+/// Why a signal is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The run is over.
+    Over,
+    /// Too many signals wait already.
+    Full,
+}
+
+/// What is to be computed.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Evaluation {
-    /// The node's own step: a pure value, the items of a `for`, the inputs of a called workflow.
+    /// The node's own step: a pure value, the items of a `for`, the inputs of a called workflow, the
+    /// arm of a branch, the time of a sleep.
     Step,
     /// The results of a `for` as one value.
     Join,
+    /// The value of a body, for its `.result()`.
+    Succeeded,
+    /// The failure of a body, for its `.rescue(..)` or `.result()`. The error itself is the only
+    /// input if it was kept.
+    Caught(Box<Caught>),
+    /// The value of this entry as the value of its race.
+    Won(u32),
+    /// The payload of a signal, as the value of its wait.
+    Received(Vec<u8>),
+    /// The value of a wait that came to its time limit.
+    TimedOut,
+}
+
+/// A failure that a handler is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Caught {
+    /// The node instance that failed.
+    pub(crate) at: Position,
+    /// Its last attempt, if it failed in one.
+    pub(crate) attempt: Option<Attempt>,
+    /// How.
+    pub(crate) failure: Failure,
 }
 
 /// A broken invariant. The numbers are those in the documentation of [`super::Engine`].

@@ -93,7 +93,7 @@ impl<V: Clone> Engine<V> {
                 self.ready.push_back(place);
             }
             (
-                PlanKind::Value | PlanKind::Call { .. } | PlanKind::Each { .. },
+                PlanKind::Value | PlanKind::Call | PlanKind::Each { .. },
                 State::Blocked(_),
             ) => {
                 self.change(place, Change::Evaluating);
@@ -140,10 +140,12 @@ impl<V: Clone> Engine<V> {
             (Ok(Evaluated::Value(value)), PlanKind::Value | PlanKind::Each { .. }) => {
                 self.complete(place, value);
             }
-            (Ok(Evaluated::Items(items)), PlanKind::Each { body, .. }) => {
+            (Ok(Evaluated::Items(items)), PlanKind::Each { .. }) => {
+                let body = self.plan.node(place.node).inside[0];
                 self.count_items(place, body, items);
             }
-            (Ok(Evaluated::Inputs(inputs)), PlanKind::Call { body }) => {
+            (Ok(Evaluated::Inputs(inputs)), PlanKind::Call) => {
+                let body = self.plan.node(place.node).inside[0];
                 self.call(place, body, inputs);
             }
             (Ok(_), _) => self.halt(violation("I16 an evaluation fits its node", place)),
@@ -225,8 +227,8 @@ impl<V: Clone> Engine<V> {
         self.replayed.remove(&(owner, index));
         match self.plan.node(owner.node).kind {
             PlanKind::Each { .. } => self.finish_item(owner, index, value),
-            PlanKind::Call { .. } => self.complete(owner, value),
-            PlanKind::Input | PlanKind::Job | PlanKind::Value => {
+            PlanKind::Call => self.complete(owner, value),
+            _ => {
                 self.halt(violation(
                     "I7 a frame is opened by a node that has a region",
                     owner,

@@ -80,7 +80,7 @@ impl<V: Clone> Engine<V> {
                 self.progress.done += 1;
                 self.complete(place, value);
             }
-            AttemptOutcome::Failed(failure) => self.fail_attempt(place, attempt, failure),
+            AttemptOutcome::Failed { failure, .. } => self.fail_attempt(place, attempt, failure),
             AttemptOutcome::Interrupted => {
                 self.outbox.record(|| Record::AttemptInterrupted {
                     at: self.frames.position(place),

@@ -139,9 +139,10 @@ impl<V: Clone> Engine<V> {
             let Some(place) = self.going.last().copied() else {
                 return;
             };
-            let PlanKind::Each { body, limit } = self.plan.node(place.node).kind else {
+            let PlanKind::Each { limit } = self.plan.node(place.node).kind else {
                 return;
             };
+            let body = self.plan.node(place.node).inside[0];
             let Some((index, item)) = self.each_mut(place).and_then(|each| each.take(limit)) else {
                 self.going.pop();
                 continue;

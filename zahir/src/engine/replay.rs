@@ -121,7 +121,7 @@ impl<V: Clone> Engine<V> {
                 self.replay_change(at, Some(*attempt), || Change::Interrupted)
             }
             Record::ItemsCounted { at, items } => self.replay_count(at, *items),
-            Record::CancelRequested(_) | Record::RunFinished(_) => Err("the run is over"),
+            _ => Err("the run is over"),
         };
         let reason = match applied {
             Err(reason) => reason,
@@ -151,9 +151,10 @@ impl<V: Clone> Engine<V> {
 
     fn replay_count(&mut self, at: &Position, items: u32) -> Result<(), &'static str> {
         let place = self.place(at).ok_or(NO_SUCH_NODE)?;
-        let PlanKind::Each { body, .. } = self.plan.node(place.node).kind else {
+        let PlanKind::Each { .. } = self.plan.node(place.node).kind else {
             return Err("items of a node that is no `for`");
         };
+        let body = self.plan.node(place.node).inside[0];
         let count = usize::try_from(items).map_err(|_| "too many items")?;
         self.set_count(place, body, count);
         Ok(())
@@ -187,14 +188,16 @@ impl<V: Clone> Engine<V> {
             let known = self.replayed.get(&(owner, step.index)).copied();
             frame = match (known, self.plan.node(step.node).kind) {
                 (Some(known), _) => known,
-                (None, PlanKind::Each { body, .. }) => {
+                (None, PlanKind::Each { .. }) => {
+                    let body = self.plan.node(step.node).inside[0];
                     let count = self.each(owner)?.results.len();
                     if usize::try_from(step.index).is_ok_and(|index| index >= count) {
                         return None;
                     }
                     self.open_frame(body, Some(owner), step.index)
                 }
-                (None, PlanKind::Call { body }) if step.index == 0 => {
+                (None, PlanKind::Call) if step.index == 0 => {
+                    let body = self.plan.node(step.node).inside[0];
                     self.progress.known += self.plan.region(body).jobs;
                     self.open_frame(body, Some(owner), 0)
                 }

@@ -1,8 +1,11 @@
 //! What the driver tells the engine.
 
-use zahir_store::{Attempt, Failure};
+use std::time::Duration;
+
+use zahir_store::{Attempt, Failure, Timestamp};
 
 use super::frame::Place;
+use crate::plan::SignalId;
 
 /// What has happened.
 #[derive(Debug)]
@@ -45,6 +48,16 @@ pub(crate) enum Report<V> {
         /// Returned in [`super::Action::Answer`] when the cancel is durable.
         ticket: u64,
     },
+    /// Somebody sent the run a signal.
+    SignalReceived {
+        /// Of which name.
+        signal: SignalId,
+        /// What it carries, encoded.
+        payload: Vec<u8>,
+        /// Returned in [`super::Action::Answer`] when the signal is durable, or in
+        /// [`super::Action::Refuse`].
+        ticket: u64,
+    },
     /// The process is about to end: start nothing more. The run stays unfinished.
     ShutdownRequested,
 }
@@ -60,7 +73,12 @@ pub(crate) enum AttemptOutcome<V> {
         encoded: Vec<u8>,
     },
     /// With a failure.
-    Failed(Failure),
+    Failed {
+        /// In words.
+        failure: Failure,
+        /// The error itself and its encoding, if a handler may be given it.
+        error: Option<(V, Vec<u8>)>,
+    },
     /// It was dropped by an orderly shutdown.
     Interrupted,
 }
@@ -74,4 +92,10 @@ pub(crate) enum Evaluated<V> {
     Items(Vec<V>),
     /// The inputs of a called workflow.
     Inputs(Vec<V>),
+    /// Which arm of a branch.
+    Arm(u32),
+    /// How long a sleep takes.
+    Sleep(Duration),
+    /// When a sleep ends.
+    SleepUntil(Timestamp),
 }

@@ -112,8 +112,8 @@ fn attributes(node: &Node) -> &'static str {
         NodeKind::Input { .. } => ", shape=ellipse",
         NodeKind::Item => ", shape=ellipse, style=dashed",
         NodeKind::Value => ", style=\"rounded,dashed\"",
-        NodeKind::Job(_) | NodeKind::Each { .. } => "",
         NodeKind::Workflow(_) => ", peripheries=2",
+        _ => "",
     }
 }
 

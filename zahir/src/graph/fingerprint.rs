@@ -70,17 +70,18 @@ fn region(nodes: &mut [Node], regions: &[Region], within: &Region) {
         if let Some(node) = nodes.get_mut(index) {
             node.fingerprint = entry;
         }
-        let Some(NodeKind::Each { body, .. }) = nodes.get(index).map(|node| &node.kind) else {
-            continue;
-        };
-        // The item sees what the `for` goes over; what follows sees its body as well.
-        let Some(body) = regions.get(body.index()) else {
-            continue;
-        };
-        region(nodes, regions, body);
-        let whole = body_of(nodes, body, entry);
-        if let Some(node) = nodes.get_mut(index) {
-            node.fingerprint = whole;
+        // What is inside sees what the node is made of; what follows sees all of it.
+        let inside = nodes.get(index).map_or(Box::default(), |node| node.inside.clone());
+        for id in &inside {
+            let Some(inner) = regions.get(id.index()) else {
+                continue;
+            };
+            region(nodes, regions, inner);
+            let entry = nodes.get(index).map_or(0, |node| node.fingerprint);
+            let whole = body_of(nodes, inner, entry);
+            if let Some(node) = nodes.get_mut(index) {
+                node.fingerprint = whole;
+            }
         }
     }
 }
@@ -93,20 +94,26 @@ fn entry(nodes: &[Node], index: usize) -> u64 {
     bytes = match &node.kind {
         NodeKind::Input { .. } => bytes.text("input").text(node.name),
         NodeKind::Item => bytes.text("item").number(owner(nodes, node)),
+        NodeKind::Carried => bytes.text("carried").number(owner(nodes, node)),
+        NodeKind::Caught => bytes.text("caught").number(owner(nodes, node)),
+        NodeKind::Assigned { by } => bytes
+            .text("assigned")
+            .number(nodes.get(self::index(*by)).map_or(0, |by| by.fingerprint)),
         NodeKind::Value => bytes.text("value"),
         NodeKind::Job(job) => bytes.text("job").number(job.fingerprint),
         NodeKind::Each { .. } => bytes.text("for"),
+        NodeKind::Branch => bytes.text("branch"),
+        NodeKind::Loop { .. } => bytes.text("loop"),
+        NodeKind::Rescue => bytes.text("rescue"),
+        NodeKind::Result(_) => bytes.text("result"),
+        NodeKind::Finally => bytes.text("finally"),
+        NodeKind::Race(_) => bytes.text("race"),
+        NodeKind::Sleep => bytes.text("sleep"),
+        NodeKind::Signal(signal) => bytes.text("signal").text(signal.name),
         NodeKind::Workflow(called) => bytes.text("workflow").number(called.fingerprint),
     };
     bytes = bytes.text(node.source);
-    let read = match node.kind {
-        NodeKind::Each { lends, .. } => lends,
-        NodeKind::Input { .. }
-        | NodeKind::Item
-        | NodeKind::Job(_)
-        | NodeKind::Value
-        | NodeKind::Workflow(_) => node.uses.len(),
-    };
+    let read = node.lends;
     for (kind, ids) in [("uses", &node.uses[..read]), ("after", &node.after[..])] {
         bytes = bytes.text(kind).number(len(ids));
         for id in ids {
@@ -120,11 +127,11 @@ fn entry(nodes: &[Node], index: usize) -> u64 {
     bytes.hash()
 }
 
-/// The fingerprint of the `for` whose item this is.
-fn owner(nodes: &[Node], item: &Node) -> u64 {
-    let owner = nodes.iter().find(
-        |node| matches!(&node.kind, NodeKind::Each { item: number, .. } if *number == item.id),
-    );
+/// The fingerprint of the node that enters the region of this one.
+fn owner(nodes: &[Node], inner: &Node) -> u64 {
+    let owner = nodes
+        .iter()
+        .find(|node| node.inside.contains(&inner.region));
     owner.map_or(0, |owner| owner.fingerprint)
 }
 

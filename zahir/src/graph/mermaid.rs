@@ -52,8 +52,8 @@ fn shape(node: &Node) -> (&'static str, &'static str) {
         NodeKind::Input { .. } => ("([", "])"),
         NodeKind::Item => ("(", ")"),
         NodeKind::Value => ("{{", "}}"),
-        NodeKind::Job(_) | NodeKind::Each { .. } => ("[", "]"),
         NodeKind::Workflow(_) => ("[[", "]]"),
+        _ => ("[", "]"),
     }
 }
 

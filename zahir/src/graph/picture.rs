@@ -36,17 +36,11 @@ impl Graph {
     ) -> impl Iterator<Item = (&'g Node, Option<(RegionId, &'g Region)>)> {
         region.nodes.iter().filter_map(|id| {
             let node = self.node(*id)?;
-            match node.kind {
-                NodeKind::Each { body, .. } => {
-                    let region = self.regions().get(body.index())?;
-                    Some((node, Some((body, region))))
-                }
-                NodeKind::Input { .. }
-                | NodeKind::Item
-                | NodeKind::Job(_)
-                | NodeKind::Value
-                | NodeKind::Workflow(_) => Some((node, None)),
-            }
+            let inner = node.inside.first().and_then(|body| {
+                let region = self.regions().get(body.index())?;
+                Some((*body, region))
+            });
+            Some((node, inner))
         })
     }
 
@@ -54,15 +48,13 @@ impl Graph {
     pub(crate) fn arrows(&self) -> Vec<Arrow> {
         let mut arrows = Vec::new();
         for node in self.nodes() {
-            let (to, uses) = match node.kind {
-                // Its body shows what it needs from around it.
-                NodeKind::Each { item, lends, .. } => (item, &node.uses[..lends]),
-                NodeKind::Input { .. }
-                | NodeKind::Item
-                | NodeKind::Job(_)
-                | NodeKind::Value
-                | NodeKind::Workflow(_) => (node.id, &node.uses[..]),
-            };
+            // Its body shows what it needs from around it.
+            let inner = node.inside.first().and_then(|body| self.regions().get(body.index()));
+            let to = inner
+                .and_then(|body| body.nodes.first())
+                .copied()
+                .unwrap_or(node.id);
+            let uses = &node.uses[..node.lends];
             let data = uses.iter().map(|id| (*id, false));
             let order = node.after.iter().map(|id| (*id, true));
             for (from, order) in data.chain(order) {
@@ -77,9 +69,9 @@ impl Graph {
     }
 
     fn start(&self, id: NodeId) -> Start {
-        match self.node(id).map(|node| &node.kind) {
-            Some(NodeKind::Each { body, .. }) => Start::Box(*body),
-            Some(_) | None => Start::Node(id),
+        match self.node(id).and_then(|node| node.inside.first()) {
+            Some(body) => Start::Box(*body),
+            None => Start::Node(id),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::graph::shape::{Argument, NodeShape, Shape, ShapeKind};
 use crate::graph::{Edge, Graph, Node, NodeKind, Region, RegionId, fingerprint};
 use crate::job::policy::Policy;
 use crate::value::Codec;
-use crate::wire::{Description, Step, Wire};
+use crate::wire::{Description, SignalDef, Step, Wire};
 use crate::workflow::Wired;
 
 impl Graph {
@@ -39,12 +39,14 @@ impl Graph {
                     .map(|node| node.id)
                     .collect(),
                 result: region.result.map(NodeId::new),
+                exit: region.exit,
+                outs: region.outs.iter().copied().map(NodeId::new).collect(),
             })
             .collect();
         fingerprint::fill(&mut nodes, &regions);
         let mut graph = Self {
             name,
-            petgraph: petgraph(&nodes),
+            petgraph: petgraph(&nodes, &regions),
             nodes,
             regions,
             fingerprint: 0,
@@ -86,11 +88,7 @@ fn node(
     let kind = kind(number, shape, inputs, wire);
     let policy = match &kind {
         NodeKind::Job(job) => Policy::of(&job.options, shape.settings),
-        NodeKind::Input { .. }
-        | NodeKind::Item
-        | NodeKind::Value
-        | NodeKind::Each { .. }
-        | NodeKind::Workflow(_) => Policy::ONCE,
+        _ => Policy::ONCE,
     };
     let ids = |numbers: &[u32]| numbers.iter().copied().map(NodeId::new).collect();
     Node {
@@ -99,6 +97,8 @@ fn node(
         kind,
         region: RegionId::new(shape.region),
         uses: ids(shape.uses),
+        lends: lends(shape),
+        inside: inside(shape.kind).into_iter().map(RegionId::new).collect(),
         after: ids(shape.after),
         arguments: shape.arguments,
         source: shape.source,
@@ -106,6 +106,52 @@ fn node(
         column: shape.column,
         fingerprint: 0,
         policy,
+    }
+}
+
+/// How many of the values that a node needs its own step is lent.
+fn lends(shape: &NodeShape) -> usize {
+    let count = |lends: u32| usize::try_from(lends).unwrap_or(usize::MAX);
+    match shape.kind {
+        ShapeKind::Each { lends, .. } | ShapeKind::Branch { lends, .. } => count(lends),
+        ShapeKind::Loop { .. }
+        | ShapeKind::Rescue { .. }
+        | ShapeKind::Result { .. }
+        | ShapeKind::Finally { .. }
+        | ShapeKind::Race { .. } => 0,
+        ShapeKind::Input
+        | ShapeKind::Item
+        | ShapeKind::Carried
+        | ShapeKind::Caught
+        | ShapeKind::Assigned { .. }
+        | ShapeKind::Value
+        | ShapeKind::Call
+        | ShapeKind::Sleep
+        | ShapeKind::Signal { .. } => shape.uses.len(),
+    }
+}
+
+/// The regions that a node enters.
+fn inside(kind: ShapeKind) -> Vec<u32> {
+    match kind {
+        ShapeKind::Each { body, .. } | ShapeKind::Loop { body, .. } | ShapeKind::Result { body } => {
+            vec![body]
+        }
+        ShapeKind::Branch { arms: regions, .. } | ShapeKind::Race { entries: regions } => {
+            regions.to_vec()
+        }
+        ShapeKind::Rescue { body, handler: last } | ShapeKind::Finally { body, last } => {
+            vec![body, last]
+        }
+        ShapeKind::Input
+        | ShapeKind::Item
+        | ShapeKind::Carried
+        | ShapeKind::Caught
+        | ShapeKind::Assigned { .. }
+        | ShapeKind::Value
+        | ShapeKind::Call
+        | ShapeKind::Sleep
+        | ShapeKind::Signal { .. } => Vec::new(),
     }
 }
 
@@ -120,38 +166,71 @@ fn kind(
             codec: inputs.next().unwrap_or_else(Codec::of::<()>),
         },
         ShapeKind::Item => NodeKind::Item,
+        ShapeKind::Carried => NodeKind::Carried,
+        ShapeKind::Caught => NodeKind::Caught,
+        ShapeKind::Assigned { by } => NodeKind::Assigned {
+            by: NodeId::new(by),
+        },
         ShapeKind::Value => NodeKind::Value,
-        ShapeKind::Call | ShapeKind::Each { .. } => {
-            match (wire(Wire::describe(number)), shape.kind) {
-                (Step::Described(Description::Job(job)), _) => NodeKind::Job(job),
-                (Step::Described(Description::Workflow(called)), _) => NodeKind::Workflow(called),
-                (
-                    Step::Described(Description::Each { join }),
-                    ShapeKind::Each {
-                        item,
-                        body,
-                        lends,
-                        limit,
-                    },
-                ) => NodeKind::Each {
-                    item: NodeId::new(item),
-                    body: RegionId::new(body),
-                    limit,
-                    join,
-                    lends: usize::try_from(lends).unwrap_or(usize::MAX),
-                },
-                #[expect(
-                    clippy::unreachable,
-                    reason = "the macro writes shape and sites together"
-                )]
-                (step, kind) => unreachable!("node {number} is a {kind:?}, described as {step:?}"),
-            }
+        ShapeKind::Branch { .. } => NodeKind::Branch,
+        ShapeKind::Loop {
+            starts,
+            max,
+            or_last,
+            ..
+        } => NodeKind::Loop {
+            starts,
+            max,
+            or_last,
+        },
+        ShapeKind::Rescue { .. } => NodeKind::Rescue,
+        ShapeKind::Finally { .. } => NodeKind::Finally,
+        ShapeKind::Sleep => NodeKind::Sleep,
+        ShapeKind::Call
+        | ShapeKind::Each { .. }
+        | ShapeKind::Result { .. }
+        | ShapeKind::Race { .. }
+        | ShapeKind::Signal { .. } => {
+            let step = wire(Wire::describe(number));
+            let described = match step {
+                Step::Described(description) => described(shape.kind, description),
+                _ => None,
+            };
+            #[expect(
+                clippy::unreachable,
+                reason = "the macro writes shape and sites together"
+            )]
+            described.unwrap_or_else(|| {
+                unreachable!("node {number} is not described as what it is: {:?}", shape.kind)
+            })
         }
     }
 }
 
-/// Data and order as edges. A `for` points at its item, so that its body comes after it.
-fn petgraph(nodes: &[Node]) -> DiGraph<NodeId, Edge> {
+/// What only the types of a node tell, put to what its shape says.
+fn described(kind: ShapeKind, description: Description) -> Option<NodeKind> {
+    Some(match (kind, description) {
+        (ShapeKind::Call, Description::Job(job)) => NodeKind::Job(job),
+        (ShapeKind::Call, Description::Workflow(called)) => NodeKind::Workflow(called),
+        (ShapeKind::Each { limit, .. }, Description::Each { join }) => {
+            NodeKind::Each { limit, join }
+        }
+        (ShapeKind::Result { .. }, Description::Result(result)) => NodeKind::Result(result),
+        (ShapeKind::Race { .. }, Description::Race(race)) => NodeKind::Race(race),
+        (ShapeKind::Signal { name, timeout }, Description::Signal(payload)) => {
+            NodeKind::Signal(SignalDef {
+                name,
+                timeout,
+                payload,
+            })
+        }
+        _ => return None,
+    })
+}
+
+/// Data and order as edges. A node that has regions points at the nodes in them: they come after it
+/// is begun.
+fn petgraph(nodes: &[Node], regions: &[Region]) -> DiGraph<NodeId, Edge> {
     let mut graph = DiGraph::with_capacity(nodes.len(), nodes.len());
     for node in nodes {
         graph.add_node(node.id);
@@ -165,8 +244,13 @@ fn petgraph(nodes: &[Node]) -> DiGraph<NodeId, Edge> {
         for before in &node.after {
             graph.add_edge(at(*before), at(node.id), Edge::After);
         }
-        if let NodeKind::Each { item, .. } = node.kind {
-            graph.add_edge(at(node.id), at(item), Edge::Item);
+        if let NodeKind::Assigned { by } = node.kind {
+            let arguments = Vec::new();
+            graph.add_edge(at(by), at(node.id), Edge::Data { arguments });
+        }
+        let regions = node.inside.iter().filter_map(|id| regions.get(id.index()));
+        for inner in regions.flat_map(|region| &region.nodes) {
+            graph.add_edge(at(node.id), at(*inner), Edge::Inside);
         }
     }
     graph

@@ -1,5 +1,7 @@
 //! A graph without its types, as the macro writes it down: plain `static` data.
 
+use std::time::Duration;
+
 use crate::job::policy::Settings;
 
 /// The graph of a workflow without its types. Numbers are those of nodes and regions.
@@ -46,6 +48,15 @@ pub enum ShapeKind {
     Input,
     /// One item of a `for`.
     Item,
+    /// A variable at the beginning of a loop's round.
+    Carried,
+    /// What a handler is given: the error.
+    Caught,
+    /// A variable behind the branch, loop or block that assigned it.
+    Assigned {
+        /// The branch, loop or block.
+        by: u32,
+    },
     /// A pure value.
     Value,
     /// A call of a job or workflow.
@@ -60,6 +71,57 @@ pub enum ShapeKind {
         lends: u32,
         /// At most how many items at once.
         limit: Option<u32>,
+    },
+    /// `if` or `match`: one of its arms runs.
+    Branch {
+        /// The regions of the arms.
+        arms: &'static [u32],
+        /// How many of `uses` the choice is made from.
+        lends: u32,
+    },
+    /// `loop` or `while`: its body runs until it breaks.
+    Loop {
+        /// The region of one round. Its first nodes are the carried variables.
+        body: u32,
+        /// What the carried variables begin with, in order.
+        starts: &'static [u32],
+        /// At most how many rounds.
+        max: Option<u32>,
+        /// Whether the loop ends at `max` with what its variables are then, or fails.
+        or_last: bool,
+    },
+    /// `.rescue(..)`: another region runs if the first fails.
+    Rescue {
+        /// What may fail.
+        body: u32,
+        /// What runs then. Its first node is the error.
+        handler: u32,
+    },
+    /// `.result()`: failure becomes a value.
+    Result {
+        /// What may fail.
+        body: u32,
+    },
+    /// `.finally(..)`: another region runs behind the first, however that ends.
+    Finally {
+        /// What comes first.
+        body: u32,
+        /// What always runs then.
+        last: u32,
+    },
+    /// `race(..)`: the first region to end wins.
+    Race {
+        /// The regions that compete.
+        entries: &'static [u32],
+    },
+    /// `sleep(..)`, `sleep_until(..)`.
+    Sleep,
+    /// `signal(..)`.
+    Signal {
+        /// Of which name.
+        name: &'static str,
+        /// The longest that is waited for it.
+        timeout: Option<Duration>,
     },
 }
 
@@ -94,4 +156,24 @@ pub struct RegionShape {
     pub parent: Option<(u32, u32)>,
     /// The node that gives its value, if it has one.
     pub result: Option<u32>,
+    /// How it ends.
+    pub exit: Exit,
+    /// What the assigned variables are at its end: those of the branch, loop or block it belongs
+    /// to; those of the loop that it leaves.
+    pub outs: &'static [u32],
+}
+
+/// Where a run goes on at the end of a region.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "written by the macro")]
+pub enum Exit {
+    /// Behind the node that entered it.
+    #[default]
+    Value,
+    /// Behind the loop around it.
+    Break,
+    /// At the next round of the loop around it.
+    Continue,
+    /// At the end of the workflow.
+    Return,
 }

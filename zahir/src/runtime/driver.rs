@@ -188,7 +188,7 @@ impl Driver {
     }
 
     fn end_attempt(&mut self, place: Place, attempt: Attempt, outcome: AttemptOutcome<Value>) {
-        if let AttemptOutcome::Failed(_) = &outcome {
+        if let AttemptOutcome::Failed { .. } = &outcome {
             // The wait for a retry starts when the attempt ends.
             self.now = self.core.clock.now();
             let retry = self.run.executable.plan.node(place.node).policy.retry;
@@ -288,7 +288,8 @@ impl Driver {
             Action::Abort { place, attempt } => self.run.crew.abort(Key { place, attempt }),
             // Whoever cancels waits for the outcome of the run, which follows.
             Action::Answer { ticket: _ } => {}
-            Action::Finish { ending, output } => return Some(self.finish(ending, output)),
+            Action::Refuse { .. } | Action::Skip { .. } => {}
+            Action::Finish { ending, output, .. } => return Some(self.finish(ending, output)),
             Action::Halt(violation) => {
                 tracing::error!(
                     target: "zahir",

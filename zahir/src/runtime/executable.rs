@@ -172,11 +172,7 @@ impl Code for WorkflowCode {
     fn join(&self, node: NodeId, results: Vec<Value>) -> Option<Value> {
         match &self.program.site(node).node.kind {
             NodeKind::Each { join, .. } => Some(join(results)),
-            NodeKind::Input { .. }
-            | NodeKind::Item
-            | NodeKind::Job(_)
-            | NodeKind::Value
-            | NodeKind::Workflow { .. } => None,
+            _ => None,
         }
     }
 

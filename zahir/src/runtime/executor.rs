@@ -263,7 +263,7 @@ impl Future for Guarded {
         let outcome = match catch_unwind(AssertUnwindSafe(|| attempt.as_mut().poll(context))) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(outcome)) => outcome,
-            Err(payload) => AttemptOutcome::Failed(panicked(payload)),
+            Err(payload) => failed(panicked(payload)),
         };
         drop_quietly(self.attempt.take());
         Poll::Ready(outcome)
@@ -319,7 +319,7 @@ fn attempt(run: Arc<Run>, start: Start) -> impl Future<Output = AttemptOutcome<V
     async move {
         let outcome = match begin(&run, place, &context, &inputs) {
             Ok(job) => job.await,
-            Err(failure) => Err(failure),
+            Err(failure) => Err(failure.into()),
         };
         conclude(&run, context.node(), outcome)
     }
@@ -335,9 +335,7 @@ fn begin<'e>(
     let code = &run.executable.code;
     match code.step(place.node, context, inputs, run.is_durable) {
         Step::Run(job) => Ok(job),
-        Step::Value(_) | Step::Items(_) | Step::Enter(_) | Step::Described(_) | Step::Nothing => {
-            Err(misfit("does not run"))
-        }
+        _ => Err(misfit("does not run")),
     }
 }
 
@@ -346,21 +344,33 @@ async fn limited(run: Arc<Run>, start: Start, timeout: Duration) -> AttemptOutco
         Ok(outcome) => outcome,
         Err(_) => {
             let message = format!("it took longer than its `timeout` of {timeout:?}");
-            AttemptOutcome::Failed(failure(FailureKind::TimedOut, message))
+            failed(failure(FailureKind::TimedOut, message))
         }
+    }
+}
+
+/// A failure that is not the job's own error.
+pub(crate) const fn failed(failure: Failure) -> AttemptOutcome<Value> {
+    AttemptOutcome::Failed {
+        failure,
+        error: None,
     }
 }
 
 fn conclude(run: &Run, name: &str, outcome: Outcome) -> AttemptOutcome<Value> {
     let produced = match outcome {
         Ok(produced) => produced,
-        Err(failure) => return AttemptOutcome::Failed(failure),
+        Err(failed) => {
+            let error = failed.error.map(|error| (error.value, error.encoded));
+            let failure = failed.failure;
+            return AttemptOutcome::Failed { failure, error };
+        }
     };
     let bytes = produced.encoded.len();
     if bytes > run.value_bytes_max {
         let what = format!("the output of `{name}`");
         if let Err(failure) = check_size(&what, bytes, run.value_bytes_max) {
-            return AttemptOutcome::Failed(failure);
+            return failed(failure);
         }
     }
     AttemptOutcome::Succeeded {
@@ -381,6 +391,11 @@ pub(crate) fn evaluate(
             Some(value) => Ok(Evaluated::Value(value)),
             None => Err(misfit("joins nothing")),
         },
+        Evaluation::Succeeded
+        | Evaluation::Caught(_)
+        | Evaluation::Won(_)
+        | Evaluation::Received(_)
+        | Evaluation::TimedOut => Err(misfit("is not handled yet")),
         Evaluation::Step => {
             let name = run.executable.code.node_name(place.node);
             let context = Context::new(run.id, name, None, place.node, Attempt::FIRST);
@@ -392,9 +407,9 @@ pub(crate) fn evaluate(
                 Step::Value(value) => Ok(Evaluated::Value(value)),
                 Step::Items(items) => Ok(Evaluated::Items(items)),
                 Step::Enter(inputs) => Ok(Evaluated::Inputs(inputs)),
-                Step::Run(_) | Step::Described(_) | Step::Nothing => {
-                    Err(misfit("computes nothing"))
-                }
+                Step::Arm(arm) => Ok(Evaluated::Arm(arm)),
+                Step::Sleep(duration) => Ok(Evaluated::Sleep(duration)),
+                _ => Err(misfit("computes nothing")),
             }
         }
     }))

@@ -101,7 +101,7 @@ impl Inline {
         let Ended { key, outcome } = ended;
         let retry = self.run.executable.plan.node(key.place.node).policy.retry;
         let is_last = key.attempt.number() > retry;
-        if matches!(outcome, AttemptOutcome::Failed(_)) && is_last && self.failed.is_none() {
+        if matches!(outcome, AttemptOutcome::Failed { .. }) && is_last && self.failed.is_none() {
             self.failed = Some((key.place.node, key.attempt.number()));
         }
         let report = Report::AttemptEnded {
@@ -139,13 +139,15 @@ impl Inline {
                 let now = self.clock.now();
                 self.engine.handle(now, Report::Evaluated { place, result });
             }
-            Action::Finish { ending, output } => return Some(self.finish(ending, output)),
+            Action::Finish { ending, output, .. } => return Some(self.finish(ending, output)),
             Action::Halt(violation) => return Some(Err(bug(violation.to_string()))),
             // A run without a store has no records, and nobody can cancel it.
             Action::Append { .. }
             | Action::EncodeOutput { .. }
             | Action::Abort { .. }
-            | Action::Answer { .. } => {}
+            | Action::Answer { .. }
+            | Action::Refuse { .. }
+            | Action::Skip { .. } => {}
         }
         None
     }

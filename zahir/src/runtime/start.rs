@@ -299,13 +299,7 @@ fn input(stored: &StoredRun) -> Option<&Vec<u8>> {
         .flat_map(|step| &step.records)
         .find_map(|record| match record {
             Record::RunStarted(start) => Some(&start.input),
-            Record::AttemptStarted { .. }
-            | Record::AttemptSucceeded { .. }
-            | Record::AttemptFailed { .. }
-            | Record::AttemptInterrupted { .. }
-            | Record::ItemsCounted { .. }
-            | Record::CancelRequested(_)
-            | Record::RunFinished(_) => None,
+            _ => None,
         })
 }
 
@@ -447,14 +441,7 @@ fn last_attempt(stored: &StoredRun, failed: &zahir_store::Position) -> Option<u3
     records
         .filter_map(|record| match record {
             Record::AttemptFailed { at, attempt, .. } if at == failed => Some(attempt.number()),
-            Record::AttemptFailed { .. }
-            | Record::RunStarted(_)
-            | Record::AttemptStarted { .. }
-            | Record::AttemptSucceeded { .. }
-            | Record::AttemptInterrupted { .. }
-            | Record::ItemsCounted { .. }
-            | Record::CancelRequested(_)
-            | Record::RunFinished(_) => None,
+            _ => None,
         })
         .max()
 }

@@ -162,9 +162,17 @@ fn weight(record: &Record) -> usize {
         Record::RunStarted(start) => start.input.len(),
         Record::AttemptFailed { failure, .. }
         | Record::RunFinished(Ending::Failed { failure, .. }) => failure.message.len(),
+        Record::ErrorKept { error, .. } => error.len(),
+        Record::SignalReceived { payload, .. } => payload.len(),
         Record::AttemptStarted { .. }
         | Record::AttemptInterrupted { .. }
         | Record::ItemsCounted { .. }
+        | Record::BranchTaken { .. }
+        | Record::BlockEntered { .. }
+        | Record::RaceWon { .. }
+        | Record::TimerSet { .. }
+        | Record::SignalConsumed { .. }
+        | Record::WaitTimedOut { .. }
         | Record::CancelRequested(_)
         | Record::RunFinished(Ending::Cancelled) => 0,
     }

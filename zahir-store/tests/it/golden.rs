@@ -58,6 +58,14 @@ fn check(file: &str, batches: &[Vec<Append>]) {
     std::fs::copy(golden, &path).unwrap();
     let store = RedbStore::open(&path).unwrap();
     assert_eq!(Content::of(&store).unwrap(), Content::after(batches));
+    // Both stores decode: what they agree on has to be what was appended.
+    for append in batches.iter().flatten() {
+        let stored = store.load(append.run).unwrap().unwrap();
+        let records = stored.steps.into_iter().flat_map(|step| step.records);
+        let first = usize::try_from(append.first).unwrap();
+        let records = records.skip(first).take(append.records.len());
+        assert_eq!(records.collect::<Vec<_>>(), append.records);
+    }
     assert_eq!(store.find("refund", "a").unwrap(), Some(run(2)));
     store.append(&[attempt(4, 1)]).unwrap();
 }

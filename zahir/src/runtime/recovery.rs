@@ -269,7 +269,7 @@ fn replay(
             at: "the inputs".to_owned(),
             reason: error.to_string(),
         })?;
-    let mut decode = |node, bytes: &[u8]| {
+    let mut decode = |node, _, bytes: &[u8]| {
         executable
             .code
             .decode(node, bytes)

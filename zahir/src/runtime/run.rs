@@ -168,6 +168,7 @@ impl Run {
 
     pub(crate) fn progress(&self) -> Progress {
         Progress {
+            skipped: 0,
             done: self.progress.done.load(Ordering::Relaxed),
             running: self.progress.running.load(Ordering::Relaxed),
             known: self.progress.known.load(Ordering::Relaxed),

@@ -54,7 +54,7 @@ fn stored(records: Vec<Record>) -> StoredRun {
 }
 
 fn recover(records: Vec<Record>) -> Result<Engine<u64>, RecoverError> {
-    let decode = &mut |_, bytes: &[u8]| match bytes {
+    let decode = &mut |_, _, bytes: &[u8]| match bytes {
         [byte] => Ok(u64::from(*byte)),
         _ => Err(Failure {
             kind: FailureKind::Undecodable,
@@ -223,10 +223,13 @@ fn one_under_way(retry: u32, items: Vec<u64>) -> (Engine<u64>, Place, Attempt) {
 }
 
 fn fail() -> AttemptOutcome<u64> {
-    AttemptOutcome::Failed(Failure {
-        kind: FailureKind::Error,
-        message: "no".into(),
-    })
+    AttemptOutcome::Failed {
+        error: None,
+        failure: Failure {
+            kind: FailureKind::Error,
+            message: "no".into(),
+        },
+    }
 }
 
 #[test]

@@ -58,6 +58,14 @@ fn told(records: &[Record]) -> Vec<String> {
         Record::ItemsCounted { at, items } => format!("{at:?} has {items}"),
         Record::CancelRequested(request) => format!("cancel: {}", request.reason),
         Record::RunFinished(ending) => format!("{ending:?}").chars().take(9).collect(),
+        Record::BranchTaken { .. }
+        | Record::BlockEntered { .. }
+        | Record::ErrorKept { .. }
+        | Record::RaceWon { .. }
+        | Record::TimerSet { .. }
+        | Record::SignalReceived { .. }
+        | Record::SignalConsumed { .. }
+        | Record::WaitTimedOut { .. } => format!("{record:?}"),
     };
     records.iter().map(tell).collect()
 }

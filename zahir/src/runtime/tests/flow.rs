@@ -10,7 +10,7 @@ use zahir_store::{DefinitionId, Failure, FailureKind, NodeId};
 use crate::job::BoxFuture;
 use crate::job::context::Context;
 use crate::job::policy::Policy;
-use crate::plan::{Plan, PlanKind, PlanNode, PlanRegion, RegionId, Source, index};
+use crate::plan::{Exit, Plan, PlanKind, PlanNode, PlanRegion, RegionId, Source, index};
 use crate::runtime::executable::{Code, Executable};
 use crate::value::{CodecError, Value};
 use crate::wire::{Produced, Step};
@@ -85,8 +85,9 @@ impl Flow {
     /// A `for` over the numbers of a node, with one job in its body.
     pub(crate) fn each(mut self, name: &'static str, over: usize, work: Work) -> Self {
         let body = RegionId(self.regions.len());
-        let kind = PlanKind::Each { body, limit: None };
-        self.node(name, kind, RegionId::BODY, &[over], None);
+        let kind = PlanKind::Each { limit: None };
+        let each = self.node(name, kind, RegionId::BODY, &[over], None);
+        self.nodes[each].inside.push(body);
         self.regions.push(region());
         let item = self.node("item", PlanKind::Input, body, &[], None);
         self.regions[body.0].inputs.push(0);
@@ -103,7 +104,7 @@ impl Flow {
         let id = xxhash_rust::xxh3::xxh3_128(definition.as_bytes());
         Arc::new(Executable {
             name: self.name,
-            plan: Arc::new(Plan::new(self.nodes, self.regions)),
+            plan: Arc::new(Plan::new(self.nodes, self.regions, Vec::new())),
             definition: DefinitionId::from_u128(id),
             definition_bytes: definition.into_bytes().into(),
             code: Box::new(FlowCode {
@@ -134,9 +135,12 @@ impl Flow {
             slot,
             uses: uses.iter().map(source).collect(),
             after: Vec::new(),
+            inside: Vec::new(),
+            assigned: Vec::new(),
+            keeps_error: false,
+            policy: Policy::ONCE,
             waits: 0,
             dependents: Vec::new(),
-            policy: Policy::ONCE,
         };
         self.nodes.push(node);
         self.regions[region.0]
@@ -163,6 +167,8 @@ fn region() -> PlanRegion {
         nodes: Vec::new(),
         inputs: Vec::new(),
         result: None,
+        exit: Exit::Value,
+        outs: Vec::new(),
         jobs: 0,
     }
 }

@@ -1,6 +1,7 @@
 //! The runtime over executables that are built by hand, and over a store that can be told to fail.
 
 mod durable;
+mod evaluation;
 mod execution;
 mod flow;
 mod races;

@@ -111,6 +111,8 @@ pub(crate) struct Progress {
     pub(crate) running: u64,
     /// All jobs that are known of so far; grows as `for`s count their items.
     pub(crate) known: u64,
+    /// Jobs that will not run, because the branch they are in was not taken, or was left.
+    pub(crate) skipped: u64,
 }
 
 impl<V: Clone> Engine<V> {
@@ -217,6 +219,12 @@ impl<V: Clone> Engine<V> {
     /// How many job slots the run could use now.
     pub(crate) fn wanted(&self) -> usize {
         if self.is_going() { self.ready.len() } else { 0 }
+    }
+
+    /// Whether only a signal can make the run go on: nothing is under way or ready, no timer is set,
+    /// and somewhere a signal is waited for.
+    pub(crate) const fn awaits_signal(&self) -> bool {
+        false
     }
 
     /// How far the run has come.

@@ -144,7 +144,7 @@ pub struct CodecError {
 }
 
 impl CodecError {
-    pub(crate) fn new<T>(reason: impl fmt::Display) -> Self {
+    pub(crate) fn new<T: ?Sized>(reason: impl fmt::Display) -> Self {
         Self {
             type_name: std::any::type_name::<T>(),
             reason: reason.to_string(),
@@ -184,7 +184,7 @@ fn decode_erased<T: Payload>(bytes: &[u8]) -> Result<Value, CodecError> {
 }
 
 /// The bytes of `value`, checked to be readable again.
-pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
     let mut bytes = Vec::new();
     let mut serializer = rmp_serde::Serializer::new(&mut bytes)
         .with_struct_map()

@@ -295,6 +295,10 @@ impl Attempted {
             attempt: Guarded::new(run, start),
         }
     }
+
+    pub(crate) const fn key(&self) -> Key {
+        self.key
+    }
 }
 
 impl Future for Attempted {

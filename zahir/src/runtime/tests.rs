@@ -5,6 +5,7 @@ mod evaluation;
 mod execution;
 mod flow;
 mod races;
+mod signals;
 mod store;
 
 use std::io::Write as _;

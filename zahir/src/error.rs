@@ -264,7 +264,7 @@ impl fmt::Display for RunError {
                 );
             }
             RunErrorKind::Halted => {
-                return f.write_str(" can't go on: the runtime halted, restart the program");
+                return f.write_str(" can't go on: the runtime halted");
             }
             RunErrorKind::Undecodable => " has an output that can't be decoded",
             RunErrorKind::NoSender => {
@@ -356,9 +356,7 @@ impl fmt::Display for StartError {
             Self::Parked { run, reason } => write!(f, "run {run} could not go on: {reason}"),
             Self::Store(_) => f.write_str("the store can't be read"),
             Self::ShutDown => f.write_str("the runtime is shut down, and takes no more runs"),
-            Self::Halted(_) => {
-                f.write_str("the runtime halted, and takes no more runs: restart the program")
-            }
+            Self::Halted(_) => f.write_str("the runtime halted, and takes no more runs"),
         }
     }
 }

@@ -400,9 +400,11 @@ async fn a_store_that_panics_halts_the_runtime_alone() {
     let store = TestStore::default();
     store.on_append(|_| panic!("garbage"));
     let runtime = over(&store, &flow).await;
-    let halted = try_begin(&runtime, &flow, &[1], None).await.unwrap_err();
-    let StartError::Halted(halted) = halted else {
-        panic!("{halted}");
+    let error = try_begin(&runtime, &flow, &[1], None).await.unwrap_err();
+    let told = format!("{error}: {}", std::error::Error::source(&error).unwrap());
+    assert_eq!(told.matches("restart the program").count(), 1, "{told}");
+    let StartError::Halted(halted) = error else {
+        panic!("{error}");
     };
     assert_eq!(halted.cause().to_string(), "the store panicked: garbage");
     assert!(halted.cause().is_outcome_unknown());

@@ -47,7 +47,7 @@ pub enum SignalError {
         /// The workflow's name.
         workflow: &'static str,
     },
-    /// The run keeps too many signals that it has not waited for.
+    /// The run keeps as many signals that it has not waited for as it can.
     Full {
         /// The run.
         run: RunId,
@@ -55,6 +55,8 @@ pub enum SignalError {
         workflow: &'static str,
         /// The signal's name.
         signal: String,
+        /// How many it keeps at most.
+        signals_max: usize,
     },
     /// The runtime was shut down first. The signal may be on record or not.
     ShutDown,
@@ -111,10 +113,11 @@ impl fmt::Display for SignalError {
                 run,
                 workflow,
                 signal,
+                signals_max,
             } => write!(
                 f,
-                "run {run} of `{workflow}` keeps too many signals that it has not waited for: send \
-                 `{signal}` again when it has"
+                "run {run} of `{workflow}` keeps {signals_max} signals that it has not waited for, \
+                 and no more: send `{signal}` again when it has"
             ),
             Self::ShutDown => f.write_str(
                 "the runtime shut down before it took the signal, which may be on record or not",

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use crate::engine::Refusal;
+use crate::engine::{Refusal, SIGNALS_MAX};
 use crate::error::SignalError;
 use crate::plan::SignalId;
 use crate::runtime::core::Core;
@@ -86,6 +86,7 @@ pub(crate) async fn send(
                 run: run.id,
                 workflow: run.executable.name,
                 signal: name.to_owned(),
+                signals_max: SIGNALS_MAX,
             },
         }),
         // Nobody reads the inbox of a run that is over.

@@ -149,8 +149,8 @@ async fn a_sender_is_told_that_its_signal_is_taken_or_why_not() {
     let full = sent(|_, message| answer(message, Err(Refusal::Full))).await;
     assert_eq!(
         full.unwrap_err().to_string(),
-        "run 00000000-0000-0000-0000-000000000005 of `onboard` keeps too many signals that it has \
-         not waited for: send `approve` again when it has"
+        "run 00000000-0000-0000-0000-000000000005 of `onboard` keeps 10000 signals that it has not \
+         waited for, and no more: send `approve` again when it has"
     );
     let over = sent(|_, message| answer(message, Err(Refusal::Over))).await;
     assert!(matches!(over, Err(SignalError::Over { .. })), "{over:?}");

@@ -26,7 +26,8 @@ use crate::job::context::Context;
 use crate::job::{BoxFuture, failure};
 use crate::runtime::executable::check_size;
 use crate::runtime::run::{Message, Run, lock};
-use crate::value::Value;
+pub(crate) use crate::value::drop_quietly;
+use crate::value::{Value, bury};
 use crate::wire::{Description, Failed, Outcome, Produced, Step};
 
 /// A runner whose poll took longer lets everybody else on its worker go first.
@@ -485,13 +486,6 @@ pub(crate) fn contain<T>(code: impl FnOnce() -> T + std::panic::UnwindSafe) -> R
     catch_unwind(code).map_err(panicked)
 }
 
-/// Drops a value of the user's, whose destructor may panic. The panic hook has shown it by then.
-pub(crate) fn drop_quietly<T>(value: T) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(move || drop(value))) {
-        bury(payload);
-    }
-}
-
 /// The failure that a panic is.
 pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Failure {
     let text = payload
@@ -501,12 +495,4 @@ pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Failure {
     bury(payload);
     let message = text.unwrap_or_else(|| "a panic without a message".to_owned());
     failure(FailureKind::Panic, message)
-}
-
-/// Drops the payload of a panic. A payload can panic in turn; the payload of that is leaked, which
-/// ends the matter.
-fn bury(payload: Box<dyn Any + Send>) {
-    if let Err(next) = catch_unwind(AssertUnwindSafe(move || drop(payload))) {
-        mem::forget(next);
-    }
 }

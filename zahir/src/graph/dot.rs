@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::graph::picture::{Start, label};
-use crate::graph::{Graph, Node, NodeKind, Region, RegionId};
+use crate::graph::{Graph, Node, NodeDef, Region, RegionId};
 
 impl Graph {
     /// The graph in the language of [graphviz](https://graphviz.org): `dot -Tsvg`.
@@ -109,10 +109,10 @@ fn cluster(region: RegionId) -> String {
 
 fn attributes(node: &Node) -> &'static str {
     match node.kind {
-        NodeKind::Input { .. } => ", shape=ellipse",
-        NodeKind::Item => ", shape=ellipse, style=dashed",
-        NodeKind::Value => ", style=\"rounded,dashed\"",
-        NodeKind::Workflow(_) => ", peripheries=2",
+        NodeDef::Input { .. } => ", shape=ellipse",
+        NodeDef::Item => ", shape=ellipse, style=dashed",
+        NodeDef::Value => ", style=\"rounded,dashed\"",
+        NodeDef::Workflow(_) => ", peripheries=2",
         _ => "",
     }
 }

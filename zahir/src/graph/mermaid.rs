@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::graph::picture::{Start, label};
-use crate::graph::{Graph, Node, NodeKind, Region};
+use crate::graph::{Graph, Node, NodeDef, Region};
 
 impl Graph {
     /// The graph in the language of [mermaid](https://mermaid.js.org), which many sites draw in
@@ -49,10 +49,10 @@ impl Graph {
 
 fn shape(node: &Node) -> (&'static str, &'static str) {
     match node.kind {
-        NodeKind::Input { .. } => ("([", "])"),
-        NodeKind::Item => ("(", ")"),
-        NodeKind::Value => ("{{", "}}"),
-        NodeKind::Workflow(_) => ("[[", "]]"),
+        NodeDef::Input { .. } => ("([", "])"),
+        NodeDef::Item => ("(", ")"),
+        NodeDef::Value => ("{{", "}}"),
+        NodeDef::Workflow(_) => ("[[", "]]"),
         _ => ("[", "]"),
     }
 }

@@ -5,7 +5,7 @@
 
 use zahir_store::NodeId;
 
-use crate::graph::{Graph, Node, NodeKind, Region, RegionId};
+use crate::graph::{Graph, Node, NodeDef, Region, RegionId};
 
 /// Where an arrow starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,10 @@ impl Graph {
         let mut arrows = Vec::new();
         for node in self.nodes() {
             // Its body shows what it needs from around it.
-            let inner = node.inside.first().and_then(|body| self.regions().get(body.index()));
+            let inner = node
+                .inside
+                .first()
+                .and_then(|body| self.regions().get(body.index()));
             let to = inner
                 .and_then(|body| body.nodes.first())
                 .copied()
@@ -79,7 +82,7 @@ impl Graph {
 /// The lines of a node's label: its name, and what it calls if that is called otherwise.
 pub(crate) fn label(node: &Node) -> Vec<String> {
     let mut lines = vec![node.name().to_owned()];
-    if let NodeKind::Each { limit, .. } = node.kind {
+    if let NodeDef::Each { limit, .. } = node.kind {
         if node.name() != "for" {
             lines = vec![format!("for {}", node.name())];
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use zahir_store::{DefinitionId, Failure, FailureKind, FrameStep, NodeId, Position};
 
 use crate::definition::Definition;
-use crate::graph::{Graph, NodeKind};
+use crate::graph::{Graph, NodeDef};
 use crate::job::context::Context;
 use crate::job::failure;
 use crate::plan::{Plan, PlanKind, index};
@@ -171,7 +171,7 @@ impl Code for WorkflowCode {
 
     fn join(&self, node: NodeId, results: Vec<Value>) -> Option<Value> {
         match &self.program.site(node).node.kind {
-            NodeKind::Each { join, .. } => Some(join(results)),
+            NodeDef::Each { join, .. } => Some(join(results)),
             _ => None,
         }
     }

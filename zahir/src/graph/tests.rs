@@ -1,5 +1,8 @@
 //! Nodes, begun one by one.
 
+mod pictures;
+mod shapes;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

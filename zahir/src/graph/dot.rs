@@ -78,7 +78,7 @@ impl Dot<'_> {
         let Some(region) = self.graph.region(id) else {
             return;
         };
-        let label = region_label(region);
+        let label = [region_label(region)];
         if region.nodes.is_empty() {
             let line = format!("r{id:?} [label={}, shape=plaintext];", quoted(&label));
             self.line(depth, &line);
@@ -131,7 +131,7 @@ fn attributes(node: &Node) -> &'static str {
         NodeDef::Assigned { .. } => ", fontsize=10, width=0, height=0, margin=\"0.08,0.04\"",
         NodeDef::Value => ", style=\"rounded,dashed\"",
         NodeDef::Sleep => ", shape=octagon",
-        NodeDef::Signal(_) => ", shape=cds",
+        NodeDef::Signal(_) => ", shape=cds, margin=\"0.2,0.1\"",
         NodeDef::Workflow(_) => ", peripheries=2",
         _ => "",
     }

@@ -74,7 +74,7 @@ impl Mermaid<'_> {
         let Some(region) = self.graph.region(id) else {
             return;
         };
-        let label = quoted(&region_label(region));
+        let label = quoted(&[region_label(region)]);
         if region.nodes.is_empty() {
             self.line(depth, &format!("r{id:?}[{label}]"));
         } else {

@@ -85,9 +85,16 @@ impl Graph {
             at = match at {
                 End::Node(_) => return at,
                 End::Box(id) => {
-                    let inside = self.at(id).map_or(&[][..], |node| &node.inside);
+                    let node = self.at(id);
+                    let inside = node.map_or(&[][..], |node| &node.inside);
                     let region = if is_last {
-                        inside.last()
+                        let follow = node.is_some_and(is_sequence);
+                        let size =
+                            |id: &&RegionId| self.region(**id).map_or(0, |it| it.nodes.len());
+                        // What comes behind is placed below the longest.
+                        inside
+                            .iter()
+                            .max_by_key(|id| if follow { 0 } else { size(id) })
                     } else {
                         inside.first()
                     };
@@ -253,8 +260,8 @@ impl Arrows<'_> {
             if let Some(result) = region.result.filter(|id| !region.nodes.contains(id)) {
                 self.add(self.graph.end(result), to, Line::Data);
             }
-            let follows = matches!(node.kind, NodeDef::Rescue | NodeDef::Finally) && at > 0;
-            if let Some(first) = node.inside.first().filter(|_| follows) {
+            let first = node.inside.first();
+            if let Some(first) = first.filter(|_| at > 0 && is_sequence(node)) {
                 let caught = region.nodes.first().filter(|id| {
                     let node = self.graph.at(**id);
                     node.is_some_and(|node| matches!(node.kind, NodeDef::Caught))
@@ -306,6 +313,11 @@ impl Arrows<'_> {
             self.add(from, to, Line::Back);
         }
     }
+}
+
+/// Whether the second region of a node comes after its first.
+fn is_sequence(node: &Node) -> bool {
+    matches!(node.kind, NodeDef::Rescue | NodeDef::Finally)
 }
 
 /// The nodes that a node is drawn behind.
@@ -369,11 +381,12 @@ pub(crate) fn box_label(node: &Node, region: &Region) -> Vec<String> {
     lines
 }
 
-/// The lines of a region's label: what it is to its node, and how it is left.
-pub(crate) fn region_label(region: &Region) -> Vec<String> {
-    let mut lines = vec![region.label.clone()];
-    lines.extend(exit(region).map(str::to_owned));
-    lines
+/// A region's label: what it is to its node, and how it is left.
+pub(crate) fn region_label(region: &Region) -> String {
+    match exit(region) {
+        Some(exit) => format!("{}: {exit}", region.label),
+        None => region.label.clone(),
+    }
 }
 
 /// How a region is left, if not as most are.

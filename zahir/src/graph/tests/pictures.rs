@@ -67,7 +67,7 @@ fn a_branch_is_a_box_with_a_box_for_each_arm() {
                   label="arm 2"; style=dotted;
                   n7 [label="fix"];
                 }
-                r3 [label="arm 3\nreturn", shape=plaintext];
+                r3 [label="arm 3: return", shape=plaintext];
               }
               n8 [label="price_2", fontsize=10, width=0, height=0, margin="0.08,0.04"];
               subgraph cluster_n9 {
@@ -88,10 +88,10 @@ fn a_branch_is_a_box_with_a_box_for_each_arm() {
               n2 -> n5;
               n5 -> n6;
               n0 -> n7;
-              r3 -> n8 [ltail=cluster_n3];
+              n6 -> n8 [ltail=cluster_n3];
               n8 -> n10 [lhead=cluster_n9];
               n8 -> n10;
-              r3 -> n11 [ltail=cluster_n3];
+              n6 -> n11 [ltail=cluster_n3];
               n8 -> n11;
             }
         "#]],
@@ -109,7 +109,7 @@ fn a_branch_is_a_box_with_a_box_for_each_arm() {
                 subgraph r2 ["arm 2"]
                   n7["fix"]
                 end
-                r3["arm 3<br/>return"]
+                r3["arm 3: return"]
               end
               n8("price_2")
               subgraph n9 ["if"]
@@ -153,13 +153,13 @@ fn a_loop_is_a_box_with_arrows_back_to_its_variables() {
                 n4 [label="review"];
                 subgraph cluster_n5 {
                   label="if"; style=rounded;
-                  r2 [label="then\nbreak", shape=plaintext];
+                  r2 [label="then: break", shape=plaintext];
                   r3 [label="else", shape=plaintext];
                 }
                 subgraph cluster_n6 {
                   label="if_2"; style=rounded;
                   subgraph cluster_r4 {
-                    label="then\ncontinue"; style=dotted;
+                    label="then: continue"; style=dotted;
                     n7 [label="rewrite"];
                   }
                   r5 [label="else", shape=plaintext];
@@ -172,7 +172,7 @@ fn a_loop_is_a_box_with_arrows_back_to_its_variables() {
                 n11 [label="poll"];
                 subgraph cluster_n12 {
                   label="if"; style=rounded;
-                  r7 [label="then\nbreak", shape=plaintext];
+                  r7 [label="then: break", shape=plaintext];
                   r8 [label="else", shape=plaintext];
                 }
               }
@@ -187,7 +187,7 @@ fn a_loop_is_a_box_with_arrows_back_to_its_variables() {
               n0 -> n7;
               n3 -> n8;
               n4 -> n8;
-              r5 -> n8 [ltail=cluster_n6, style=dashed];
+              n7 -> n8 [ltail=cluster_n6, style=dashed];
               n8 -> n9 [ltail=cluster_n2];
               n8 -> n11 [ltail=cluster_n2];
               n9 -> n13;
@@ -205,11 +205,11 @@ fn a_loop_is_a_box_with_arrows_back_to_its_variables() {
                 n3("draft")
                 n4["review"]
                 subgraph n5 ["if"]
-                  r2["then<br/>break"]
+                  r2["then: break"]
                   r3["else"]
                 end
                 subgraph n6 ["if_2"]
-                  subgraph r4 ["then<br/>continue"]
+                  subgraph r4 ["then: continue"]
                     n7["rewrite"]
                   end
                   r5["else"]
@@ -220,7 +220,7 @@ fn a_loop_is_a_box_with_arrows_back_to_its_variables() {
               subgraph n10 ["loop<br/>at most 3 rounds, or last"]
                 n11["poll"]
                 subgraph n12 ["if"]
-                  r7["then<br/>break"]
+                  r7["then: break"]
                   r8["else"]
                 end
               end
@@ -371,7 +371,7 @@ fn waits_have_shapes_of_their_own_and_few_arrows() {
               n1 [label="asked"];
               n2 [label="log"];
               n3 [label="sleep", shape=octagon];
-              n4 [label="approval\nsignal approve\nat most 1h30m", shape=cds];
+              n4 [label="approval\nsignal approve\nat most 1h30m", shape=cds, margin="0.2,0.1"];
               subgraph cluster_n5 {
                 label="race first"; style=rounded;
                 subgraph cluster_r1 {
@@ -380,7 +380,7 @@ fn waits_have_shapes_of_their_own_and_few_arrows() {
                 }
                 subgraph cluster_r2 {
                   label="entry 2"; style=dotted;
-                  n7 [label="signal stop", shape=cds];
+                  n7 [label="signal stop", shape=cds, margin="0.2,0.1"];
                 }
                 subgraph cluster_r3 {
                   label="entry 3"; style=dotted;

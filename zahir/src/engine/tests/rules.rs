@@ -129,6 +129,7 @@ fn finished_items_are_not_run_again() {
     assert_eq!(
         engine.progress(),
         Progress {
+            skipped: 0,
             done: 1,
             running: 0,
             known: 3

@@ -104,9 +104,8 @@ pub(crate) struct Engine<V> {
     tasks: VecDeque<Task>,
     /// Signals that came, or that somebody waits for now.
     letters: BTreeSet<SignalId>,
-    /// Frames that have stopped and in which something ended: bodies of `finally`s first, inner ones
-    /// before those around them.
-    settling: BTreeSet<(bool, Reverse<usize>, FrameId)>,
+    /// Frames that have stopped and in which something ended, the innermost first.
+    settling: BTreeSet<(Reverse<usize>, FrameId)>,
     /// `for`s that may open another frame, the last opened first: what is begun is finished before
     /// more is begun.
     going: Vec<Place>,
@@ -260,7 +259,7 @@ impl<V: Clone> Engine<V> {
             } else if self.open_next_frame() {
             } else if let Some(signal) = self.letters.pop_first() {
                 self.deliver(signal);
-            } else if let Some((.., frame)) = self.settling.pop_first() {
+            } else if let Some((_, frame)) = self.settling.pop_first() {
                 self.settle_now(frame);
             } else {
                 return;

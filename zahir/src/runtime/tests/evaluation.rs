@@ -174,7 +174,7 @@ fn a_race_is_made_of_the_entry_that_won() {
 #[test]
 fn a_wait_is_made_of_the_payload_or_of_the_time_limit() {
     let _watch = watch();
-    let wait = || Flow::new("wait").signal("approve", None);
+    let wait = || Flow::new("wait").signal("approve", &[], None);
     let received = Evaluation::Received(flow::encode(&[1, 2]));
     assert_eq!(text(evaluate(wait(), received, Vec::new())), "Some([1, 2])");
     let timed_out = evaluate(wait(), Evaluation::TimedOut, Vec::new());

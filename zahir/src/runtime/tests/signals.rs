@@ -16,7 +16,7 @@ const APPROVE: Signal<Vec<u64>> = Signal::new("approve");
 fn waits() -> Flow {
     let stuck = work(|_, _| std::future::pending());
     Flow::new("onboard")
-        .signal("approve", None)
+        .signal("approve", &[], None)
         .job("stuck", &[0], stuck)
 }
 

@@ -191,7 +191,9 @@ impl<V> Frames<V> {
 
     /// The frames right inside a frame.
     pub(super) fn inside(&self, id: FrameId) -> impl Iterator<Item = (FrameId, &Frame<V>)> {
-        let first = self.get(id).map_or(FrameId::NONE, |frame| frame.links.first);
+        let first = self
+            .get(id)
+            .map_or(FrameId::NONE, |frame| frame.links.first);
         std::iter::successors(self.entry(first), |(_, frame)| self.entry(frame.links.next))
     }
 

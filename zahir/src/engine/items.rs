@@ -104,7 +104,11 @@ impl<V: Clone> Engine<V> {
             };
             *result = Some(departure.value);
             each.left -= 1;
-        } else if each.departure.as_ref().is_none_or(|(first, _)| index < *first) {
+        } else if each
+            .departure
+            .as_ref()
+            .is_none_or(|(first, _)| index < *first)
+        {
             each.departure = Some((index, departure));
         }
         if std::mem::take(&mut each.is_at_limit) {

@@ -105,9 +105,7 @@ impl<V: Clone> Engine<V> {
             | Record::ErrorKept { .. } => self.replay_attempt(record, decode)?,
             Record::ItemsCounted { at, items } => self.replay_count(at, *items),
             Record::BranchTaken { at, arm } => self.replay_decision(at, *arm),
-            Record::BlockEntered { at } => {
-                self.replay_change(at, is_finally, || Change::Begun)
-            }
+            Record::BlockEntered { at } => self.replay_change(at, is_finally, || Change::Begun),
             Record::RaceWon { at, entry } => {
                 let winner = *entry;
                 let race = || Race {
@@ -308,7 +306,10 @@ impl<V: Clone> Engine<V> {
 
     /// Opens a frame that had begun.
     fn rebuild(&mut self, owner: Place, index: u32) -> Option<FrameId> {
-        let can_be = match (self.plan.node(owner.node).kind, &self.instance(owner)?.state) {
+        let can_be = match (
+            self.plan.node(owner.node).kind,
+            &self.instance(owner)?.state,
+        ) {
             (PlanKind::Each { .. }, State::Going(each)) => {
                 usize::try_from(index).is_ok_and(|index| index < each.results.len())
             }

@@ -25,7 +25,6 @@ use zahir_store::{Attempt, Failure, Position, Timestamp};
 
 use crate::plan::Exit;
 
-
 /// A node in a frame.
 #[derive(Debug)]
 pub(super) struct Instance<V> {

@@ -45,11 +45,7 @@ impl<V: Clone> Engine<V> {
                     self.settle_failure(catcher);
                 }
             }
-            Phase::Going
-            | Phase::Concluding
-            | Phase::Stopping
-            | Phase::Ended
-            | Phase::Halted => {
+            Phase::Going | Phase::Concluding | Phase::Stopping | Phase::Ended | Phase::Halted => {
                 self.stop(catcher, Stop::Failed);
                 self.settle(place.frame);
             }
@@ -77,9 +73,7 @@ impl<V: Clone> Engine<V> {
 
     /// Whether the frame starts nothing more.
     pub(super) fn is_stopped(&self, id: FrameId) -> bool {
-        self.frames
-            .get(id)
-            .is_none_or(|frame| frame.stop.is_some())
+        self.frames.get(id).is_none_or(|frame| frame.stop.is_some())
     }
 
     /// Stops a frame and all frames inside it, but for `finally`s under way.
@@ -220,7 +214,10 @@ impl<V: Clone> Engine<V> {
 
     /// An entry of a race has stopped: it failed, or lost.
     fn settle_entry(&mut self, entry: FrameId, owner: Place) {
-        let failed = self.frames.get(entry).is_some_and(|it| it.failure.is_some());
+        let failed = self
+            .frames
+            .get(entry)
+            .is_some_and(|it| it.failure.is_some());
         if failed {
             return self.settle_failure(entry);
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use zahir_store::{DefinitionId, Failure, FailureKind, FrameStep, NodeId, Position};
 
 use crate::definition::Definition;
-use crate::graph::{Graph, NodeKind};
+use crate::graph::{Graph, NodeDef};
 use crate::job::context::Context;
 use crate::job::failure;
 use crate::plan::{Plan, PlanKind, index};
@@ -186,10 +186,10 @@ impl Code for WorkflowCode {
 
     fn describe(&self, node: NodeId) -> Option<Description> {
         match &self.program.site(node).node.kind {
-            NodeKind::Each { join, .. } => Some(Description::Each { join: *join }),
-            NodeKind::Result(result) => Some(Description::Result(*result)),
-            NodeKind::Race(race) => Some(Description::Race(*race)),
-            NodeKind::Signal(signal) => Some(Description::Signal(signal.payload)),
+            NodeDef::Each { join, .. } => Some(Description::Each { join: *join }),
+            NodeDef::Result(result) => Some(Description::Result(*result)),
+            NodeDef::Race(race) => Some(Description::Race(*race)),
+            NodeDef::Signal(signal) => Some(Description::Signal(signal.payload)),
             _ => None,
         }
     }

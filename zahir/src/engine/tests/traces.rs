@@ -5,15 +5,13 @@
 use expect_test::{Expect, expect};
 
 use super::plans;
-use super::reference;
 use super::schedules::drive_in_order;
 use super::world::World;
 
 /// A `for` over as many items as the input gives, in which each job fails `retry` times.
 fn check(retry: u32, input: u64, expected: &Expect) {
     let program = plans::fan(retry);
-    let reference = reference::interpret(&program, &[input]);
-    let mut world = World::new(&program, &reference, &[input], 2);
+    let mut world = World::new(&program, &[input], 2);
     world.trace = Some(Vec::new());
     world.boot();
     drive_in_order(&mut world, usize::MAX);

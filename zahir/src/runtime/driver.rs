@@ -271,7 +271,7 @@ impl Driver {
     fn answer(&mut self, ticket: u64, answer: Result<(), Refusal>) {
         if let Some(sender) = self.senders.remove(&ticket) {
             // A sender that stopped waiting need not be told.
-            drop(sender.send(answer));
+            sender.send(answer).ok();
         }
     }
 

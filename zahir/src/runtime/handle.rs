@@ -119,8 +119,9 @@ impl<O: Send + Sync + 'static> RunHandle<O> {
         }
     }
 
-    /// Stops the run: what is under way is dropped, nothing more is started. Returns how the run
-    /// ended, which is another way than cancelled if it was over before.
+    /// Stops the run: what is under way is dropped, and nothing more is started but the `finally`s
+    /// that are owed. Returns how the run ended, when it has; which is another way than cancelled if
+    /// it was over before.
     ///
     /// # Errors
     ///

@@ -346,8 +346,10 @@ impl fmt::Debug for FlowCode {
 }
 
 fn join(results: Vec<Value>) -> Value {
-    let results = results.iter().flat_map(numbers);
-    Value::new(results.copied().collect::<Vec<_>>())
+    let results = results
+        .into_iter()
+        .flat_map(|result| numbers(&result).clone());
+    Value::new(results.collect::<Vec<_>>())
 }
 
 fn numbers(value: &Value) -> &Vec<u64> {

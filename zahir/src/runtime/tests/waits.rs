@@ -76,11 +76,13 @@ async fn a_sleep_takes_its_time() {
 
 /// When the timers of a run end.
 fn dues(store: &TestStore, run: RunId) -> Vec<Timestamp> {
-    let due = |record: &Record| match record {
-        Record::TimerSet { due, .. } => Some(*due),
-        _ => None,
-    };
-    store.records(run).iter().filter_map(due).collect()
+    let mut dues = Vec::new();
+    for record in store.records(run) {
+        if let Record::TimerSet { due, .. } = record {
+            dues.push(due);
+        }
+    }
+    dues
 }
 
 #[tokio::test]

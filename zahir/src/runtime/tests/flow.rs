@@ -161,6 +161,12 @@ impl Flow {
         self
     }
 
+    /// Keeps the error of the last node, a job.
+    pub(crate) fn keeps_error(mut self) -> Self {
+        self.nodes.last_mut().unwrap().keeps_error = true;
+        self
+    }
+
     /// Changes the policy of the last job.
     pub(crate) fn policy(mut self, change: impl FnOnce(&mut Policy)) -> Self {
         let is_job = |does: &Does| matches!(does, Does::Work(_));
@@ -201,7 +207,8 @@ impl Flow {
         })
     }
 
-    fn input(&mut self, name: &'static str) -> usize {
+    /// A value that the region is given.
+    pub(crate) fn input(&mut self, name: &'static str) -> usize {
         let slot = self.regions[self.at.0].nodes.len();
         self.regions[self.at.0].inputs.push(slot);
         self.node(name, PlanKind::Input, &[], Does::Nothing)

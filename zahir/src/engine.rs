@@ -20,10 +20,10 @@
 //!
 //! # Recovery
 //!
-//! Records are replayed, each as the change of state that made it. Then the run is *revived*: what
-//! is pure, and so not on record, is computed again, frames that had begun are entered again, and
-//! nothing new is decided, started or recorded. When nothing pure is left to compute, failures, a
-//! cancel and the decisions of races take effect, and the run is going again.
+//! Records are replayed, each as the change of state that made it, in frames that are opened as
+//! records speak of them. Then the body is woken, and what is pure, and so not on record, is
+//! computed again; each frame that had begun is woken when that has come to it. In a frame that has
+//! stopped only what is pure goes on: that is how a `finally` inside it is found again.
 //!
 //! # Invariants
 //!
@@ -63,12 +63,13 @@ mod stopping;
 mod tests;
 mod waits;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use zahir_store::{NodeId, Position, Record, RunId, RunStart, Timestamp};
 
-use crate::plan::{Plan, PlanKind, RegionId};
+use crate::plan::{Plan, PlanKind, RegionId, SignalId};
 use frame::{Frame, FrameId, Frames};
 use outbox::Outbox;
 use state::{Change, Instance, State, Tries};
@@ -101,6 +102,11 @@ pub(crate) struct Engine<V> {
     owed: BTreeSet<Place>,
     /// What became possible and is not done yet.
     tasks: VecDeque<Task>,
+    /// Signals that came, or that somebody waits for now.
+    letters: BTreeSet<SignalId>,
+    /// Frames that have stopped and in which something ended: bodies of `finally`s first, inner ones
+    /// before those around them.
+    settling: BTreeSet<(bool, Reverse<usize>, FrameId)>,
     /// `for`s that may open another frame, the last opened first: what is begun is finished before
     /// more is begun.
     going: Vec<Place>,
@@ -125,8 +131,6 @@ pub(crate) struct Engine<V> {
 enum Phase {
     /// Records are being replayed: nothing is started and nothing is handed out.
     Replaying,
-    /// Records are replayed, and what is pure is computed again.
-    Reviving,
     /// Under way.
     Going,
     /// Its output is being encoded.
@@ -196,6 +200,8 @@ impl<V: Clone> Engine<V> {
             ready_count: 0,
             owed: BTreeSet::new(),
             tasks: VecDeque::new(),
+            letters: BTreeSet::new(),
+            settling: BTreeSet::new(),
             going: Vec::new(),
             timers: BTreeSet::new(),
             evaluating: 0,
@@ -245,13 +251,21 @@ impl<V: Clone> Engine<V> {
         self.go_on();
     }
 
-    /// Does everything that became possible.
+    /// Does everything that became possible. What stopped is settled when nothing else is left to
+    /// be done.
     fn go_on(&mut self) {
-        self.run_tasks();
-        if self.phase == Phase::Reviving && self.evaluating == 0 {
-            self.go_live();
+        while !matches!(self.phase, Phase::Ended | Phase::Halted) {
+            if let Some(task) = self.tasks.pop_front() {
+                self.run_task(task);
+            } else if self.open_next_frame() {
+            } else if let Some(signal) = self.letters.pop_first() {
+                self.deliver(signal);
+            } else if let Some((.., frame)) = self.settling.pop_first() {
+                self.settle_now(frame);
+            } else {
+                return;
+            }
         }
-        self.open_frames();
     }
 
     /// Takes in that it is `now`: whatever is due goes on.
@@ -374,6 +388,7 @@ impl<V: Clone> Engine<V> {
         let mut frame = Frame::new(region, open, nodes);
         frame.owner = owner;
         frame.index = index;
+        frame.stop = owner.and_then(|owner| self.stop_inside(owner, index));
         frame.path = owner.map(|owner| self.frames.path_into(owner, index));
         self.frames.insert(frame)
     }

@@ -13,20 +13,23 @@ use crate::plan::{Exit, PlanKind, RegionId, Source, index};
 const CALLS_MAX: usize = 256;
 
 impl<V: Clone> Engine<V> {
-    /// Goes on with everything that became possible.
-    pub(super) fn run_tasks(&mut self) {
-        while let Some(task) = self.tasks.pop_front() {
-            match task {
-                Task::Unblock(place) => self.unblock_if_free(place),
-                Task::Finish(frame) => self.finish_frame(frame),
-                Task::Round(place) => self.start_round(place),
-            }
+    pub(super) fn run_task(&mut self, task: Task) {
+        match task {
+            Task::Unblock(place) => self.unblock_if_free(place),
+            Task::Finish(frame) => self.finish_frame(frame),
+            Task::Round(place) => self.start_round(place),
         }
     }
 
     /// Gives a frame its inputs and lets its nodes go on from where they are.
     pub(super) fn wake(&mut self, id: FrameId, inputs: impl IntoIterator<Item = V>) {
         self.supply(id, inputs);
+        let Some(frame) = self.frames.get(id) else {
+            return;
+        };
+        if frame.live > 0 {
+            self.interrupt_attempts(id);
+        }
         let Some(frame) = self.frames.get(id) else {
             return;
         };
@@ -38,6 +41,7 @@ impl<V: Clone> Engine<V> {
         if self.frames.get(id).is_some_and(|frame| frame.open == 0) {
             self.tasks.push_back(Task::Finish(id));
         }
+        self.settle(id);
     }
 
     /// Gives a frame its inputs.
@@ -65,21 +69,42 @@ impl<V: Clone> Engine<V> {
         let Some(instance) = self.instance(place) else {
             return;
         };
-        if self.phase == Phase::Going {
-            match &instance.state {
-                State::Running(_) | State::Ready(_) => self.change(place, Change::Interrupted),
-                State::Backoff(_, due) | State::Sleeping(due) => {
-                    self.timers.insert((*due, place));
-                    return;
-                }
-                State::Waiting(due) => {
-                    let due = *due;
-                    return self.listen(place, due);
-                }
-                _ => {}
+        let is_going = !self.is_stopped(place.frame);
+        match &instance.state {
+            State::Sleeping(due) if *due <= self.now => {
+                return self.complete(place, self.unit.clone());
             }
+            State::Backoff(_, due) | State::Sleeping(due) if is_going => {
+                self.timers.insert((*due, place));
+                return;
+            }
+            State::Waiting(due) if is_going => {
+                let due = *due;
+                return self.listen(place, due);
+            }
+            _ => {}
         }
         self.unblock_if_free(place);
+    }
+
+    /// Attempts that were under way in a frame when the process died: they still count as such, and
+    /// are made again.
+    fn interrupt_attempts(&mut self, id: FrameId) {
+        let Some(frame) = self.frames.get(id) else {
+            return;
+        };
+        let region = frame.region;
+        for slot in 0..self.plan.region(region).nodes.len() {
+            let node = self.plan.region(region).nodes[slot];
+            let place = Place { frame: id, node };
+            let is_running = self
+                .instance(place)
+                .is_some_and(|it| matches!(it.state, State::Running(_)));
+            if is_running {
+                self.change(place, Change::Interrupted);
+                self.owed.insert(place);
+            }
+        }
     }
 
     pub(super) fn unblock_if_free(&mut self, place: Place) {
@@ -91,29 +116,27 @@ impl<V: Clone> Engine<V> {
         }
     }
 
-    /// Goes on with a node whose every need is there. While a run is rebuilt from its records, only
-    /// with what is pure or on record.
+    /// Goes on with a node whose every need is there; in a frame that has stopped, only with what is
+    /// pure or on record.
     fn unblock(&mut self, place: Place) {
-        if self.phase == Phase::Stopping || self.is_stopped(place.frame) {
+        if self.phase != Phase::Going {
             return;
         }
         let Some(instance) = self.instance(place) else {
             return;
         };
-        let is_new = self.phase != Phase::Reviving;
+        let is_new = !self.is_stopped(place.frame);
         match (self.plan.node(place.node).kind, &instance.state) {
-            (PlanKind::Job, State::Blocked(_)) if is_new => self.make_ready(place),
+            (PlanKind::Job, State::Blocked(_)) if is_new || self.is_owed(place) => {
+                self.make_ready(place);
+            }
             (PlanKind::Value | PlanKind::Call, State::Blocked(_)) => self.evaluate_step(place),
             (PlanKind::Each { .. } | PlanKind::Branch | PlanKind::Sleep, State::Blocked(_))
                 if is_new =>
             {
                 self.evaluate_step(place);
             }
-            (PlanKind::Each { .. }, State::Going(each)) if each.items.is_none() => {
-                if let Some(inputs) = self.inputs(place) {
-                    self.evaluate(place, Evaluation::Step, inputs);
-                }
-            }
+            (PlanKind::Each { .. }, State::Going(_)) => self.compute_items(place),
             (PlanKind::Branch, State::Taken(arm)) => {
                 let arm = *arm;
                 self.enter(place, arm, Change::Entered, None);
@@ -123,9 +146,14 @@ impl<V: Clone> Engine<V> {
                 self.tasks.push_back(Task::Round(place));
             }
             (PlanKind::Rescue { .. } | PlanKind::Result { .. }, State::Blocked(_))
-            | (PlanKind::Finally, State::Begun) => self.enter_block(place),
+            | (PlanKind::Finally, State::Begun) => {
+                self.enter(place, 0, Change::Entered, None);
+            }
             (PlanKind::Finally, State::Blocked(_)) if is_new => self.begin_finally(place),
-            (PlanKind::Race, State::Blocked(_) | State::Won(_)) => self.enter_race(place),
+            (PlanKind::Race, State::Blocked(_)) if is_new || self.is_rebuilt(place) => {
+                self.enter_race(place);
+            }
+            (PlanKind::Race, State::Won(_)) => self.enter_race(place),
             (PlanKind::Signal { timeout, .. }, State::Blocked(_)) if is_new => {
                 self.wait(place, timeout);
             }
@@ -165,16 +193,23 @@ impl<V: Clone> Engine<V> {
         if self.phase == Phase::Ended {
             return;
         }
-        if !self.is_stopped(place.frame) {
-            match result {
-                Ok(evaluated) => self.use_evaluated(place, evaluated),
-                Err(failure) => self.fail(place, failure),
-            }
+        match result {
+            Ok(evaluated) => self.use_evaluated(place, evaluated),
+            Err(failure) => self.fail(place, failure),
         }
         self.settle(place.frame);
     }
 
     fn use_evaluated(&mut self, place: Place, evaluated: Evaluated<V>) {
+        let is_decision = match evaluated {
+            Evaluated::Items(_) => self.each(place).is_none(),
+            Evaluated::Arm(_) | Evaluated::Sleep(_) | Evaluated::SleepUntil(_) => true,
+            Evaluated::Value(_) | Evaluated::Inputs(_) => false,
+        };
+        if is_decision && self.is_stopped(place.frame) {
+            // Nothing new is decided where everything comes to its end.
+            return;
+        }
         match (evaluated, self.plan.node(place.node).kind) {
             (Evaluated::Value(error), PlanKind::Rescue { .. }) => {
                 self.enter(place, 1, Change::Handled, Some(error));
@@ -320,11 +355,8 @@ impl<V: Clone> Engine<V> {
         if frame.open > 0 || frame.failure.is_some() {
             return;
         }
-        if frame.stop.is_some() {
-            return self.settle(id);
-        }
         let (owner, index) = (frame.owner, frame.index);
-        if self.is_too_early(owner) {
+        if self.is_held(id, owner) {
             return;
         }
         let Some(departure) = self.depart(id) else {
@@ -348,29 +380,25 @@ impl<V: Clone> Engine<V> {
                 owner,
             )),
         }
+        self.settle(owner.frame);
     }
 
-    /// Whether a frame of `owner` that is at its end has to wait until the run is rebuilt.
-    fn is_too_early(&self, owner: Option<Place>) -> bool {
-        let kind = owner.map(|owner| self.plan.node(owner.node).kind);
-        let is_decided = || {
-            owner
-                .and_then(|owner| self.instance(owner))
-                .is_some_and(|instance| matches!(instance.state, State::Won(_)))
+    /// Whether a frame that is at its end has to stay: in replay, because what it gives may have to
+    /// be computed; and where everything comes to its end, because it would decide something.
+    fn is_held(&self, id: FrameId, owner: Option<Place>) -> bool {
+        let is_replaying = self.phase == Phase::Replaying;
+        let Some(owner) = owner else {
+            return is_replaying || self.is_stopped(id);
         };
-        match (self.phase, kind) {
-            (Phase::Replaying | Phase::Reviving, None) => true,
-            (
-                Phase::Replaying,
-                Some(
-                    PlanKind::Rescue { .. }
-                    | PlanKind::Result { .. }
-                    | PlanKind::Finally
-                    | PlanKind::Race,
-                ),
-            ) => true,
-            (Phase::Reviving, Some(PlanKind::Race)) => !is_decided(),
-            (_, _) => false,
+        match self.plan.node(owner.node).kind {
+            PlanKind::Rescue { .. } | PlanKind::Result { .. } | PlanKind::Finally => is_replaying,
+            PlanKind::Race => {
+                let is_decided = self
+                    .instance(owner)
+                    .is_some_and(|instance| matches!(instance.state, State::Won(_)));
+                is_replaying || !is_decided && self.is_stopped(owner.frame)
+            }
+            _ => false,
         }
     }
 

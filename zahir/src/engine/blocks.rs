@@ -6,7 +6,7 @@ use super::action::{Caught, Evaluation};
 use super::advance::violation;
 use super::frame::Place;
 use super::state::{Change, Departure, Failing, Outcome};
-use super::{Engine, Phase};
+use super::Engine;
 use crate::plan::{Exit, PlanKind};
 
 impl<V: Clone> Engine<V> {
@@ -16,23 +16,7 @@ impl<V: Clone> Engine<V> {
             at: self.frames.position(place),
         });
         self.change(place, Change::Begun);
-        self.enter_block(place);
-    }
-
-    /// Enters what may fail. If that had failed, and its handler begun, before a restart, then it is
-    /// over.
-    pub(super) fn enter_block(&mut self, place: Place) {
-        let failed = self.replayed.get(&(place, 0)).copied().filter(|body| {
-            let body = self.frames.get(*body);
-            body.is_some_and(|body| body.failure.is_some()) && self.has_rebuilt_handler(place)
-        });
-        match failed {
-            Some(body) => {
-                self.change(place, Change::Entered);
-                self.settle_failure(body);
-            }
-            None => self.enter(place, 0, Change::Entered, None),
-        }
+        self.enter(place, 0, Change::Entered, None);
     }
 
     /// What may fail came to its end in a block whose outcome is a value.
@@ -111,9 +95,9 @@ impl<V: Clone> Engine<V> {
         }
     }
 
-    /// Whether the handler or `finally` of `owner` had begun before a restart.
+    /// Whether the handler of `owner` had begun before a restart.
     pub(super) fn has_rebuilt_handler(&self, owner: Place) -> bool {
-        self.phase == Phase::Reviving && self.replayed.contains_key(&(owner, 1))
+        self.replayed.contains_key(&(owner, 1))
     }
 }
 

@@ -75,7 +75,7 @@ impl<V: Clone> Engine<V> {
 
     /// Begins the next round of a loop, if there is one to begin.
     pub(super) fn start_round(&mut self, place: Place) {
-        if self.is_stopped(place.frame) || self.phase == Phase::Stopping {
+        if self.phase != Phase::Going {
             return;
         }
         let Some(rounds) = self.rounds_mut(place) else {

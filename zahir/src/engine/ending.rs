@@ -3,8 +3,8 @@
 use zahir_store::{Attempt, CancelRequest, Ending, Failure, Position, Record};
 
 use super::action::Action;
-use super::frame::Stop;
-use super::state::Change;
+use super::frame::{FrameId, Place, Stop};
+use super::state::{Change, Instance, State};
 use super::{Engine, Phase};
 
 impl<V: Clone> Engine<V> {
@@ -19,11 +19,7 @@ impl<V: Clone> Engine<V> {
                 let ending = Ending::Succeeded { output: Vec::new() };
                 self.end(ending, None, Some(output));
             }
-            Phase::Replaying
-            | Phase::Reviving
-            | Phase::Concluding
-            | Phase::Ended
-            | Phase::Halted => {}
+            Phase::Replaying | Phase::Concluding | Phase::Ended | Phase::Halted => {}
         }
     }
 
@@ -78,14 +74,13 @@ impl<V: Clone> Engine<V> {
                 self.stop(self.body, Stop::Cancelled);
                 self.settle(self.body);
             }
-            // Applied when the run is rebuilt.
-            Phase::Replaying | Phase::Reviving | Phase::Ended | Phase::Halted => {}
+            Phase::Replaying | Phase::Ended | Phase::Halted => {}
         }
     }
 
     /// Starts nothing more: the process is about to end.
     pub(super) fn shut_down(&mut self) {
-        if matches!(self.phase, Phase::Going | Phase::Reviving) {
+        if self.phase == Phase::Going {
             self.phase = Phase::Stopping;
             self.take_back_starts();
             self.drop_waiting();
@@ -99,9 +94,51 @@ impl<V: Clone> Engine<V> {
         for place in std::mem::take(&mut self.owed) {
             self.shift_live(place.frame, false);
         }
+        self.forget_rebuilt_attempts();
         self.going.clear();
         self.timers.clear();
         self.tasks.clear();
+        self.letters.clear();
+        self.settling.clear();
+    }
+
+    /// Attempts that were under way when an earlier process died, in frames that this one has not
+    /// come to, are not under way here.
+    fn forget_rebuilt_attempts(&mut self) {
+        let mut found = Vec::new();
+        for frame in self.replayed.values() {
+            found.push(*frame);
+        }
+        let mut at = 0;
+        while let Some(id) = found.get(at).copied() {
+            at += 1;
+            found.extend(self.frames.inside(id).map(|(id, _)| id));
+        }
+        found.sort_unstable();
+        found.dedup();
+        for id in found {
+            self.forget_attempts(id);
+        }
+    }
+
+    fn forget_attempts(&mut self, id: FrameId) {
+        let Some(frame) = self.frames.get(id) else {
+            return;
+        };
+        let running = |instance: &Instance<V>| matches!(instance.state, State::Running(_));
+        let nodes = &self.plan.region(frame.region).nodes;
+        let found = frame.nodes.iter().zip(nodes);
+        let found: Vec<Place> = found
+            .filter(|(instance, _)| running(instance))
+            .map(|(_, node)| Place {
+                frame: id,
+                node: *node,
+            })
+            .collect();
+        for place in found {
+            self.shift_live(id, false);
+            self.change(place, Change::Interrupted);
+        }
     }
 
     /// Attempts that are on record but were not handed out never were: they are interrupted.

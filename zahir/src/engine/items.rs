@@ -13,6 +13,16 @@ use crate::plan::{Exit, PlanKind};
 const READY_AHEAD: usize = 256;
 
 impl<V: Clone> Engine<V> {
+    /// The items of a `for` that is on record are computed again, once.
+    pub(super) fn compute_items(&mut self, place: Place) {
+        let is_needed = self.each_mut(place).is_some_and(|each| {
+            each.items.is_none() && !std::mem::replace(&mut each.is_computing, true)
+        });
+        if is_needed && let Some(inputs) = self.inputs(place) {
+            self.evaluate(place, Evaluation::Step, inputs);
+        }
+    }
+
     /// The items of a `for` are known.
     pub(super) fn count_items(&mut self, place: Place, items: Vec<V>) {
         let Ok(count) = u32::try_from(items.len()) else {
@@ -82,6 +92,7 @@ impl<V: Clone> Engine<V> {
         }
         if let Some(each) = self.each_mut(place) {
             each.items = Some(waiting.into_iter());
+            each.is_computing = true;
             each.active = u32::try_from(rebuilt.len()).unwrap_or(u32::MAX);
         }
         self.going.push(place);
@@ -122,9 +133,6 @@ impl<V: Clone> Engine<V> {
     /// If the workflow returns from items, it returns from the first of them, and all before that
     /// have their results.
     fn join_if_done(&mut self, place: Place) {
-        if self.is_stopped(place.frame) {
-            return;
-        }
         let Some(each) = self.each_mut(place) else {
             return;
         };
@@ -148,29 +156,36 @@ impl<V: Clone> Engine<V> {
         self.evaluate(place, Evaluation::Join, results);
     }
 
-    /// Opens frames for items until enough is ready.
-    pub(super) fn open_frames(&mut self) {
-        if self.phase != Phase::Going {
-            return;
+    /// Opens a frame for an item, unless enough is ready; whether it did.
+    pub(super) fn open_next_frame(&mut self) -> bool {
+        if self.phase != Phase::Going || self.ready_count + self.evaluating >= READY_AHEAD {
+            return false;
         }
-        while self.ready_count + self.evaluating < READY_AHEAD {
-            let Some(place) = self.going.last().copied() else {
-                return;
-            };
-            let PlanKind::Each { limit } = self.plan.node(place.node).kind else {
-                return;
-            };
-            let is_stopped = self.is_stopped(place.frame);
-            let each = self.each_mut(place).filter(|_| !is_stopped);
-            let Some((index, item)) = each.and_then(|each| each.take(limit)) else {
-                self.going.pop();
-                continue;
-            };
-            if let Some(frame) = self.frame_of(place, index) {
+        while let Some(place) = self.going.last().copied() {
+            let opened = self.take_item(place).and_then(|(index, item)| {
+                let frame = self.frame_of(place, index)?;
+                Some((frame, item))
+            });
+            if let Some((frame, item)) = opened {
                 self.wake(frame, [item]);
-                self.run_tasks();
+                return true;
             }
+            self.going.pop();
         }
+        false
+    }
+
+    /// The next item of a `for` that needs a frame, if there may be one. Where everything comes to
+    /// its end no job starts any more, but what is pure goes on.
+    fn take_item(&mut self, place: Place) -> Option<(u32, V)> {
+        let PlanKind::Each { limit } = self.plan.node(place.node).kind else {
+            return None;
+        };
+        let body = self.region_of(place, 0)?;
+        if self.is_stopped(place.frame) && self.plan.region(body).jobs > 0 {
+            return None;
+        }
+        self.each_mut(place)?.take(limit)
     }
 
     pub(super) fn each(&self, place: Place) -> Option<&Each<V>> {

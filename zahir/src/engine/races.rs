@@ -13,7 +13,7 @@ impl<V: Clone> Engine<V> {
     /// had begun.
     pub(super) fn enter_race(&mut self, place: Place) {
         let winner = match self.race_mut(place) {
-            Some(race) if race.is_entered => return,
+            Some(race) if race.is_entered => return self.end_race(place),
             Some(race) => {
                 race.is_entered = true;
                 Some(race.winner)
@@ -55,13 +55,18 @@ impl<V: Clone> Engine<V> {
                         is_entered: true,
                     }),
                 );
-                for loser in self.losers(place) {
-                    self.stop(loser, Stop::Cancelled);
-                    self.settle(loser);
-                }
+                self.cancel_losers(place);
             }
         }
         self.end_race(place);
+    }
+
+    /// Drops what the entries that lost have under way.
+    pub(super) fn cancel_losers(&mut self, place: Place) {
+        for loser in self.losers(place) {
+            self.stop(loser, Stop::Cancelled);
+            self.settle(loser);
+        }
     }
 
     /// The frames of entries that lost a race.
@@ -79,10 +84,7 @@ impl<V: Clone> Engine<V> {
 
     /// If a race is decided and its losers are gone: goes on with what the winner gave.
     pub(super) fn end_race(&mut self, place: Place) {
-        if self.phase != Phase::Going
-            || self.is_stopped(place.frame)
-            || !self.losers(place).is_empty()
-        {
+        if self.phase != Phase::Going || !self.losers(place).is_empty() {
             return;
         }
         let Some(race) = self.race_mut(place) else {

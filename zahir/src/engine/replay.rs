@@ -1,6 +1,5 @@
 //! From stored records back to a run that goes on.
 
-use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
 
@@ -83,7 +82,8 @@ impl<V: Clone> Engine<V> {
                 number += 1;
             }
         }
-        engine.phase = Phase::Reviving;
+        engine.settling.clear();
+        engine.phase = Phase::Going;
         engine.wake(engine.body, inputs);
         engine.go_on();
         Ok(engine)
@@ -108,12 +108,14 @@ impl<V: Clone> Engine<V> {
             Record::BlockEntered { at } => self.replay_change(at, is_finally, || Change::Begun),
             Record::RaceWon { at, entry } => {
                 let winner = *entry;
-                let race = || Race {
+                let race = Race {
                     winner,
                     outcome: None,
                     is_entered: false,
                 };
-                self.replay_change(at, is_race, || Change::Won(race()))
+                let won = self.replay_change(at, is_race, || Change::Won(race));
+                won.and_then(|()| self.place(at).ok_or(NO_SUCH_NODE))
+                    .map(|place| self.cancel_losers(place))
             }
             Record::TimerSet { at, due } => self.replay_timer(at, *due),
             Record::SignalReceived { name, payload } => self.replay_signal(name, payload),
@@ -122,11 +124,14 @@ impl<V: Clone> Engine<V> {
             Record::CancelRequested(_) if self.is_cancelled => Err("the run was cancelled before"),
             Record::CancelRequested(_) => {
                 self.is_cancelled = true;
+                self.stop(self.body, Stop::Cancelled);
                 Ok(())
             }
             Record::RunFinished(_) => Err("the run is over"),
         };
-        self.run_tasks();
+        while let Some(task) = self.tasks.pop_front() {
+            self.run_task(task);
+        }
         let reason = match applied {
             Err(reason) => reason,
             Ok(()) if self.phase == Phase::Halted => "the node can't have changed like that",
@@ -150,16 +155,14 @@ impl<V: Clone> Engine<V> {
             })
         };
         Ok(match record {
-            Record::AttemptStarted { at, attempt } => {
-                self.replay_change(at, is_job, || Change::Started(*attempt))
-            }
+            Record::AttemptStarted { at, attempt } => self.replay_start(at, *attempt),
             Record::AttemptSucceeded {
                 at,
                 attempt,
                 output,
             } => {
                 let value = decode(at, Stored::Output, output)?;
-                self.live_place(at, *attempt).map(|place| {
+                self.ended_place(at, *attempt).map(|place| {
                     self.progress.done += 1;
                     self.complete(place, value);
                 })
@@ -175,7 +178,7 @@ impl<V: Clone> Engine<V> {
                 retry_at: Some(due),
                 ..
             } => self
-                .live_place(at, *attempt)
+                .ended_place(at, *attempt)
                 .map(|place| self.change(place, Change::Retried(*due))),
             Record::AttemptFailed {
                 at,
@@ -190,11 +193,11 @@ impl<V: Clone> Engine<V> {
                     failure: failure.clone(),
                     error: kept.map(|(_, error)| error),
                 };
-                self.live_place(at, *attempt)
+                self.ended_place(at, *attempt)
                     .map(|place| self.fail_with(place, Box::new(failing)))
             }
             Record::AttemptInterrupted { at, attempt } => self
-                .live_place(at, *attempt)
+                .ended_place(at, *attempt)
                 .map(|place| self.change(place, Change::Interrupted)),
             _ => Err("it is of no attempt"),
         })
@@ -267,13 +270,30 @@ impl<V: Clone> Engine<V> {
         Ok(())
     }
 
-    /// The node instance whose attempt was under way.
-    fn live_place(&mut self, at: &Position, attempt: Attempt) -> Result<Place, &'static str> {
+    /// An attempt was started: it counts as under way until its end is on record.
+    fn replay_start(&mut self, at: &Position, attempt: Attempt) -> Result<(), &'static str> {
+        let place = self.place(at).ok_or(NO_SUCH_NODE)?;
+        if self.plan.node(place.node).kind != PlanKind::Job {
+            return Err(OTHER_KIND);
+        }
+        let was_running = self
+            .instance(place)
+            .is_some_and(|it| matches!(it.state, State::Running(_)));
+        if !was_running {
+            self.shift_live(place.frame, true);
+        }
+        self.change(place, Change::Started(attempt));
+        Ok(())
+    }
+
+    /// The node instance whose attempt was under way, and is no more.
+    fn ended_place(&mut self, at: &Position, attempt: Attempt) -> Result<Place, &'static str> {
         let place = self.place(at).ok_or(NO_SUCH_NODE)?;
         let is_running = self
             .instance(place)
             .is_some_and(|it| it.state.is_running(attempt));
         if is_running {
+            self.shift_live(place.frame, false);
             Ok(place)
         } else {
             Err("that attempt was not under way")
@@ -304,6 +324,12 @@ impl<V: Clone> Engine<V> {
         })
     }
 
+    /// Whether a frame of a node had begun before the restart, and is not awake yet.
+    pub(super) fn is_rebuilt(&self, owner: Place) -> bool {
+        let mut of_owner = self.replayed.range((owner, 0)..=(owner, u32::MAX));
+        of_owner.next().is_some()
+    }
+
     /// Opens a frame that had begun.
     fn rebuild(&mut self, owner: Place, index: u32) -> Option<FrameId> {
         let can_be = match (
@@ -323,120 +349,6 @@ impl<V: Clone> Engine<V> {
         self.replayed.insert((owner, index), frame);
         Some(frame)
     }
-
-    /// The run is rebuilt: failures, a cancel and the decisions of races take effect, and it is
-    /// under way again.
-    pub(super) fn go_live(&mut self) {
-        let interrupted = self.interrupt_attempts();
-        if self.is_cancelled {
-            self.stop(self.body, Stop::Cancelled);
-        }
-        let frames: Vec<FrameId> = self.frames.iter().map(|(id, _)| id).collect();
-        for id in &frames {
-            self.stop_revived(*id);
-        }
-        self.phase = Phase::Going;
-        for id in &frames {
-            self.rouse_all(*id);
-        }
-        for place in interrupted {
-            self.resume_attempt(place);
-        }
-        // A `finally` that is owed runs before what is around it is settled, innermost first.
-        let mut bodies: Vec<FrameId> = frames.iter().copied().collect();
-        bodies.retain(|id| self.is_stopped_block(*id));
-        bodies.sort_by_key(|id| Reverse(self.frames.way(*id).len()));
-        for id in bodies {
-            self.settle(id);
-        }
-        for id in frames {
-            if self.frames.get(id).is_some_and(|frame| frame.is_awake) {
-                self.settle(id);
-            }
-            if self.frames.get(id).is_some_and(|frame| frame.open == 0) {
-                self.tasks.push_back(Task::Finish(id));
-            }
-        }
-        self.run_tasks();
-    }
-
-    /// Attempts that were under way when the process died.
-    fn interrupt_attempts(&mut self) -> Vec<Place> {
-        let mut found = Vec::new();
-        for (id, frame) in self.frames.iter() {
-            let running = frame.nodes.iter().enumerate().filter(|(_, instance)| {
-                frame.is_awake && matches!(instance.state, State::Running(_))
-            });
-            let nodes = &self.plan.region(frame.region).nodes;
-            found.extend(running.map(|(slot, _)| Place {
-                frame: id,
-                node: nodes[slot],
-            }));
-        }
-        for place in &found {
-            self.change(*place, Change::Interrupted);
-        }
-        found
-    }
-
-    /// Stops a frame that failed, or lost a race, before the restart or while it was revived.
-    fn stop_revived(&mut self, id: FrameId) {
-        let Some(frame) = self.frames.get(id) else {
-            return;
-        };
-        let has_lost = frame.owner.is_some_and(|owner| {
-            let state = self.instance(owner).map(|instance| &instance.state);
-            matches!(state, Some(State::Won(race)) if race.winner != frame.index)
-        });
-        let has_failed = frame.failure.is_some() && frame.stop.is_none();
-        if has_lost {
-            self.stop(id, Stop::Cancelled);
-        } else if has_failed {
-            self.stop(id, Stop::Failed);
-        }
-    }
-
-    /// Whether it is the body of a `finally`, and has stopped.
-    fn is_stopped_block(&self, id: FrameId) -> bool {
-        self.frames.get(id).is_some_and(|frame| {
-            let owner = frame.owner.map(|owner| self.plan.node(owner.node).kind);
-            owner == Some(PlanKind::Finally) && frame.index == 0 && frame.stop.is_some()
-        })
-    }
-
-    fn rouse_all(&mut self, id: FrameId) {
-        let Some(frame) = self.frames.get(id).filter(|frame| frame.is_awake) else {
-            return;
-        };
-        if frame.stop.is_some() {
-            return;
-        }
-        let region = frame.region;
-        for slot in 0..self.plan.region(region).nodes.len() {
-            let node = self.plan.region(region).nodes[slot];
-            self.rouse(Place { frame: id, node });
-        }
-    }
-
-    /// What was under way in a frame that failed runs to its end.
-    fn resume_attempt(&mut self, place: Place) {
-        let has_failed = self
-            .frames
-            .get(place.frame)
-            .is_some_and(|frame| frame.stop == Some(Stop::Failed));
-        let can_run = self
-            .instance(place)
-            .is_some_and(|it| it.waits == 0 && matches!(it.state, State::Blocked(_)));
-        if has_failed && can_run {
-            self.make_ready(place);
-            self.owed.insert(place);
-            self.shift_live(place.frame, true);
-        }
-    }
-}
-
-const fn is_job(kind: PlanKind) -> bool {
-    matches!(kind, PlanKind::Job)
 }
 
 const fn is_finally(kind: PlanKind) -> bool {

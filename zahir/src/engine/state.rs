@@ -136,6 +136,8 @@ pub(super) enum Outcome<V> {
 pub(super) struct Each<V> {
     /// The items that have no frame yet; `None` until they are computed in this process.
     pub(super) items: Option<vec::IntoIter<(u32, V)>>,
+    /// Whether they are being computed, or were.
+    pub(super) is_computing: bool,
     /// The results so far, by item.
     pub(super) results: Vec<Option<V>>,
     /// How many items have no result.
@@ -154,6 +156,7 @@ impl<V> Each<V> {
         results.resize_with(count, || None);
         Self {
             items: None,
+            is_computing: false,
             results,
             left: count,
             active: 0,

@@ -5,6 +5,7 @@
 //! it is *settled*: each `finally` inside it that is owed runs, innermost first, and then the block
 //! or race is given the failure.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use zahir_store::Failure;
@@ -35,21 +36,8 @@ impl<V: Clone> Engine<V> {
             return;
         };
         frame.failure.get_or_insert(failing);
-        let owner = frame.owner;
-        match self.phase {
-            // Settled when the run is rebuilt, but for what had been settled before.
-            Phase::Replaying => {}
-            Phase::Reviving => {
-                if owner.is_some_and(|owner| self.has_rebuilt_handler(owner)) {
-                    self.stop(catcher, Stop::Failed);
-                    self.settle_failure(catcher);
-                }
-            }
-            Phase::Going | Phase::Concluding | Phase::Stopping | Phase::Ended | Phase::Halted => {
-                self.stop(catcher, Stop::Failed);
-                self.settle(place.frame);
-            }
-        }
+        self.stop(catcher, Stop::Failed);
+        self.settle(place.frame);
     }
 
     /// The frame at which the failure of a node in `frame` stops.
@@ -71,9 +59,30 @@ impl<V: Clone> Engine<V> {
         at
     }
 
-    /// Whether the frame starts nothing more.
+    /// Whether nothing new starts in a frame.
     pub(super) fn is_stopped(&self, id: FrameId) -> bool {
-        self.frames.get(id).is_none_or(|frame| frame.stop.is_some())
+        self.frames
+            .get(id)
+            .is_none_or(|frame| frame.stop.is_some())
+    }
+
+    /// Whether a frame of `owner` that is opened now has stopped already.
+    pub(super) fn stop_inside(&self, owner: Place, index: u32) -> Option<Stop> {
+        let is_last = self.plan.node(owner.node).kind == PlanKind::Finally && index == 1;
+        self.frames
+            .get(owner.frame)
+            .filter(|_| !is_last)
+            .and_then(|around| around.stop)
+    }
+
+    /// Whether an attempt that was under way when the process died is to be made again, although its
+    /// frame has stopped: what is under way there runs to its end.
+    pub(super) fn is_owed(&self, place: Place) -> bool {
+        self.owed.contains(&place)
+            && self
+                .frames
+                .get(place.frame)
+                .is_some_and(|frame| frame.stop != Some(Stop::Cancelled))
     }
 
     /// Stops a frame and all frames inside it, but for `finally`s under way.
@@ -120,14 +129,15 @@ impl<V: Clone> Engine<V> {
         let Some(instance) = self.instance(place) else {
             return;
         };
+        let is_dropped = why == Stop::Cancelled;
         match &instance.state {
-            State::Ready(_) => {
-                self.ready_count -= 1;
+            State::Ready(_) if is_dropped || !self.owed.contains(&place) => {
+                self.ready_count = self.ready_count.saturating_sub(1);
                 self.change(place, Change::Interrupted);
-                if self.owed.remove(&place) {
-                    self.shift_live(place.frame, false);
-                }
             }
+            // In replay no timer is set, and a sleep may be over.
+            State::Backoff(..) | State::Sleeping(_) | State::Waiting(_)
+                if self.phase == Phase::Replaying => {}
             State::Backoff(_, due) => {
                 self.timers.remove(&(*due, place));
                 self.change(place, Change::Due);
@@ -140,10 +150,13 @@ impl<V: Clone> Engine<V> {
                 self.forget_wait(place);
                 self.change(place, Change::Skipped);
             }
-            State::Running(_) if why == Stop::Cancelled && self.phase == Phase::Going => {
+            State::Running(_) if is_dropped => {
                 aborted.insert(place);
             }
             _ => {}
+        }
+        if is_dropped && self.owed.remove(&place) {
+            self.shift_live(place.frame, false);
         }
     }
 
@@ -156,10 +169,13 @@ impl<V: Clone> Engine<V> {
                 continue;
             };
             let attempt = zahir_store::Attempt::new(tries.attempts);
+            let is_here = self.phase != Phase::Replaying;
             self.shift_live(place.frame, false);
-            self.progress.running = self.progress.running.saturating_sub(1);
+            if is_here {
+                self.progress.running = self.progress.running.saturating_sub(1);
+            }
             self.change(*place, Change::Interrupted);
-            let was_started = !not_started.iter().any(|(known, _)| known == place);
+            let was_started = is_here && !not_started.iter().any(|(known, _)| known == place);
             if let Some(attempt) = attempt
                 && was_started
             {
@@ -169,21 +185,37 @@ impl<V: Clone> Engine<V> {
         }
     }
 
-    /// Something ended in a frame: if that, or a frame around it, has stopped and nothing of it is
-    /// under way, goes on with what comes after it.
+    /// Something ended in a frame, which may have to be settled now.
     pub(super) fn settle(&mut self, id: FrameId) {
+        if let Some(frame) = self.frames.get(id)
+            && frame.stop.is_some()
+        {
+            let depth = self.frames.way(id).len();
+            let is_block = frame.index == 0 && frame.owner.is_some_and(|owner| {
+                self.plan.node(owner.node).kind == PlanKind::Finally
+            });
+            self.settling.insert((!is_block, Reverse(depth), id));
+        }
+    }
+
+    /// If a frame, or one around it, has stopped and nothing of it is under way, goes on with what
+    /// comes after it.
+    pub(super) fn settle_now(&mut self, id: FrameId) {
         let mut at = id;
-        while matches!(self.phase, Phase::Going | Phase::Stopping) {
+        // What is owed when the process is about to end is for the next one to do.
+        while self.phase == Phase::Going {
             let Some(frame) = self.frames.get(at) else {
                 return;
             };
-            if frame.live > 0 || frame.closing > 0 {
+            if frame.live > 0 || frame.closing > 0 || !frame.is_awake {
                 return;
             }
-            let (is_stopped, owner, index) = (frame.stop.is_some(), frame.owner, frame.index);
+            let (is_stopped, has_failed) = (frame.stop.is_some(), frame.failure.is_some());
+            let (owner, index) = (frame.owner, frame.index);
             let Some(owner) = owner else {
                 return self.settle_run();
             };
+
             if !is_stopped {
                 at = owner.frame;
                 continue;
@@ -194,6 +226,10 @@ impl<V: Clone> Engine<V> {
                 (PlanKind::Finally, 0) => return self.settle_block(at, owner),
                 (PlanKind::Finally, _) => return self.settle_failure(at),
                 (PlanKind::Race, _) if !reaches_on => return self.settle_entry(at, owner),
+                (PlanKind::Rescue { .. }, 0) if has_failed && self.has_rebuilt_handler(owner) => {
+                    // That was before what has stopped it now.
+                    return self.settle_failure(at);
+                }
                 _ if !reaches_on => return self.settle_failure(at),
                 _ => at = owner.frame,
             }
@@ -202,10 +238,6 @@ impl<V: Clone> Engine<V> {
 
     /// The body of a `finally` has stopped, because of its own failure or one around it.
     fn settle_block(&mut self, body: FrameId, owner: Place) {
-        if self.phase == Phase::Stopping {
-            // The next process goes on from here.
-            return;
-        }
         let failing = self.frames.get_mut(body).and_then(|it| it.failure.take());
         let outcome = failing.map_or(Outcome::Stopped, Outcome::Failed);
         self.remove_tree(body);

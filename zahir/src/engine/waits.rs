@@ -100,7 +100,7 @@ impl<V: Clone> Engine<V> {
         if let Some(mailbox) = self.mailboxes.boxes.get_mut(signal.0) {
             mailbox.listeners.insert(key, place);
         }
-        self.deliver(signal);
+        self.letters.insert(signal);
     }
 
     /// A wait listens no more.
@@ -136,11 +136,11 @@ impl<V: Clone> Engine<V> {
         });
         self.mailboxes.put(signal, payload.into());
         self.outbox.gate(Action::Answer { ticket });
-        self.deliver(signal);
+        self.letters.insert(signal);
     }
 
     /// Hands the signals of a name to those who wait for it.
-    fn deliver(&mut self, signal: SignalId) {
+    pub(super) fn deliver(&mut self, signal: SignalId) {
         while self.phase == Phase::Going {
             let Some(mailbox) = self.mailboxes.boxes.get_mut(signal.0) else {
                 return;

@@ -139,7 +139,7 @@ impl<'a> World<'a> {
         self.disk
             .extend(process.writes.drain(..kept).map(|(_, step)| step));
         self.echoes.clear();
-        if !self.is_over_on_disk() {
+        if !self.is_cancelled_on_disk() {
             self.cancel_asked &= self.cancel_answered;
         }
     }
@@ -456,9 +456,28 @@ impl<'a> World<'a> {
                     self.finished = Some(ending);
                 }
                 Action::Halt(violation) => {
-                    panic!("{violation}\n{:#?}", self.process().engine)
+                    panic!("{violation}")
                 }
             }
+        }
+    }
+
+    /// Shows the program and what is on the disk.
+    fn describe(&self) {
+        for (at, node) in self.plan.nodes.iter().enumerate() {
+            println!(
+                "node {at}: r{}.{} {:?} uses {:?} after {:?} inside {:?} assigned {:?}",
+                node.region.0, node.slot, node.kind, node.uses, node.after, node.inside, node.assigned
+            );
+        }
+        for (at, region) in self.plan.regions.iter().enumerate() {
+            println!("region {at}: {region:?}");
+        }
+        for step in &self.disk {
+            println!("{} {:?}", step.at.as_millis(), step.records);
+        }
+        if let Some(process) = &self.process {
+            println!("{:#?}", process.engine);
         }
     }
 
@@ -750,6 +769,14 @@ impl<'a> World<'a> {
     fn has_begun(&self, position: &Position) -> bool {
         self.disk_records()
             .any(|it| matches!(it, Record::AttemptStarted { at, .. } if at == position))
+    }
+}
+
+impl Drop for World<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.describe();
+        }
     }
 }
 

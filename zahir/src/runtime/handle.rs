@@ -47,7 +47,8 @@ impl Progress {
         self.progress.running
     }
 
-    /// All jobs that are known of so far; grows as `for`s count their items.
+    /// All jobs that are known of so far, but for those that will not run. Grows as `for`s count their
+    /// items, and as arms, rounds and handlers are entered.
     #[must_use]
     pub const fn known(&self) -> u64 {
         self.progress.known

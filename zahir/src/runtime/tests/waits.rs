@@ -255,6 +255,22 @@ async fn a_loser_is_dropped_and_gives_its_slot_back() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loser_that_ends_all_the_same_changes_nothing() {
+    let _watch = watch();
+    let flow = race(add(1), add(1)).build();
+    let store = TestStore::default();
+    for runtime in [in_memory(&flow).await, over(&store, &flow).await] {
+        for _ in 0..100 {
+            let run = begin(&runtime, &flow, &[1]).await;
+            let output = run.output().await.unwrap();
+            assert!(output == [1] || output == [2], "{output:?}");
+        }
+        until(|| runtime.core().slots.free() == JOBS_MAX).await;
+        runtime.shutdown().await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_loses_against_a_signal_gives_its_slot_back() {
     let _watch = watch();

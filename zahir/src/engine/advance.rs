@@ -393,10 +393,7 @@ impl<V: Clone> Engine<V> {
         match self.plan.node(owner.node).kind {
             PlanKind::Rescue { .. } | PlanKind::Result { .. } | PlanKind::Finally => is_replaying,
             PlanKind::Race => {
-                let is_decided = self
-                    .instance(owner)
-                    .is_some_and(|instance| matches!(instance.state, State::Won(_)));
-                is_replaying || !is_decided && self.is_stopped(owner.frame)
+                is_replaying || !self.is_decided(owner) && self.is_stopped(owner.frame)
             }
             _ => false,
         }

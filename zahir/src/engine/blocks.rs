@@ -94,11 +94,6 @@ impl<V: Clone> Engine<V> {
             at = frame.owner.map(|owner| owner.frame);
         }
     }
-
-    /// Whether the handler of `owner` had begun before a restart.
-    pub(super) fn has_rebuilt_handler(&self, owner: Place) -> bool {
-        self.replayed.contains_key(&(owner, 1))
-    }
 }
 
 /// Whether a handler may be given it. What says that the run itself went wrong is for nobody to

@@ -225,12 +225,12 @@ impl<V: Clone> Engine<V> {
             match (kind, index) {
                 (PlanKind::Finally, 0) => return self.settle_block(at, owner),
                 (PlanKind::Finally, _) => return self.settle_failure(at),
-                (PlanKind::Race, _) if !reaches_on => return self.settle_entry(at, owner),
-                (PlanKind::Rescue { .. }, 0) if has_failed && self.has_rebuilt_handler(owner) => {
-                    // That was before what has stopped it now.
-                    return self.settle_failure(at);
+                (PlanKind::Race, _) if !reaches_on || self.is_decided(owner) => {
+                    return self.settle_entry(at, owner);
                 }
-                _ if !reaches_on => return self.settle_failure(at),
+                (PlanKind::Race, _) => at = owner.frame,
+                // Also where something around it has stopped: that may have been later.
+                _ if has_failed => return self.settle_failure(at),
                 _ => at = owner.frame,
             }
         }

@@ -19,7 +19,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A race of two, each of which gives numbers or nothing.
 const TWO: Description = Description::Race(RaceDef {
-    won: &[|value| value, |_| Value::new(vec![2])],
+    won: &[|value| value, |_| Value::new(vec![2_u64])],
 });
 
 fn stuck() -> Work {

@@ -39,10 +39,12 @@ pub(crate) async fn execute(
     let id = RunId::from_u128(Uuid::now_v7().as_u128());
     let run = Arc::new(Run::new(id, executable, false, usize::MAX));
     let plan = Arc::clone(&run.executable.plan);
+    let clock = Clock::system();
+    let engine = Engine::start(plan, id, None, inputs, Value::new(()));
     let inline = Inline {
-        engine: Engine::start(plan, id, None, inputs, Value::new(())),
+        engine: engine.begin(clock.now()),
         run,
-        clock: Clock::system(),
+        clock,
         attempts: FuturesUnordered::new(),
         aborted: BTreeSet::new(),
     };

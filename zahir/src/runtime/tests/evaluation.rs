@@ -53,8 +53,8 @@ fn any_place() -> Place {
         .build();
     let plan = Arc::clone(&flow.plan);
     let inputs = vec![Value::new(0)];
-    let mut engine = Engine::start(plan, RunId::from_u128(1), None, inputs, Value::new(()));
-    match engine.poll_action() {
+    let engine = Engine::start(plan, RunId::from_u128(1), None, inputs, Value::new(()));
+    match engine.begin(Timestamp::default()).poll_action() {
         Some(Action::Evaluate { place, .. }) => place,
         other => panic!("{other:?}"),
     }

@@ -184,19 +184,13 @@ async fn a_signal_that_was_acknowledged_is_there_after_a_restart() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_comes_to_its_time_limit_and_not_before() {
     let _watch = watch();
-    let flow = Flow::new("wait")
-        .job("work", &[0], wait(SECOND, 1))
-        .signal("go", &[1], Some(HOUR))
-        .build();
+    let flow = Flow::new("wait").signal("go", &[], Some(HOUR)).build();
     let runtime = in_memory(&flow).await;
     let start = Instant::now();
     let run = begin(&runtime, &flow, &[1]).await;
     assert_eq!(run.output().await.unwrap(), []);
     let waited = start.elapsed();
-    assert!(
-        waited >= HOUR + SECOND && waited < HOUR + 2 * SECOND,
-        "{waited:?}"
-    );
+    assert!(waited >= HOUR && waited < HOUR + SECOND, "{waited:?}");
     let run = begin(&runtime, &flow, &[1]).await;
     tokio::time::sleep(HOUR / 2).await;
     run.signal(GO, vec![9]).await.unwrap();
@@ -310,14 +304,16 @@ async fn a_run_without_an_end_lets_others_go_on_and_can_be_cancelled() {
     let _watch = watch();
     let endless = endless().build();
     let other = Flow::new("other").job("job", &[0], add(1)).build();
-    let runtime = Runtime::in_memory();
-    let runtime = runtime.executable(&endless).executable(&other);
-    let runtime = runtime.start().await.unwrap();
-    let run = begin(&runtime, &endless, &[]).await;
-    let others = begin(&runtime, &other, &[1]).await;
-    assert_eq!(others.output().await.unwrap(), [2]);
-    assert_eq!(run.cancel("enough").await.unwrap(), RunStatus::Cancelled);
-    runtime.shutdown().await.unwrap();
+    let store = TestStore::default();
+    for builder in [Runtime::in_memory(), Runtime::with_store(store)] {
+        let runtime = builder.executable(&endless).executable(&other);
+        let runtime = runtime.start().await.unwrap();
+        let run = begin(&runtime, &endless, &[]).await;
+        let others = begin(&runtime, &other, &[1]).await;
+        assert_eq!(others.output().await.unwrap(), [2]);
+        assert_eq!(run.cancel("enough").await.unwrap(), RunStatus::Cancelled);
+        runtime.shutdown().await.unwrap();
+    }
 }
 
 #[tokio::test]

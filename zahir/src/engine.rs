@@ -90,6 +90,8 @@ pub(crate) struct Engine<V> {
     /// The value of a region that ends without one.
     unit: V,
     now: Timestamp,
+    /// What the body is given when the run begins.
+    inputs: Vec<V>,
     frames: Frames<V>,
     body: FrameId,
     /// Node instances that wait for a slot, in the order they became ready; and some that did and
@@ -168,7 +170,8 @@ pub(crate) struct Progress {
 }
 
 impl<V: Clone> Engine<V> {
-    /// A run that begins now. `unit` is the value of a region that has none.
+    /// A run that is new, and goes on with [`Engine::begin`]. `unit` is the value of a region that has
+    /// none.
     pub(crate) fn start(
         plan: Arc<Plan>,
         run: RunId,
@@ -182,9 +185,17 @@ impl<V: Clone> Engine<V> {
             engine.outbox.record(|| Record::RunStarted(start));
         }
         engine.phase = Phase::Going;
-        engine.wake(engine.body, inputs);
-        engine.go_on();
+        engine.inputs = inputs;
         engine
+    }
+
+    /// Lets a run that is new, or was recovered, go on: what waits for a time waits from now on.
+    pub(crate) fn begin(mut self, now: Timestamp) -> Self {
+        self.now = self.now.max(now);
+        let inputs = std::mem::take(&mut self.inputs);
+        self.wake(self.body, inputs);
+        self.go_on();
+        self
     }
 
     fn new(plan: Arc<Plan>, run: RunId, unit: V, outbox: Outbox<V>) -> Self {
@@ -192,6 +203,7 @@ impl<V: Clone> Engine<V> {
             seed: seed(run),
             unit,
             now: Timestamp::default(),
+            inputs: Vec::new(),
             frames: Frames::new(),
             // Replaced right below by the body's own frame.
             body: FrameId::NONE,

@@ -61,7 +61,7 @@ pub(crate) enum Stored {
 pub(crate) type Decode<'a, V> = dyn FnMut(NodeId, Stored, &[u8]) -> Result<V, Failure> + 'a;
 
 impl<V: Clone> Engine<V> {
-    /// Goes on with a run where its records end.
+    /// A run where its records end, which goes on with [`Engine::begin`].
     ///
     /// The same state changes are applied as when the records were made. Attempts without an outcome
     /// are tried again under a new number; pure values are computed again.
@@ -84,8 +84,7 @@ impl<V: Clone> Engine<V> {
         }
         engine.settling.clear();
         engine.phase = Phase::Going;
-        engine.wake(engine.body, inputs);
-        engine.go_on();
+        engine.inputs = inputs;
         Ok(engine)
     }
 

@@ -397,9 +397,12 @@ pub(crate) fn evaluate(
     what: Evaluation,
     inputs: Vec<Value>,
 ) -> Result<Evaluated<Value>, Failure> {
-    contain(AssertUnwindSafe(|| match what {
-        Evaluation::Step => step(run, place, &inputs),
-        what => convert(run, place, what, inputs).map(Evaluated::Value),
+    contain(AssertUnwindSafe(|| {
+        if what == Evaluation::Step {
+            step(run, place, &inputs)
+        } else {
+            convert(run, place, what, inputs).map(Evaluated::Value)
+        }
     }))
     .and_then(|evaluated| evaluated)
 }

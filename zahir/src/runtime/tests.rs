@@ -7,6 +7,7 @@ mod flow;
 mod races;
 mod signals;
 mod store;
+mod waits;
 
 use std::io::Write as _;
 use std::sync::{Arc, mpsc};

@@ -102,7 +102,7 @@ impl<'a> World<'a> {
                 .expect("a run goes on from its own records")
         };
         self.process = Some(Process {
-            engine,
+            engine: engine.begin(self.now),
             writes: VecDeque::new(),
             live: vec![],
             evaluations: vec![],

@@ -1,5 +1,6 @@
 //! Nodes, begun one by one.
 
+mod changes;
 mod pictures;
 mod shapes;
 

@@ -35,7 +35,13 @@ impl Written {
         Graph::read("test::drawn", shape, &[], wire)
     }
 
-    /// The node of this name.
+    pub(super) fn leaked(self) -> &'static Graph {
+        let graph = self.graph();
+        assert_eq!(graph.defect(), None);
+        Box::leak(Box::new(graph))
+    }
+
+    /// The first node of this name.
     pub(super) fn node(&mut self, name: &str) -> &mut NodeShape {
         self.nodes
             .iter_mut()

@@ -3,13 +3,22 @@
 use expect_test::{Expect, expect};
 
 use super::shapes::{branches, handlers, loops, waits};
-use crate::graph::Graph;
+use crate::graph::picture::{Arrow, End, arrows};
+use crate::graph::{Graph, Node, Region};
 
 #[track_caller]
 fn check(graph: &Graph, dot: &Expect, mermaid: &Expect) {
     assert_eq!(graph.defect(), None);
     dot.assert_eq(&graph.to_dot());
     mermaid.assert_eq(&graph.to_mermaid());
+    is_whole(graph);
+}
+
+/// Checks that everything is drawn, once.
+pub(super) fn is_whole(graph: &Graph) {
+    for arrow in arrows(graph) {
+        leads_on(graph, arrow);
+    }
     for (text, opens) in [
         (graph.to_dot(), "cluster_"),
         (graph.to_mermaid(), "subgraph "),
@@ -25,6 +34,41 @@ fn check(graph: &Graph, dot: &Expect, mermaid: &Expect) {
             assert_eq!(drawn(&text, opens, &name), times, "{name} in {text}");
         }
     }
+}
+
+/// Checks that no arrow leads from a box into itself, which neither language can draw.
+fn leads_on(graph: &Graph, arrow: Arrow) {
+    let boxes = |end: End| {
+        let (mut around, mut region) = (vec![end], None);
+        match end {
+            End::Node(id) | End::Box(id) => region = graph.at(id).map(Node::region),
+            End::Region(id) => {
+                around.extend(graph.region(id).and_then(Region::owner).map(End::Box))
+            }
+        }
+        if let End::Region(id) = end {
+            region = graph.region(id).and_then(Region::parent);
+        }
+        while let Some(at) = region {
+            let owner = graph.region(at).and_then(Region::owner);
+            around.extend(
+                [Some(End::Region(at)), owner.map(End::Box)]
+                    .into_iter()
+                    .flatten(),
+            );
+            region = graph.region(at).and_then(Region::parent);
+        }
+        around
+    };
+    let Arrow { from, to, .. } = arrow;
+    if from != to {
+        assert!(!boxes(from).contains(&to), "{arrow:?} in {graph:?}");
+        assert!(!boxes(to).contains(&from), "{arrow:?} in {graph:?}");
+    }
+    assert!(
+        from != to || matches!(from, End::Node(_) | End::Region(_)),
+        "{arrow:?}"
+    );
 }
 
 /// How often a node or box of this name is drawn.

@@ -159,7 +159,7 @@ pub(crate) fn arrows(graph: &Graph) -> Vec<Arrow> {
         drawn: Vec::new(),
     };
     for node in &graph.nodes {
-        arrows.into_node(node);
+        arrows.arrows_to(node);
         arrows.between_regions(node);
     }
     arrows.back();
@@ -184,27 +184,21 @@ impl Arrows<'_> {
         }
     }
 
-    fn into_node(&mut self, node: &Node) {
+    fn arrows_to(&mut self, node: &Node) {
         let given = self.given(node);
-        let to = match node.kind {
+        let to = match given.first() {
             // What a `for` goes over points at its item.
-            NodeDef::Each { .. } => given
-                .first()
-                .map_or(self.graph.end(node.id), |id| End::Node(*id)),
+            Some(item) if matches!(node.kind, NodeDef::Each { .. }) => End::Node(*item),
             _ => self.graph.end(node.id),
         };
         for id in node.uses.iter().take(node.lends) {
             self.add(self.graph.end(*id), to, Line::Data);
         }
-        match &node.kind {
-            NodeDef::Loop { starts, .. } => {
-                for (start, variable) in starts.iter().zip(&given) {
-                    let from = self.graph.end(NodeId::new(*start));
-                    self.add(from, End::Node(*variable), Line::Data);
-                }
-            }
-            NodeDef::Assigned { by } => self.add(self.graph.end(*by), to, Line::Data),
-            _ => {}
+        for (start, variable) in node.kind.starts().iter().zip(&given) {
+            self.add(self.graph.end(*start), End::Node(*variable), Line::Data);
+        }
+        if let Some(by) = node.kind.assigned_by() {
+            self.add(self.graph.end(by), to, Line::Data);
         }
         let passed = self.passed(node);
         for id in &node.after {
@@ -327,11 +321,7 @@ fn needs(node: &Node) -> impl Iterator<Item = NodeId> {
 
 /// The nodes whose values a node, or what is in it, needs.
 fn reads(node: &Node) -> impl Iterator<Item = NodeId> {
-    let by = match node.kind {
-        NodeDef::Assigned { by } => Some(by),
-        _ => None,
-    };
-    node.uses.iter().copied().chain(by)
+    node.uses.iter().copied().chain(node.kind.assigned_by())
 }
 
 /// The lines of a node's label: its name, with the word it is written with, and what it calls if that
@@ -342,25 +332,19 @@ pub(crate) fn label(node: &Node) -> Vec<String> {
         Some(word) if !is_named_after(node.name, word) => vec![format!("{word} {}", node.name)],
         _ => vec![node.name.to_owned()],
     };
-    match &node.kind {
-        NodeDef::Each { limit, .. } => {
-            lines.extend(limit.map(|limit| format!("at most {limit} at once")));
+    lines.extend(limit(&node.kind));
+    if let NodeDef::Signal(signal) = &node.kind {
+        let line = format!("signal {}", signal.name);
+        if is_named_after(node.name, "signal") || node.name == signal.name {
+            lines = vec![line];
+        } else {
+            lines.push(line);
         }
-        NodeDef::Loop { max, or_last, .. } => {
-            let last = if *or_last { ", or last" } else { "" };
-            lines.extend(max.map(|max| format!("at most {max} rounds{last}")));
-        }
-        NodeDef::Signal(signal) => {
-            let line = format!("signal {}", signal.name);
-            if is_named_after(node.name, "signal") || node.name == signal.name {
-                lines = vec![line];
-            } else {
-                lines.push(line);
-            }
-            let timeout = signal.timeout.map(time);
-            lines.extend(timeout.map(|timeout| format!("at most {timeout}")));
-        }
-        _ => {}
+        lines.extend(
+            signal
+                .timeout
+                .map(|timeout| format!("at most {}", time(timeout))),
+        );
     }
     if let Some(calls) = node.calls() {
         let short = short(calls);
@@ -369,6 +353,17 @@ pub(crate) fn label(node: &Node) -> Vec<String> {
         }
     }
     lines
+}
+
+fn limit(kind: &NodeDef) -> Option<String> {
+    if let NodeDef::Each { limit, .. } = kind {
+        return limit.map(|limit| format!("at most {limit} at once"));
+    }
+    if let NodeDef::Loop { max, or_last, .. } = kind {
+        let last = if *or_last { ", or last" } else { "" };
+        return max.map(|max| format!("at most {max} rounds{last}"));
+    }
+    None
 }
 
 /// The lines of the label of a box around one region.
@@ -411,7 +406,15 @@ fn word(node: &Node) -> Option<&'static str> {
         NodeDef::Finally => Some("finally"),
         NodeDef::Race(_) => Some("race"),
         NodeDef::Sleep => Some("sleep"),
-        _ => None,
+        NodeDef::Input { .. }
+        | NodeDef::Item
+        | NodeDef::Carried
+        | NodeDef::Caught
+        | NodeDef::Assigned { .. }
+        | NodeDef::Job(_)
+        | NodeDef::Value
+        | NodeDef::Signal(_)
+        | NodeDef::Workflow(_) => None,
     }
 }
 

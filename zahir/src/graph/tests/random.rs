@@ -43,14 +43,10 @@ impl Maker<'_> {
         u32::try_from(self.written.nodes.len()).unwrap()
     }
 
-    fn push(&mut self, node: NodeShape) -> u32 {
+    fn push(&mut self, mut node: NodeShape) -> u32 {
         let number = self.next();
-        let name = if node.name.is_empty() {
-            format!("node{number}").leak()
-        } else {
-            node.name
-        };
-        self.written.nodes.push(NodeShape { name, ..node });
+        node.name = format!("node{number}").leak();
+        self.written.nodes.push(node);
         number
     }
 
@@ -68,21 +64,27 @@ impl Maker<'_> {
             let (first, what) = (self.next(), self.byte(12));
             let uses = self.some(&seen);
             match what {
-                0..4 => drop(self.push(call("", at, uses))),
-                4 => drop(self.push(NodeShape {
-                    after: above.clone().leak(),
-                    ..node("", ShapeKind::Sleep, at)
-                })),
+                0..4 => {
+                    self.push(call("", at, uses));
+                }
+                4 => {
+                    self.push(NodeShape {
+                        after: above.clone().leak(),
+                        ..node("", ShapeKind::Sleep, at)
+                    });
+                }
                 5 => {
                     let timeout = Some(Duration::from_secs(1)).filter(|_| first % 2 == 0);
                     let kind = ShapeKind::Signal {
                         name: "go",
                         timeout,
                     };
-                    drop(self.push(node("", kind, at)));
+                    self.push(node("", kind, at));
                 }
-                _ if around.depth > 3 => drop(self.push(call("", at, uses))),
-                _ => self.construct(what, at, uses, &seen, around),
+                _ if around.depth > 3 => {
+                    self.push(call("", at, uses));
+                }
+                _ => self.construct(what, at, &seen, around),
             }
             let written = (first..).zip(&self.written.nodes[usize::try_from(first).unwrap()..]);
             let here = written.filter(|(_, node)| node.region == at);
@@ -93,14 +95,8 @@ impl Maker<'_> {
         seen
     }
 
-    fn construct(
-        &mut self,
-        what: usize,
-        at: u32,
-        uses: &'static [u32],
-        seen: &[u32],
-        around: Around,
-    ) {
+    fn construct(&mut self, what: usize, at: u32, seen: &[u32], around: Around) {
+        let uses = self.some(seen);
         let entered = if what == 7 || what == 11 { 1 } else { 2 };
         let first = u32::try_from(self.written.regions.len()).unwrap();
         let owner = self.push(NodeShape {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use zahir_store::NodeId;
 
+use crate::graph::region::{branch_word, is_named_after};
 use crate::graph::{Exit, Graph, Node, NodeDef, Region, RegionId};
 
 /// What an arrow starts or ends at.
@@ -222,10 +223,11 @@ impl Arrows<'_> {
         nodes.take_while(is_given).collect()
     }
 
-    /// Of what a `sleep` waits for: what comes before others of it. It is ordered by theirs.
+    /// Of what a `sleep` waits for: what it uses anyway, and what comes before others of it.
     fn passed(&self, node: &Node) -> BTreeSet<NodeId> {
         let mut passed = BTreeSet::new();
         if matches!(node.kind, NodeDef::Sleep) {
+            passed.extend(reads(node));
             for before in node.after.iter().filter_map(|id| self.graph.at(*id)) {
                 passed.extend(needs(before));
             }
@@ -398,13 +400,14 @@ fn exit(region: &Region) -> Option<&'static str> {
 fn word(node: &Node) -> Option<&'static str> {
     match node.kind {
         NodeDef::Each { .. } => Some("for"),
-        NodeDef::Branch if node.source.starts_with("if") => Some("if"),
-        NodeDef::Branch => Some("match"),
+        NodeDef::Branch => Some(branch_word(node)),
+        NodeDef::Loop { .. } if is_named_after(node.name, "while") => Some("while"),
         NodeDef::Loop { .. } => Some("loop"),
         NodeDef::Rescue => Some("rescue"),
         NodeDef::Result(_) => Some("result"),
         NodeDef::Finally => Some("finally"),
         NodeDef::Race(_) => Some("race"),
+        NodeDef::Sleep if is_named_after(node.name, "sleep_until") => Some("sleep_until"),
         NodeDef::Sleep => Some("sleep"),
         NodeDef::Input { .. }
         | NodeDef::Item
@@ -416,15 +419,6 @@ fn word(node: &Node) -> Option<&'static str> {
         | NodeDef::Signal(_)
         | NodeDef::Workflow(_) => None,
     }
-}
-
-/// Whether a node has no name but the word it is written with: `for`, `for_2`.
-fn is_named_after(name: &str, word: &str) -> bool {
-    let rest = name.strip_prefix(word);
-    rest.is_some_and(|rest| {
-        let number = rest.strip_prefix('_').unwrap_or(rest);
-        number.chars().all(|letter| letter.is_ascii_digit())
-    })
 }
 
 /// `1h30m`.

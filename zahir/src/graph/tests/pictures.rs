@@ -2,7 +2,7 @@
 
 use expect_test::expect_file;
 
-use super::shapes::{branches, handlers, loops, waits};
+use super::shapes::{Written, branches, handlers, loops, waits};
 use crate::graph::picture::{Arrow, End, arrows};
 use crate::graph::{Graph, Node, Region};
 
@@ -106,4 +106,24 @@ fn handlers_stand_beside_what_they_handle() {
 #[test]
 fn waits_have_shapes_of_their_own_and_few_arrows() {
     check("waits", &waits().graph());
+}
+
+#[test]
+fn boxes_have_the_words_they_are_written_with() {
+    let drawn = |change: fn(&mut Written)| {
+        let mut written = loops();
+        change(&mut written);
+        written.graph().to_mermaid()
+    };
+    let named = drawn(|it| it.node("if").name = "done");
+    assert!(named.contains(r#"["if done"]"#), "{named}");
+    assert!(named.contains(r#"r2["then: break"]"#), "{named}");
+    let unknown = drawn(|it| {
+        let branch = it.node("if");
+        (branch.source, branch.name) = ("iffy", "done");
+    });
+    assert!(unknown.contains(r#"["branch done"]"#), "{unknown}");
+    assert!(unknown.contains(r#"r2["arm 1: break"]"#), "{unknown}");
+    let rounds = drawn(|it| it.node("loop").name = "while_2");
+    assert!(rounds.contains(r#"["while_2<br/>"#), "{rounds}");
 }

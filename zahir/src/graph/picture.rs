@@ -109,7 +109,7 @@ impl Graph {
                         return at;
                     };
                     let nodes = &region.nodes;
-                    let result = region.result.filter(|id| nodes.contains(id));
+                    let result = region.result.filter(|result| self.is_in(*result, id));
                     let last = || result.or(nodes.last().copied());
                     let node = if is_last {
                         last()
@@ -123,6 +123,10 @@ impl Graph {
                 }
             }
         }
+    }
+
+    fn is_in(&self, node: NodeId, region: RegionId) -> bool {
+        self.at(node).is_some_and(|node| node.region == region)
     }
 
     /// Where arrows to and from a node end.
@@ -253,7 +257,10 @@ impl Arrows<'_> {
                 continue;
             };
             let to = self.graph.region_end(*id);
-            if let Some(result) = region.result.filter(|id| !region.nodes.contains(id)) {
+            if let Some(result) = region
+                .result
+                .filter(|result| !self.graph.is_in(*result, *id))
+            {
                 self.add(self.graph.end(result), to, Line::Data);
             }
             let first = node.inside.first();

@@ -51,7 +51,7 @@ mod value;
 mod wire;
 mod workflow;
 
-pub use error::{Error, Halted, OpenError, RunError, RunErrorKind, StartError};
+pub use error::{Error, Halted, OpenError, RunError, RunErrorKind, SignalError, StartError};
 pub use event::{Event, EventKind, Events, Lost};
 pub use failure::Failure;
 pub use graph::{Argument, Edge, Exit, Graph, Node, NodeKind, Region, RegionId};

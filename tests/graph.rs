@@ -120,12 +120,15 @@ fn a_viewer_sees_what_is_in_what() {
             assert!(std::ptr::eq(around, region), "{node:?}");
         }
     }
-    check(&text, expect![[r#"
+    check(
+        &text,
+        expect![[r#"
         body in None of None: [0, 1, 2, 3, 4, 8, 9, 14, 15] gives Some(15), then Value
         body in Some(0) of Some(("sizes", Each { limit: Some(4) }, [1])): [5, 6, 7] gives Some(7), then Value
         body in Some(0) of Some(("more", Each { limit: None }, [2])): [10, 11] gives Some(11), then Value
         body in Some(2) of Some(("for", Each { limit: None }, [3])): [12, 13] gives Some(13), then Value
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -82,47 +82,40 @@ impl Graph {
     /// The first or last thing in a box that is no box itself.
     pub(crate) fn leaf(&self, of: End, is_last: bool) -> End {
         let mut at = of;
-        loop {
-            at = match at {
-                End::Node(_) => return at,
-                End::Box(id) => {
-                    let node = self.at(id);
-                    let inside = node.map_or(&[][..], |node| &node.inside);
-                    let region = if is_last {
-                        let follow = node.is_some_and(is_sequence);
-                        let size =
-                            |id: &&RegionId| self.region(**id).map_or(0, |it| it.nodes.len());
-                        // What comes behind is placed below the longest.
-                        inside
-                            .iter()
-                            .max_by_key(|id| if follow { 0 } else { size(id) })
-                    } else {
-                        inside.first()
-                    };
-                    match region {
-                        Some(region) => End::Region(*region),
-                        None => return End::Node(id),
-                    }
-                }
-                End::Region(id) => {
-                    let Some(region) = self.region(id) else {
-                        return at;
-                    };
-                    let nodes = &region.nodes;
-                    let result = region.result.filter(|result| self.is_in(*result, id));
-                    let last = || result.or(nodes.last().copied());
-                    let node = if is_last {
-                        last()
-                    } else {
-                        nodes.first().copied()
-                    };
-                    match node {
-                        Some(node) => self.end(node),
-                        None => return at,
-                    }
-                }
+        while let Some(inner) = self.inner(at, is_last) {
+            at = inner;
+        }
+        at
+    }
+
+    /// The first or last thing in a box.
+    fn inner(&self, of: End, is_last: bool) -> Option<End> {
+        match of {
+            End::Node(_) => None,
+            End::Box(id) => {
+                let node = self.at(id)?;
+                let first = node.inside.first().copied();
+                let region = if is_last { self.lowest(node) } else { first };
+                region.map(End::Region)
+            }
+            End::Region(id) => {
+                let region = self.region(id)?;
+                let result = region.result.filter(|result| self.is_in(*result, id));
+                let last = result.or(region.nodes.last().copied());
+                let first = region.nodes.first().copied();
+                let node = if is_last { last } else { first };
+                node.map(|node| self.end(node))
             }
         }
+    }
+
+    /// The region that reaches down furthest, so that what comes behind is placed below it.
+    fn lowest(&self, node: &Node) -> Option<RegionId> {
+        if is_sequence(node) {
+            return node.inside.last().copied();
+        }
+        let size = |id: &RegionId| self.region(*id).map_or(0, |region| region.nodes.len());
+        node.inside.iter().copied().max_by_key(size)
     }
 
     fn is_in(&self, node: NodeId, region: RegionId) -> bool {

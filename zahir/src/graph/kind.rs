@@ -92,7 +92,7 @@ pub(crate) enum NodeDef {
     /// `loop` or `while`: its body until it breaks.
     Loop {
         /// What the carried variables begin with.
-        starts: &'static [u32],
+        starts: Box<[NodeId]>,
         max: Option<u32>,
         or_last: bool,
     },
@@ -113,6 +113,42 @@ pub(crate) enum NodeDef {
 }
 
 impl NodeDef {
+    /// The job it calls.
+    pub(crate) const fn job(&self) -> Option<&JobDef> {
+        if let Self::Job(job) = self {
+            Some(job)
+        } else {
+            None
+        }
+    }
+
+    /// The workflow it calls.
+    pub(crate) const fn workflow(&self) -> Option<WorkflowDef> {
+        if let Self::Workflow(called) = self {
+            Some(*called)
+        } else {
+            None
+        }
+    }
+
+    /// What carried variables begin with.
+    pub(crate) fn starts(&self) -> &[NodeId] {
+        if let Self::Loop { starts, .. } = self {
+            starts
+        } else {
+            &[]
+        }
+    }
+
+    /// What assigned a variable.
+    pub(crate) const fn assigned_by(&self) -> Option<NodeId> {
+        if let Self::Assigned { by } = self {
+            Some(*by)
+        } else {
+            None
+        }
+    }
+
     pub(crate) const fn kind(&self) -> NodeKind {
         match self {
             Self::Input { .. } => NodeKind::Input,

@@ -3,7 +3,7 @@
 //! Everything that the expansions of the macros name.
 
 pub use std::sync::OnceLock;
-pub use std::time::Duration;
+pub use std::time::{Duration, SystemTime};
 pub use std::vec;
 pub use std::vec::Vec;
 
@@ -20,10 +20,13 @@ pub use crate::job::arguments::{
 pub use crate::job::context::Context;
 pub use crate::job::policy::Settings;
 pub use crate::job::{BoxError, BoxFuture, Call, Fallible, Job, JobDef, Options, boxed};
+pub use crate::signal::Signal;
 pub use crate::value::{Codec, CodecError, Typed, Value, codec};
-pub use crate::wire::construct::{describe_unit, items_of, never, type_of};
 pub use crate::wire::{
-    Batch, ByValue, Collects, Copies, Def, Description, Input, IntoCall, Items, Join, Lend, Local,
-    Out, Outcome, PayloadDef, Produced, RaceDef, ResultDef, Shared, Step, Wire,
+    Batch, ByValue, Carried, Collects, Copies, Def, Description, Input, IntoCall, Items, Join,
+    Keep, Lend, Local, Out, Outcome, Outcomes, PayloadDef, Produced, RaceDef, Raced, Races,
+    ResultDef, Settled, Shared, Step, Untyped, Wait, Wire, describe_unit, items_of, never,
+    payload_of, race2, race3, race4, race5, race6, race7, race8, signal, signal_within, sleep,
+    sleep_until, type_of,
 };
 pub use crate::workflow::{Wired, Workflow, WorkflowDef, describe_workflow, run_inline};

@@ -341,11 +341,7 @@ impl<J: Job> Def<J> {
                 value: Value::new(Entered(inputs)),
                 encoded: Vec::new(),
             }),
-            _ => Err(failure(
-                FailureKind::Bug,
-                "a call that is no call".to_owned(),
-            )
-            .into()),
+            _ => Err(failure(FailureKind::Bug, "a call that is no call".to_owned()).into()),
         }
     }
 

@@ -131,10 +131,7 @@ impl Linker {
             let is_input = |id: &NodeId| {
                 matches!(
                     graph.nodes()[index(*id)].kind,
-                    NodeKind::Input { .. }
-                        | NodeKind::Item
-                        | NodeKind::Carried
-                        | NodeKind::Caught
+                    NodeKind::Input { .. } | NodeKind::Item | NodeKind::Carried | NodeKind::Caught
                 )
             };
             let numbered = inner.nodes.iter().enumerate();
@@ -155,7 +152,10 @@ impl Linker {
             self.regions[region + at].result = inner
                 .result
                 .map(|result| source(graph, &slots, from, result));
-            let outs = inner.outs.iter().map(|out| source(graph, &slots, from, *out));
+            let outs = inner
+                .outs
+                .iter()
+                .map(|out| source(graph, &slots, from, *out));
             self.regions[region + at].outs = outs.collect();
         }
         for inner in graph.nodes() {
@@ -183,9 +183,8 @@ impl Linker {
                 .map(|id| source(graph, slots, node.region, *id))
                 .collect()
         };
-        let is_assigned = |other: &&Node| {
-            matches!(other.kind, NodeKind::Assigned { by } if by == node.id)
-        };
+        let is_assigned =
+            |other: &&Node| matches!(other.kind, NodeKind::Assigned { by } if by == node.id);
         let (keeps_error, policy) = match &node.kind {
             NodeKind::Job(job) => (job.error.is_some(), node.policy),
             _ => (false, Policy::ONCE),
@@ -259,7 +258,10 @@ impl Linker {
 
 /// Whether what the first region of `node` gives is a job whose error is kept for its handler.
 fn fails_typed(graph: &Graph, node: &Node) -> bool {
-    let body = node.inside.first().and_then(|id| graph.regions().get(id.index()));
+    let body = node
+        .inside
+        .first()
+        .and_then(|id| graph.regions().get(id.index()));
     let result = body.and_then(|body| body.result);
     result.is_some_and(|id| match &graph.nodes()[index(id)].kind {
         NodeKind::Job(job) => job.error.is_some(),

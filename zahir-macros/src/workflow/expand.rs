@@ -395,10 +395,14 @@ impl Wiring<'_> {
     fn parts(&self, uses: &[VariableId]) -> TokenStream {
         let parts = self.model.reads(uses).1.into_iter().map(|id| {
             let parts = &self.model.parts[id.0];
-            let (pattern, whole) = (&parts.pattern, &self.model.variable(parts.whole).ident);
+            let (pattern, matched, owned) = (&parts.pattern, &parts.matched, &parts.owned);
             quote! {
                 #[allow(unused_variables, irrefutable_let_patterns)]
-                let #pattern = *#whole else { ::core::unreachable!() };
+                let #pattern = #matched else { ::core::unreachable!() };
+                #(
+                    #[allow(unused_variables)]
+                    let #owned = &#owned;
+                )*
             }
         });
         quote!(#(#parts)*)
@@ -582,7 +586,7 @@ impl Wiring<'_> {
             .any(|(index, variable)| {
                 variable.ident == *name
                     && match variable.source {
-                        Source::Parts(parts) => self.model.parts[parts.0].whole == whole,
+                        Source::Parts(parts) => self.model.parts[parts.0].uses == [whole],
                         Source::Node(_) => false,
                     }
                     && self.model.used.contains(&index)

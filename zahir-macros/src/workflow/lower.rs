@@ -5,17 +5,20 @@
 
 mod call;
 mod each;
+mod region;
 mod statement;
 
 use std::collections::HashMap;
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use quote::quote;
 use syn::{Expr, Pat, Stmt};
 
 use crate::errors::Errors;
 use crate::names::did_you_mean;
 use crate::spans::{Extent, hidden, on_line};
 use crate::workflow::expand::Head;
+use crate::workflow::lower::region::OpenRegion;
 use crate::workflow::model::{
     Block, Model, Node, NodeKind, Parts, PartsId, Region, Source, Statement, Tail, Variable,
     VariableId, number, push_new,
@@ -38,16 +41,13 @@ pub(crate) fn lower(head: &Head, body: &Group, errors: &Errors) -> Lowered {
         model: Model::default(),
         scopes: Scopes::default(),
         names: HashMap::new(),
-        statements: Vec::new(),
+        blocks: Vec::new(),
         region: 0,
-        loops: Vec::new(),
+        open: vec![OpenRegion::body()],
         temporaries: 0,
         unit: head.returns_unit(),
     };
-    lowering.model.regions.push(Region {
-        parent: None,
-        result: None,
-    });
+    lowering.model.regions.push(Region::new(None));
     lowering.scopes.enter();
     let inputs = head.inputs.iter().map(|input| {
         let ty = crate::canonical::text(input.stored());
@@ -63,7 +63,7 @@ pub(crate) fn lower(head: &Head, body: &Group, errors: &Errors) -> Lowered {
         pieces.last(),
         Some(Piece::Statement(Stmt::Expr(Expr::Return(_), _)))
     );
-    let block = lowering.block(pieces, true);
+    let block = lowering.block(pieces, head.returns_unit());
     lowering.model.regions[0].result = block.tail.as_ref().and_then(|tail| tail.node);
     if block.tail.is_none() && complete && !returns && !head.returns_unit() {
         missing_output(head, body, errors);
@@ -124,10 +124,16 @@ pub(crate) struct Value {
     pub(crate) node: Option<u32>,
 }
 
-/// A `for` whose body is being lowered.
-struct OpenLoop {
-    /// The nodes from around it that its body needs.
-    captures: Vec<u32>,
+/// A block whose statements are being lowered.
+pub(crate) struct OpenBlock {
+    statements: Vec<Statement>,
+    region: u32,
+    /// What the nodes that are still to come wait for.
+    pub(crate) fence: Option<u32>,
+    /// The nodes in it since there is that fence.
+    pub(crate) nodes: Vec<u32>,
+    /// Whether what comes next is never reached.
+    pub(crate) diverges: bool,
 }
 
 /// The state of lowering one workflow.
@@ -137,19 +143,20 @@ pub(crate) struct Lowering<'a> {
     pub(crate) scopes: Scopes,
     /// Where each name of each region was given.
     names: HashMap<(u32, String), Span>,
-    /// The statements of the blocks that are open, outermost first.
-    statements: Vec<Vec<Statement>>,
-    region: u32,
-    loops: Vec<OpenLoop>,
+    /// The blocks around this place, outermost first.
+    pub(crate) blocks: Vec<OpenBlock>,
+    pub(crate) region: u32,
+    /// The regions around this place, the body first.
+    pub(crate) open: Vec<OpenRegion>,
     temporaries: usize,
     /// Whether the workflow returns `()`.
     unit: bool,
 }
 
 impl Lowering<'_> {
-    /// The statements of a block. `outermost` if it is the body of the workflow.
-    fn block(&mut self, pieces: Vec<Piece>, outermost: bool) -> Block {
-        self.statements.push(Vec::new());
+    /// The statements of a block. `unit` if nobody wants its value.
+    pub(crate) fn block(&mut self, pieces: Vec<Piece>, unit: bool) -> Block {
+        self.open_block();
         self.scopes.begin(&pieces);
         let count = pieces.len();
         let mut tail = None;
@@ -157,16 +164,33 @@ impl Lowering<'_> {
             let last = index + 1 == count;
             match piece {
                 Piece::Statement(statement) => {
-                    tail = self.statement(statement, last, outermost && self.unit);
+                    tail = self.statement(statement, last, unit);
                 }
                 Piece::Unknown { name, error } => self.unknown(name, error),
             }
         }
         self.scopes.end();
-        Block {
-            statements: self.statements.pop().unwrap_or_default(),
-            tail,
-        }
+        let block = self.close_block();
+        Block { tail, ..block }
+    }
+
+    fn open_block(&mut self) {
+        self.blocks.push(OpenBlock {
+            statements: Vec::new(),
+            region: self.region,
+            fence: None,
+            nodes: Vec::new(),
+            diverges: false,
+        });
+    }
+
+    fn close_block(&mut self) -> Block {
+        let closed = self.blocks.pop();
+        closed.map_or_else(Block::default, |closed| Block {
+            statements: closed.statements,
+            tail: None,
+            diverges: closed.diverges,
+        })
     }
 
     fn unknown(&mut self, name: Option<Ident>, error: TokenStream) {
@@ -178,8 +202,8 @@ impl Lowering<'_> {
     }
 
     pub(crate) fn emit(&mut self, statement: Statement) {
-        if let Some(block) = self.statements.last_mut() {
-            block.push(statement);
+        if let Some(block) = self.blocks.last_mut() {
+            block.statements.push(statement);
         }
     }
 
@@ -187,18 +211,50 @@ impl Lowering<'_> {
     pub(crate) fn node(&mut self, naming: &Naming, kind: NodeKind, source: String) -> u32 {
         let name = self.unique_name(naming);
         let id = number(self.model.nodes.len());
+        let after = match kind {
+            // They are there with what they belong to.
+            NodeKind::Input
+            | NodeKind::Item
+            | NodeKind::Carried
+            | NodeKind::Caught
+            | NodeKind::Assigned { .. } => Vec::new(),
+            _ => self.fences(),
+        };
+        self.count(id);
         self.model.nodes.push(Node {
             name,
             kind,
             region: self.region,
             uses: Vec::new(),
-            after: Vec::new(),
+            after,
             arguments: Vec::new(),
             source,
             at: naming.at,
             settings: TokenStream::new(),
         });
         id
+    }
+
+    /// What a node that is put here waits for.
+    fn fences(&self) -> Vec<u32> {
+        let mut fences = Vec::new();
+        let region = self.region;
+        let blocks = self.blocks.iter().rev();
+        for block in blocks.take_while(|block| block.region == region) {
+            if let Some(fence) = block.fence {
+                push_new(&mut fences, fence);
+            }
+        }
+        fences
+    }
+
+    /// `node` is in the blocks of the innermost region that are open.
+    fn count(&mut self, node: u32) {
+        let region = self.region;
+        let blocks = self.blocks.iter_mut().rev();
+        for block in blocks.take_while(|block| block.region == region) {
+            block.nodes.push(node);
+        }
     }
 
     /// A node for something wrong.
@@ -239,6 +295,9 @@ impl Lowering<'_> {
         self.model.variables.push(Variable {
             ident: ident.clone(),
             source,
+            mutable: false,
+            home: self.region,
+            root: id,
         });
         id
     }
@@ -252,10 +311,13 @@ impl Lowering<'_> {
 
     /// The parts of a value, written at `at`, that a pattern names.
     fn destructure(&mut self, pattern: &Pat, whole: VariableId, at: Extent) {
+        let ident = &self.model.variable(whole).ident;
         let parts = PartsId(self.model.parts.len());
         self.model.parts.push(Parts {
-            whole,
+            matched: quote!(*#ident),
+            uses: vec![whole],
             pattern: crate::workflow::rewrite::by_reference(pattern),
+            owned: Vec::new(),
         });
         for name in syntax::bindings(pattern) {
             self.bind(&name, Source::Parts(parts));
@@ -276,19 +338,11 @@ impl Lowering<'_> {
         uses
     }
 
-    /// The `for`s around this place need what their bodies use from around them.
+    /// The regions around this place need what is used in them.
     pub(crate) fn touch(&mut self, uses: &[VariableId]) {
         self.model.used.extend(uses.iter().map(|id| id.0));
         for node in self.model.nodes_of(uses) {
             self.touch_node(node);
-        }
-    }
-
-    fn touch_node(&mut self, node: u32) {
-        let home = self.model.node_mut(node).region;
-        let depth = self.model.depth(home);
-        for open in self.loops.iter_mut().skip(depth) {
-            push_new(&mut open.captures, node);
         }
     }
 

@@ -31,20 +31,29 @@ impl Model {
         &self.variables[id.0]
     }
 
+    pub(crate) fn variable_mut(&mut self, id: VariableId) -> &mut Variable {
+        &mut self.variables[id.0]
+    }
+
     /// The variables to lend for `uses`, in order, and the patterns that take parts of them.
     pub(crate) fn reads(&self, uses: &[VariableId]) -> (Vec<VariableId>, Vec<PartsId>) {
-        let (mut lent, mut parts) = (Vec::new(), Vec::new());
+        let mut reads = (Vec::new(), Vec::new());
+        self.add_reads(uses, &mut reads);
+        reads
+    }
+
+    fn add_reads(&self, uses: &[VariableId], reads: &mut (Vec<VariableId>, Vec<PartsId>)) {
         for id in uses {
-            let whole = match self.variable(*id).source {
-                Source::Node(_) => *id,
-                Source::Parts(parts_id) => {
-                    push_new(&mut parts, parts_id);
-                    self.parts[parts_id.0].whole
+            match self.variable(*id).source {
+                Source::Node(_) => push_new(&mut reads.0, *id),
+                Source::Parts(parts) if reads.1.contains(&parts) => {}
+                Source::Parts(parts) => {
+                    // What the parts are taken of comes first, which may be a part itself.
+                    self.add_reads(&self.parts[parts.0].uses, reads);
+                    reads.1.push(parts);
                 }
-            };
-            push_new(&mut lent, whole);
+            }
         }
-        (lent, parts)
     }
 
     /// The nodes whose values `uses` are made of, in order, each once.
@@ -58,19 +67,16 @@ impl Model {
         nodes
     }
 
-    /// How many regions are around this one.
-    pub(crate) fn depth(&self, region: u32) -> usize {
-        let mut depth = 0;
-        let mut region = region;
-        while let Some((parent, _)) = self.region(region).parent {
-            depth += 1;
-            region = parent;
-        }
-        depth
-    }
-
     pub(crate) fn region(&self, number: u32) -> &Region {
         &self.regions[index(number)]
+    }
+
+    pub(crate) fn region_mut(&mut self, number: u32) -> &mut Region {
+        &mut self.regions[index(number)]
+    }
+
+    pub(crate) fn node(&self, number: u32) -> &Node {
+        &self.nodes[index(number)]
     }
 
     pub(crate) fn node_mut(&mut self, number: u32) -> &mut Node {
@@ -104,10 +110,16 @@ pub(crate) struct Node {
     pub(crate) settings: TokenStream,
 }
 
-#[derive(Clone, Copy)]
+/// What `ShapeKind` of the library says, field by field.
+#[derive(Clone)]
 pub(crate) enum NodeKind {
     Input,
     Item,
+    Carried,
+    Caught,
+    Assigned {
+        by: u32,
+    },
     Value,
     Call,
     Each {
@@ -115,6 +127,36 @@ pub(crate) enum NodeKind {
         body: u32,
         lends: u32,
         limit: Option<u32>,
+    },
+    Branch {
+        arms: Vec<u32>,
+        lends: u32,
+    },
+    Loop {
+        body: u32,
+        starts: Vec<u32>,
+        max: Option<u32>,
+        or_last: bool,
+    },
+    Rescue {
+        body: u32,
+        handler: u32,
+    },
+    Result {
+        body: u32,
+    },
+    Finally {
+        body: u32,
+        last: u32,
+    },
+    Race {
+        entries: Vec<u32>,
+    },
+    Sleep,
+    Signal {
+        name: String,
+        /// An expression for a `Duration`.
+        timeout: Option<TokenStream>,
     },
 }
 
@@ -128,12 +170,41 @@ pub(crate) struct Region {
     /// The region around it and the node that enters it.
     pub(crate) parent: Option<(u32, u32)>,
     pub(crate) result: Option<u32>,
+    pub(crate) exit: Exit,
+    pub(crate) outs: Vec<u32>,
 }
 
+impl Region {
+    pub(crate) fn new(parent: Option<(u32, u32)>) -> Self {
+        Self {
+            parent,
+            result: None,
+            exit: Exit::Value,
+            outs: Vec::new(),
+        }
+    }
+}
+
+/// Where a run goes on at the end of a region.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Value,
+    Break,
+    Continue,
+    Return,
+}
+
+/// What a name means between two assignments. In the wiring function all of them are one variable:
+/// it stands for a type, and an assignment doesn't change that.
 pub(crate) struct Variable {
     /// As it is written where it is bound.
     pub(crate) ident: Ident,
     pub(crate) source: Source,
+    /// Whether it was declared with `let mut`, and the region of that.
+    pub(crate) mutable: bool,
+    pub(crate) home: u32,
+    /// What it was when it was declared.
+    pub(crate) root: VariableId,
 }
 
 #[derive(Clone, Copy)]
@@ -144,15 +215,21 @@ pub(crate) enum Source {
 
 /// A pattern that takes parts of a value.
 pub(crate) struct Parts {
-    pub(crate) whole: VariableId,
-    /// The pattern, binding by reference.
+    /// The value, as an expression over `uses`.
+    pub(crate) matched: TokenStream,
+    pub(crate) uses: Vec<VariableId>,
     pub(crate) pattern: TokenStream,
+    /// What it binds otherwise than by reference: a reference is made of that.
+    pub(crate) owned: Vec<Ident>,
 }
 
 /// The statements of one block.
+#[derive(Default)]
 pub(crate) struct Block {
     pub(crate) statements: Vec<Statement>,
     pub(crate) tail: Option<Tail>,
+    /// Whether its end is never reached: it is left before.
+    pub(crate) diverges: bool,
 }
 
 /// What a block gives.

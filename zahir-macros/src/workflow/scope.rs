@@ -23,6 +23,8 @@ pub(crate) struct Later {
 pub(crate) struct Scopes {
     bound: Vec<BTreeMap<String, VariableId>>,
     later: Vec<HashMap<String, Later>>,
+    /// What assigned names meant before: which scope, which name, which variable.
+    replaced: Vec<(usize, String, VariableId)>,
     /// What the statement being read defines, outermost first.
     defining: Vec<String>,
 }
@@ -47,6 +49,34 @@ impl Scopes {
             .iter()
             .rev()
             .find_map(|scope| scope.get(name).copied())
+    }
+
+    /// From here on, `name` means `variable`.
+    pub(crate) fn rebind(&mut self, name: &str, variable: VariableId) {
+        let scopes = self.bound.iter_mut().enumerate().rev();
+        for (depth, scope) in scopes {
+            if let Some(bound) = scope.get_mut(name) {
+                self.replaced.push((depth, name.to_owned(), *bound));
+                *bound = variable;
+                return;
+            }
+        }
+    }
+
+    /// How many assignments there were.
+    pub(crate) fn assignments(&self) -> usize {
+        self.replaced.len()
+    }
+
+    /// Takes back all assignments but the first `count`.
+    pub(crate) fn take_back(&mut self, count: usize) {
+        while self.replaced.len() > count
+            && let Some((depth, name, variable)) = self.replaced.pop()
+        {
+            if let Some(scope) = self.bound.get_mut(depth) {
+                scope.insert(name, variable);
+            }
+        }
     }
 
     /// Whether the innermost scope binds the name.

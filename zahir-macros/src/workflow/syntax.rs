@@ -1,7 +1,10 @@
 //! What an expression is, by its form alone.
 
 use syn::visit::{self, Visit};
-use syn::{Attribute, BinOp, Expr, ExprCall, ExprMethodCall, ExprPath, Ident, Pat, PatIdent};
+use syn::{
+    Arm, Attribute, BinOp, Block, Expr, ExprCall, ExprLet, ExprMethodCall, ExprPath, Ident, Local,
+    Pat, PatIdent,
+};
 
 /// What can follow a job call.
 pub(crate) const MODIFIERS: [&str; 5] = ["after", "retry", "timeout", "backoff", "named"];
@@ -251,4 +254,115 @@ pub(crate) fn may_borrow_temporary(expression: &Expr) -> bool {
         }
         _ => true,
     }
+}
+
+/// The variables from around the expressions that are assigned in them, each once, in order.
+pub(crate) fn assigned<'e>(expressions: impl IntoIterator<Item = &'e Expr>) -> Vec<Ident> {
+    let mut found = Assigned::default();
+    for expression in expressions {
+        found.visit_expr(expression);
+    }
+    found.names
+}
+
+/// The same for the statements of a block.
+pub(crate) fn assigned_in(block: &Block) -> Vec<Ident> {
+    let mut found = Assigned::default();
+    found.visit_block(block);
+    found.names
+}
+
+#[derive(Default)]
+struct Assigned {
+    names: Vec<Ident>,
+    /// The names bound inside, innermost scope last.
+    bound: Vec<Vec<Ident>>,
+}
+
+impl Assigned {
+    fn assign(&mut self, place: &Expr) {
+        if let Some(name) = variable(place)
+            && !self.bound.iter().flatten().any(|bound| bound == name)
+            && !self.names.contains(name)
+        {
+            self.names.push(name.clone());
+        }
+    }
+
+    fn bind(&mut self, pattern: &Pat) {
+        if let Some(innermost) = self.bound.last_mut() {
+            innermost.extend(bindings(pattern));
+        }
+    }
+
+    fn scope(&mut self, within: impl FnOnce(&mut Self)) {
+        self.bound.push(Vec::new());
+        within(self);
+        self.bound.pop();
+    }
+}
+
+impl<'ast> Visit<'ast> for Assigned {
+    fn visit_expr(&mut self, expression: &'ast Expr) {
+        match expression {
+            Expr::Call(call) if is_pure(call) => {}
+            Expr::Assign(assign) => self.assign(&assign.left),
+            Expr::Binary(binary) if is_compound_assignment(&binary.op) => {
+                self.assign(&binary.left);
+            }
+            _ => {}
+        }
+        match expression {
+            Expr::Call(call) if is_pure(call) => {}
+            Expr::Async(_) => {}
+            Expr::Closure(closure) => self.scope(|this| {
+                closure.inputs.iter().for_each(|input| this.bind(input));
+                this.visit_expr(&closure.body);
+            }),
+            Expr::If(branch) => {
+                self.scope(|this| {
+                    this.visit_expr(&branch.cond);
+                    this.visit_block(&branch.then_branch);
+                });
+                if let Some((_, otherwise)) = &branch.else_branch {
+                    self.visit_expr(otherwise);
+                }
+            }
+            Expr::While(repeat) => self.scope(|this| {
+                this.visit_expr(&repeat.cond);
+                this.visit_block(&repeat.body);
+            }),
+            Expr::ForLoop(each) => {
+                self.visit_expr(&each.expr);
+                self.scope(|this| {
+                    this.bind(&each.pat);
+                    this.visit_block(&each.body);
+                });
+            }
+            other => visit::visit_expr(self, other),
+        }
+    }
+
+    fn visit_expr_let(&mut self, condition: &'ast ExprLet) {
+        self.visit_expr(&condition.expr);
+        self.bind(&condition.pat);
+    }
+
+    fn visit_arm(&mut self, arm: &'ast Arm) {
+        self.scope(|this| {
+            this.bind(&arm.pat);
+            visit::visit_arm(this, arm);
+        });
+    }
+
+    fn visit_block(&mut self, block: &'ast Block) {
+        self.scope(|this| visit::visit_block(this, block));
+    }
+
+    fn visit_local(&mut self, local: &'ast Local) {
+        visit::visit_local(self, local);
+        self.bind(&local.pat);
+    }
+
+    fn visit_item(&mut self, _: &'ast syn::Item) {}
 }

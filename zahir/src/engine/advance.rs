@@ -92,10 +92,7 @@ impl<V: Clone> Engine<V> {
                 self.change(place, Change::Unblocked);
                 self.ready.push_back(place);
             }
-            (
-                PlanKind::Value | PlanKind::Call | PlanKind::Each { .. },
-                State::Blocked(_),
-            ) => {
+            (PlanKind::Value | PlanKind::Call | PlanKind::Each { .. }, State::Blocked(_)) => {
                 self.change(place, Change::Evaluating);
                 self.evaluate_step(place);
             }

@@ -100,7 +100,11 @@ impl<V: Clone> Engine<V> {
         self.phase = Phase::Ended;
         self.drop_waiting();
         self.outbox.record(|| Record::RunFinished(ending.clone()));
-        self.outbox.gate(Action::Finish { ending, attempt: None, output });
+        self.outbox.gate(Action::Finish {
+            ending,
+            attempt: None,
+            output,
+        });
     }
 
     /// Ends the run on request. What is under way is dropped once that is durable.

@@ -71,7 +71,9 @@ fn region(nodes: &mut [Node], regions: &[Region], within: &Region) {
             node.fingerprint = entry;
         }
         // What is inside sees what the node is made of; what follows sees all of it.
-        let inside = nodes.get(index).map_or(Box::default(), |node| node.inside.clone());
+        let inside = nodes
+            .get(index)
+            .map_or(Box::default(), |node| node.inside.clone());
         for id in &inside {
             let Some(inner) = regions.get(id.index()) else {
                 continue;

@@ -49,7 +49,10 @@ impl Graph {
         let mut arrows = Vec::new();
         for node in self.nodes() {
             // Its body shows what it needs from around it.
-            let inner = node.inside.first().and_then(|body| self.regions().get(body.index()));
+            let inner = node
+                .inside
+                .first()
+                .and_then(|body| self.regions().get(body.index()));
             let to = inner
                 .and_then(|body| body.nodes.first())
                 .copied()

@@ -134,13 +134,19 @@ fn lends(shape: &NodeShape) -> usize {
 /// The regions that a node enters.
 fn inside(kind: ShapeKind) -> Vec<u32> {
     match kind {
-        ShapeKind::Each { body, .. } | ShapeKind::Loop { body, .. } | ShapeKind::Result { body } => {
+        ShapeKind::Each { body, .. }
+        | ShapeKind::Loop { body, .. }
+        | ShapeKind::Result { body } => {
             vec![body]
         }
         ShapeKind::Branch { arms: regions, .. } | ShapeKind::Race { entries: regions } => {
             regions.to_vec()
         }
-        ShapeKind::Rescue { body, handler: last } | ShapeKind::Finally { body, last } => {
+        ShapeKind::Rescue {
+            body,
+            handler: last,
+        }
+        | ShapeKind::Finally { body, last } => {
             vec![body, last]
         }
         ShapeKind::Input
@@ -201,7 +207,10 @@ fn kind(
                 reason = "the macro writes shape and sites together"
             )]
             described.unwrap_or_else(|| {
-                unreachable!("node {number} is not described as what it is: {:?}", shape.kind)
+                unreachable!(
+                    "node {number} is not described as what it is: {:?}",
+                    shape.kind
+                )
             })
         }
     }

@@ -215,7 +215,7 @@ impl Lowering<'_> {
 
     /// `Ok(value)` at the end of a workflow.
     fn without_ok(&self, expression: Expr) -> Expr {
-        let outermost = self.statements.len() == 1;
+        let outermost = self.blocks.len() == 1;
         match expression {
             Expr::Call(call) if outermost && is_ok(&call) => {
                 let message = "a workflow returns its success value: write it without `Ok(..)`";
@@ -330,7 +330,7 @@ impl Lowering<'_> {
 
     /// The node that the block just lowered gives.
     fn scope_node(&self) -> Option<u32> {
-        match self.statements.last()?.last()? {
+        match self.blocks.last()?.statements.last()? {
             Statement::Scope { block, .. } => block.tail.as_ref()?.node,
             _ => None,
         }

@@ -1,5 +1,8 @@
 //! Model to tokens: the handle, its implementations, and the wiring function.
 
+mod flow;
+mod reads;
+
 use proc_macro2::{Delimiter, Ident, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
@@ -280,6 +283,7 @@ fn wired(head: &Head, lowered: &Lowered) -> TokenStream {
     let wiring = Wiring {
         model: &lowered.model,
         wire: hidden("wire"),
+        output: &head.output,
     };
     let wire = &wiring.wire;
     let bound = lowered.inputs.iter().zip(&index).map(|(id, index)| {
@@ -289,11 +293,7 @@ fn wired(head: &Head, lowered: &Lowered) -> TokenStream {
         }
     });
     let body = wiring.statements(&lowered.body);
-    let returned = lowered
-        .body
-        .tail
-        .as_ref()
-        .map(|tail| wiring.returned(tail, &head.output));
+    let returned = lowered.body.tail.as_ref().map(|tail| wiring.returned(tail));
     quote! {
         #(#inputs)*
         // Not `automatically_derived`: then rustc would not say which variables are unused.
@@ -327,6 +327,7 @@ fn wired(head: &Head, lowered: &Lowered) -> TokenStream {
 struct Wiring<'a> {
     model: &'a Model,
     wire: Ident,
+    output: &'a Type,
 }
 
 impl Wiring<'_> {
@@ -346,66 +347,23 @@ impl Wiring<'_> {
             Statement::Scope { out, block } => self.scope(out.as_ref(), block),
             Statement::Annotation { out, ty, at } => self.annotation(out, ty, *at),
             Statement::Pattern { whole, pattern, at } => self.pattern(*whole, pattern, *at),
+            Statement::Branch(branch) => self.branch(branch),
+            Statement::Loop(repeat) => self.repeat(repeat),
+            Statement::Assign(assign) => self.assign(assign),
+            Statement::Break(leave) => self.break_value(leave),
+            Statement::Return(given) => {
+                let given = given.as_ref();
+                given.map_or_else(TokenStream::new, |tail| self.returned(tail))
+            }
+            Statement::Mutable {
+                mutability,
+                variable,
+            } => self.mutable(*mutability, *variable),
             Statement::Broken { out, error } => match out {
                 Some(out) => quote!(let #out = #error;),
                 None => quote!(let _ = #error;),
             },
         }
-    }
-
-    /// `let user = wire.lend(user, 0);` for what a node reads, and the parts taken of it.
-    fn reads(&self, uses: &[VariableId]) -> TokenStream {
-        let parts = self.parts(uses);
-        let wire = &self.wire;
-        let lent = self.lent(uses).into_iter();
-        let lent = lent.map(|(ident, place)| quote!(let #ident = #wire.lend(#ident, #place);));
-        quote!(#(#lent)* #parts)
-    }
-
-    /// The same for a value that may not borrow from what it reads. If it does, rustc says which
-    /// variable of the user's does not live long enough, and nothing about the wire.
-    fn reads_for_owned(&self, uses: &[VariableId], at: Extent) -> TokenStream {
-        let parts = self.parts(uses);
-        let wire = &self.wire;
-        let lent = self.lent(uses).into_iter().map(|(ident, place)| {
-            let mut shared = ident.clone();
-            shared.set_span(ident.span().located_at(at.first));
-            quote! {
-                let #ident = #wire.share(#ident, #place);
-                let #ident = #shared.lend();
-            }
-        });
-        quote!(#(#lent)* #parts)
-    }
-
-    /// The variables to lend, with the places of their values among those that the node reads.
-    fn lent(&self, uses: &[VariableId]) -> Vec<(&Ident, usize)> {
-        let nodes = self.model.nodes_of(uses);
-        let lent = self.model.reads(uses).0.into_iter().map(|id| {
-            let variable = self.model.variable(id);
-            let place = match variable.source {
-                Source::Node(node) => nodes.iter().position(|used| *used == node),
-                Source::Parts(_) => None,
-            };
-            (&variable.ident, place.unwrap_or_default())
-        });
-        lent.collect()
-    }
-
-    fn parts(&self, uses: &[VariableId]) -> TokenStream {
-        let parts = self.model.reads(uses).1.into_iter().map(|id| {
-            let parts = &self.model.parts[id.0];
-            let (pattern, matched, owned) = (&parts.pattern, &parts.matched, &parts.owned);
-            quote! {
-                #[allow(unused_variables, irrefutable_let_patterns)]
-                let #pattern = #matched else { ::core::unreachable!() };
-                #(
-                    #[allow(unused_variables)]
-                    let #owned = &#owned;
-                )*
-            }
-        });
-        quote!(#(#parts)*)
     }
 
     fn call(&self, call: &Call) -> TokenStream {
@@ -422,20 +380,22 @@ impl Wiring<'_> {
         let (wire, unbound) = (&self.wire, hidden("out"));
         // Shown as a part of the call, so it can't be a hidden name.
         let def = Ident::new("__zahir_def", at.first);
+        // What a pattern takes of a value that is made here lives as long as the attempt, too.
+        let (_, parts) = self.model.reads(uses);
+        let keeps = *keeps_temporaries
+            || parts
+                .iter()
+                .any(|id| !self.model.parts[id.0].owned.is_empty());
         let reads = self.reads(uses);
         // `def.begin(wire, call)`, underlined as the user's call.
-        let method = if *keeps_temporaries {
-            "finish"
-        } else {
-            "begin"
-        };
+        let method = if keeps { "finish" } else { "begin" };
         let method = Ident::new(method, at.first);
         let call = call_at(*at, quote!(__zahir::IntoCall::into_call), call.clone());
         let begin = call_at(*at, quote!(#def.#method), quote!(#wire, #call));
-        let begin = if *keeps_temporaries {
-            quote!(#def.hold(async move { #begin.await }))
+        let begin = if keeps {
+            quote!(return #def.hold(async move { #reads #begin.await });)
         } else {
-            begin
+            quote!(#reads return #begin;)
         };
         quote! {
             #(#after.used();)*
@@ -444,8 +404,7 @@ impl Wiring<'_> {
                 return #def.describe();
             }
             if #wire.runs(#node) {
-                #reads
-                return #begin;
+                #begin
             }
             let (#out, ()) = (#unbound, ());
         }
@@ -594,7 +553,8 @@ impl Wiring<'_> {
     }
 
     /// The value of the workflow is what its head says.
-    fn returned(&self, tail: &Tail, output: &Type) -> TokenStream {
+    fn returned(&self, tail: &Tail) -> TokenStream {
+        let output = self.output;
         let value = self.type_of(&tail.ident, tail.at);
         let check = group_at(Delimiter::Brace, tail.at.last, value);
         quote!(let _ = || -> #output #check;)

@@ -3,16 +3,20 @@
 //! What is wrong is reported and leaves a hole of any type behind, so that the rest is still checked
 //! and nothing else is blamed.
 
+mod branch;
 mod call;
 mod each;
+mod leave;
 mod region;
+mod repeat;
 mod statement;
 
 use std::collections::HashMap;
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote;
-use syn::{Expr, Pat, Stmt};
+use syn::visit_mut::VisitMut;
+use syn::{Expr, Pat};
 
 use crate::errors::Errors;
 use crate::names::did_you_mean;
@@ -20,7 +24,7 @@ use crate::spans::{Extent, hidden, on_line};
 use crate::workflow::expand::Head;
 use crate::workflow::lower::region::OpenRegion;
 use crate::workflow::model::{
-    Block, Model, Node, NodeKind, Parts, PartsId, Region, Source, Statement, Tail, Variable,
+    Block, Exit, Model, Node, NodeKind, Parts, PartsId, Region, Source, Statement, Tail, Variable,
     VariableId, number, push_new,
 };
 use crate::workflow::parse::{self, Piece};
@@ -46,6 +50,7 @@ pub(crate) fn lower(head: &Head, body: &Group, errors: &Errors) -> Lowered {
         open: vec![OpenRegion::body()],
         temporaries: 0,
         unit: head.returns_unit(),
+        output: type_text(&head.output),
     };
     lowering.model.regions.push(Region::new(None));
     lowering.scopes.enter();
@@ -59,13 +64,13 @@ pub(crate) fn lower(head: &Head, body: &Group, errors: &Errors) -> Lowered {
     let complete = pieces
         .iter()
         .all(|piece| matches!(piece, Piece::Statement(_)));
-    let returns = matches!(
-        pieces.last(),
-        Some(Piece::Statement(Stmt::Expr(Expr::Return(_), _)))
-    );
     let block = lowering.block(pieces, head.returns_unit());
-    lowering.model.regions[0].result = block.tail.as_ref().and_then(|tail| tail.node);
-    if block.tail.is_none() && complete && !returns && !head.returns_unit() {
+    if let Some(tail) = &block.tail {
+        lowering.model.regions[0].result = tail.node;
+    }
+    // A `return` at the end of the body is its value.
+    lowering.model.regions[0].exit = Exit::Value;
+    if block.tail.is_none() && complete && !block.diverges && !head.returns_unit() {
         missing_output(head, body, errors);
     }
     Lowered {
@@ -88,6 +93,10 @@ fn missing_output(head: &Head, body: &Group, errors: &Errors) {
         format!("this workflow returns `{output}`, but its body ends without a value{what}");
     errors.span(at, message);
 }
+
+const NO_LABELS: &str = "no labels in a workflow";
+
+const UNREACHABLE: &str = "this is never reached: what is above it always goes on elsewhere";
 
 /// How a node gets its name.
 pub(crate) struct Naming {
@@ -151,6 +160,8 @@ pub(crate) struct Lowering<'a> {
     temporaries: usize,
     /// Whether the workflow returns `()`.
     unit: bool,
+    /// What it returns, in words.
+    output: String,
 }
 
 impl Lowering<'_> {
@@ -162,6 +173,10 @@ impl Lowering<'_> {
         let mut tail = None;
         for (index, piece) in pieces.into_iter().enumerate() {
             let last = index + 1 == count;
+            if self.blocks.last().is_some_and(|block| block.diverges) {
+                self.unreachable(&piece);
+                break;
+            }
             match piece {
                 Piece::Statement(statement) => {
                     tail = self.statement(statement, last, unit);
@@ -191,6 +206,14 @@ impl Lowering<'_> {
             tail: None,
             diverges: closed.diverges,
         })
+    }
+
+    fn unreachable(&mut self, piece: &Piece) {
+        let before = self.errors.count();
+        if let Piece::Statement(statement) = piece {
+            self.errors.at(statement, UNREACHABLE);
+        }
+        self.broken(None, before);
     }
 
     fn unknown(&mut self, name: Option<Ident>, error: TokenStream) {
@@ -331,8 +354,32 @@ impl Lowering<'_> {
 
     /// Resolves what an expression hands over whole; the variables it is made of.
     pub(crate) fn rewrite_value(&mut self, expression: &mut Expr) -> Vec<VariableId> {
+        self.rewrite_value_with(expression, &[])
+    }
+
+    /// The same, where patterns have bound some names already.
+    pub(crate) fn rewrite_value_with(
+        &mut self,
+        expression: &mut Expr,
+        bound: &[VariableId],
+    ) -> Vec<VariableId> {
         let mut rewrite = Rewrite::new(self);
+        rewrite.bound(bound);
         rewrite.value(expression);
+        let uses = rewrite.into_uses();
+        self.touch(&uses);
+        uses
+    }
+
+    /// Resolves an expression that only looks at values; the variables it is made of.
+    pub(crate) fn rewrite_place(
+        &mut self,
+        expression: &mut Expr,
+        bound: &[VariableId],
+    ) -> Vec<VariableId> {
+        let mut rewrite = Rewrite::new(self);
+        rewrite.bound(bound);
+        rewrite.visit_expr_mut(expression);
         let uses = rewrite.into_uses();
         self.touch(&uses);
         uses
@@ -340,7 +387,10 @@ impl Lowering<'_> {
 
     /// The regions around this place need what is used in them.
     pub(crate) fn touch(&mut self, uses: &[VariableId]) {
-        self.model.used.extend(uses.iter().map(|id| id.0));
+        for id in uses {
+            let root = self.model.variable(*id).root;
+            self.model.used.extend([id.0, root.0]);
+        }
         for node in self.model.nodes_of(uses) {
             self.touch_node(node);
         }

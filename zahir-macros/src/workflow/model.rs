@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use proc_macro2::{Ident, Span, TokenStream};
+use syn::token::Mut;
 use syn::{Pat, Type};
 
 use crate::spans::Extent;
@@ -24,6 +25,8 @@ pub(crate) struct Model {
     pub(crate) parts: Vec<Parts>,
     /// The places in `variables` that some node reads.
     pub(crate) used: HashSet<usize>,
+    /// The places in `variables` where one is declared that is assigned later.
+    pub(crate) assigned: HashSet<usize>,
 }
 
 impl Model {
@@ -262,6 +265,17 @@ pub(crate) enum Statement {
         pattern: Pat,
         at: Extent,
     },
+    Branch(Branch),
+    Loop(Loop),
+    Assign(Assign),
+    Break(Break),
+    /// `return value`
+    Return(Option<Tail>),
+    /// `let mut x`: rustc says so if it is never assigned.
+    Mutable {
+        mutability: Mut,
+        variable: VariableId,
+    },
     /// What stands for something wrong.
     Broken {
         out: Option<Ident>,
@@ -296,4 +310,67 @@ pub(crate) struct Each {
     pub(crate) items: TokenStream,
     pub(crate) uses: Vec<VariableId>,
     pub(crate) body: Block,
+}
+
+pub(crate) struct Branch {
+    pub(crate) out: Option<Ident>,
+    pub(crate) node: u32,
+    pub(crate) pick: Pick,
+    pub(crate) uses: Vec<VariableId>,
+    pub(crate) arms: Vec<Arm>,
+    /// The keyword.
+    pub(crate) at: Span,
+}
+
+/// What decides for an arm.
+pub(crate) enum Pick {
+    /// The first arm if it is true, else the second.
+    Condition {
+        condition: TokenStream,
+        /// What its patterns bind.
+        bound: Vec<VariableId>,
+        /// The word `else`.
+        otherwise: Option<Span>,
+    },
+    Match {
+        matched: TokenStream,
+        arms: Vec<PickArm>,
+        braces: Span,
+    },
+    Broken(TokenStream),
+}
+
+pub(crate) struct PickArm {
+    pub(crate) pattern: TokenStream,
+    pub(crate) guard: Option<TokenStream>,
+    pub(crate) bound: Vec<VariableId>,
+}
+
+pub(crate) struct Arm {
+    pub(crate) block: Block,
+    pub(crate) at: Extent,
+}
+
+pub(crate) struct Loop {
+    pub(crate) out: Option<Ident>,
+    /// Stands for what the `break`s give.
+    pub(crate) value: Ident,
+    /// Whether there are any, or the loop ends otherwise.
+    pub(crate) broken: bool,
+    /// Whether they can only give `()`.
+    pub(crate) unit: bool,
+    pub(crate) body: Block,
+}
+
+pub(crate) struct Assign {
+    /// As it was declared.
+    pub(crate) root: VariableId,
+    pub(crate) new: Tail,
+}
+
+pub(crate) struct Break {
+    /// That of the loop.
+    pub(crate) value: Ident,
+    pub(crate) given: Option<Tail>,
+    pub(crate) at: Span,
 }

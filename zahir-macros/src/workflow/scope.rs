@@ -45,10 +45,15 @@ impl Scopes {
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<VariableId> {
+        self.all(name).next()
+    }
+
+    /// All that `name` means in the scopes around this place, innermost first.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = VariableId> {
         self.bound
             .iter()
             .rev()
-            .find_map(|scope| scope.get(name).copied())
+            .filter_map(move |scope| scope.get(name).copied())
     }
 
     /// From here on, `name` means `variable`.

@@ -1,5 +1,6 @@
 //! What an expression is, by its form alone.
 
+use syn::token::Mut;
 use syn::visit::{self, Visit};
 use syn::{
     Arm, Attribute, BinOp, Block, Expr, ExprCall, ExprLet, ExprMethodCall, ExprPath, Ident, Local,
@@ -85,30 +86,40 @@ pub(crate) fn is_pure(call: &ExprCall) -> bool {
 pub(crate) fn has_job(expression: &Expr) -> bool {
     let mut found = HasJob(false);
     found.visit_expr(expression);
-    found.0
+    found.0 || !assigned([expression]).is_empty()
 }
 
-/// Whether the expression calls a job, or something that reads like one.
-pub(crate) fn calls_job(expression: &Expr) -> bool {
-    let mut found = CallsJob(false);
-    found.visit_expr(expression);
-    found.0
+fn block_has_job(block: &Block) -> bool {
+    let mut found = HasJob(false);
+    found.visit_block(block);
+    found.0 || !assigned_in(block).is_empty()
 }
 
-struct CallsJob(bool);
-
-impl<'ast> Visit<'ast> for CallsJob {
-    fn visit_expr(&mut self, expression: &'ast Expr) {
-        match expression {
-            Expr::Call(call) if is_pure(call) => {}
-            Expr::Call(call) if function(&call.func).is_some() => self.0 = true,
-            Expr::ForLoop(_) => self.0 = true,
-            Expr::Closure(_) => {}
-            other => visit::visit_expr(self, other),
+/// Whether the expression is a construct of the workflow: it decides which nodes run, and how often.
+/// What does so without any node is ordinary Rust.
+pub(crate) fn is_construct(expression: &Expr) -> bool {
+    match expression {
+        Expr::ForLoop(_) | Expr::Loop(_) | Expr::While(_) => true,
+        Expr::Block(_) => has_job(expression),
+        Expr::If(branch) => {
+            let otherwise = branch.else_branch.as_ref();
+            block_has_job(&branch.then_branch)
+                || otherwise.is_some_and(|(_, otherwise)| has_job(otherwise))
         }
+        Expr::Match(choice) => choice.arms.iter().any(|arm| has_job(&arm.body)),
+        Expr::Paren(inner) => is_construct(&inner.expr),
+        Expr::Group(inner) => is_construct(&inner.expr),
+        _ => false,
     }
+}
 
-    fn visit_item(&mut self, _: &'ast syn::Item) {}
+/// What leaves a region, or changes a variable. It has no value.
+pub(crate) fn is_action(expression: &Expr) -> bool {
+    match expression {
+        Expr::Break(_) | Expr::Continue(_) | Expr::Return(_) | Expr::Assign(_) => true,
+        Expr::Binary(binary) => is_compound_assignment(&binary.op),
+        _ => false,
+    }
 }
 
 struct HasJob(bool);
@@ -123,8 +134,7 @@ impl<'ast> Visit<'ast> for HasJob {
             | Expr::While(_)
             | Expr::Break(_)
             | Expr::Continue(_)
-            | Expr::Return(_)
-            | Expr::Assign(_) => self.0 = true,
+            | Expr::Return(_) => self.0 = true,
             Expr::Closure(_) => {}
             other => visit::visit_expr(self, other),
         }
@@ -148,6 +158,24 @@ impl<'ast> Visit<'ast> for Bindings {
         let constant = pattern.ident.to_string().starts_with(char::is_uppercase);
         if !constant && !self.0.contains(&pattern.ident) {
             self.0.push(pattern.ident.clone());
+        }
+        visit::visit_pat_ident(self, pattern);
+    }
+}
+
+/// The names that a pattern would let change, with the word that says so.
+pub(crate) fn mutable(pattern: &Pat) -> Vec<(Mut, Ident)> {
+    let mut found = Mutable(Vec::new());
+    found.visit_pat(pattern);
+    found.0
+}
+
+struct Mutable(Vec<(Mut, Ident)>);
+
+impl<'ast> Visit<'ast> for Mutable {
+    fn visit_pat_ident(&mut self, pattern: &'ast PatIdent) {
+        if let Some(mutability) = pattern.mutability {
+            self.0.push((mutability, pattern.ident.clone()));
         }
         visit::visit_pat_ident(self, pattern);
     }
@@ -195,7 +223,16 @@ pub(crate) fn is_compound_assignment(operator: &BinOp) -> bool {
     )
 }
 
-/// The attributes of what can be a statement, but of a `for`.
+/// Whether a condition binds names: `let Some(x) = y && x > 3`.
+pub(crate) fn binds(condition: &Expr) -> bool {
+    match condition {
+        Expr::Let(_) => true,
+        Expr::Binary(binary) => binds(&binary.left) || binds(&binary.right),
+        _ => false,
+    }
+}
+
+/// The attributes of what can be a statement, but of a loop.
 pub(crate) fn attributes(expression: &mut Expr) -> Vec<Attribute> {
     let attributes = match expression {
         Expr::Call(call) => &mut call.attrs,
@@ -223,6 +260,15 @@ pub(crate) fn is_place(expression: &Expr) -> bool {
         Expr::Paren(inner) => is_place(&inner.expr),
         Expr::Group(inner) => is_place(&inner.expr),
         _ => false,
+    }
+}
+
+/// What is in parentheses.
+pub(crate) fn bare(expression: &Expr) -> &Expr {
+    match expression {
+        Expr::Paren(inner) => bare(&inner.expr),
+        Expr::Group(inner) => bare(&inner.expr),
+        other => other,
     }
 }
 

@@ -8,7 +8,7 @@ use syn::{Attribute, Expr, ExprForLoop, LitInt, Pat};
 use crate::canonical;
 use crate::spans::{Extent, unwrapped_call_at};
 use crate::workflow::lower::region::Around;
-use crate::workflow::lower::{Lowering, Naming};
+use crate::workflow::lower::{Lowering, NO_LABELS, Naming};
 use crate::workflow::model::{Block, Each, NodeKind, Source, Statement, VariableId};
 use crate::workflow::parse::Piece;
 use crate::workflow::rewrite::{copy_of, own};
@@ -18,7 +18,7 @@ impl Lowering<'_> {
     /// The node of a `for`. `out` is what its value is bound to; `None` if nobody wants it.
     pub(crate) fn each(&mut self, each: &ExprForLoop, out: Option<&Ident>, naming: &Naming) -> u32 {
         if let Some(label) = &each.label {
-            self.errors.at(label, "no labels in a workflow");
+            self.errors.at(label, NO_LABELS);
         }
         let limit = self.limit(&each.attrs);
         let before = self.errors.count();

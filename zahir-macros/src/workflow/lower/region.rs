@@ -4,13 +4,13 @@
 //! [`Lowering::region`] for each, [`Lowering::end_construct`]. Between them this keeps track of what
 //! the regions need from around them, how each one ends, and what the variables are that they assign.
 
-use proc_macro2::Ident;
+use proc_macro2::{Ident, Span};
 
-use crate::workflow::lower::Lowering;
+use crate::workflow::lower::{Lowering, Naming};
 use crate::workflow::model::{Block, Exit, NodeKind, Region, Source, VariableId, number, push_new};
 
 /// What a region is to what is in it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) enum Around {
     /// Whatever is in it may leave it, and assign what is around it: an arm, what `.rescue(..)`
     /// and `.result()` stand behind.
@@ -26,14 +26,16 @@ pub(crate) enum Around {
 }
 
 /// A loop around something.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct Loop {
-    /// The variables it carries.
-    pub(crate) carried: Vec<String>,
+    /// The variables it carries, as they were declared.
+    pub(crate) carried: Vec<VariableId>,
     /// Stands for its value.
     pub(crate) value: Ident,
-    /// Whether a `break` may have a value.
-    pub(crate) valued: bool,
+    /// Whether it may end without a `break`, so that none has a value.
+    pub(crate) is_while: bool,
+    /// The word `or_last`: the same.
+    pub(crate) or_last: Option<Span>,
 }
 
 /// A region whose nodes are being lowered.
@@ -66,12 +68,24 @@ impl OpenRegion {
 /// A node that enters regions, on its way.
 pub(crate) struct Construct {
     pub(crate) node: u32,
-    /// The variables around it that its regions assign.
-    pub(crate) assigned: Vec<String>,
+    /// The variables around it that its regions assign, as they were declared.
+    pub(crate) assigned: Vec<VariableId>,
     /// Whether anybody wants its value.
     pub(crate) valued: bool,
     captures: Vec<u32>,
-    leaves: bool,
+    /// Whether one of its regions may go on elsewhere than behind it.
+    pub(crate) leaves: bool,
+    /// Whether a `break` ends it, if it is a loop.
+    pub(crate) broken: bool,
+}
+
+impl Construct {
+    /// It needs these, before all that its regions need.
+    pub(crate) fn needs(&mut self, nodes: &[u32]) {
+        for node in nodes {
+            push_new(&mut self.captures, *node);
+        }
+    }
 }
 
 impl Lowering<'_> {
@@ -82,8 +96,10 @@ impl Lowering<'_> {
         let mut assigned = Vec::new();
         for name in names.iter().map(Ident::to_string) {
             let variable = self.scopes.find(&name).map(|id| self.model.variable(id));
-            if variable.is_some_and(|variable| variable.mutable) {
-                push_new(&mut assigned, name);
+            if let Some(variable) = variable
+                && variable.mutable
+            {
+                push_new(&mut assigned, variable.root);
             }
         }
         Construct {
@@ -92,6 +108,7 @@ impl Lowering<'_> {
             valued,
             captures: Vec::new(),
             leaves: false,
+            broken: false,
         }
     }
 
@@ -125,6 +142,7 @@ impl Lowering<'_> {
                 push_new(&mut construct.captures, capture);
             }
             construct.leaves |= open.leaves;
+            construct.broken |= open.broken;
         }
         (region, block)
     }
@@ -148,11 +166,13 @@ impl Lowering<'_> {
     }
 
     /// The nodes of the values that variables have here. They are needed from here.
-    pub(crate) fn current(&mut self, names: &[String]) -> Vec<u32> {
+    pub(crate) fn current(&mut self, roots: &[VariableId]) -> Vec<u32> {
         let mut nodes = Vec::new();
-        for name in names {
-            let variable = self.scopes.find(name).map(|id| self.model.variable(id));
-            if let Some(Source::Node(node)) = variable.map(|variable| variable.source) {
+        for root in roots {
+            let name = self.model.variable(*root).ident.to_string();
+            let is_it = |id: &VariableId| self.model.variable(*id).root == *root;
+            let id = self.scopes.all(&name).find(is_it).unwrap_or(*root);
+            if let Source::Node(node) = self.model.variable(id).source {
                 self.touch_node(node);
                 nodes.push(node);
             }
@@ -170,12 +190,9 @@ impl Lowering<'_> {
             push_new(&mut uses, capture);
         }
         self.model.node_mut(construct.node).uses = uses;
-        for name in &construct.assigned {
+        for root in &construct.assigned {
             let by = construct.node;
-            let at = self.model.node(by).at;
-            let naming = crate::workflow::lower::Naming::derived(name.as_str(), at);
-            let node = self.node(&naming, NodeKind::Assigned { by }, String::new());
-            self.assigned(name, node);
+            self.another(*root, NodeKind::Assigned { by });
         }
         if construct.leaves {
             self.fence(construct.node);
@@ -183,9 +200,18 @@ impl Lowering<'_> {
         lends
     }
 
+    /// A node that a variable's value comes from here on.
+    pub(crate) fn another(&mut self, root: VariableId, kind: NodeKind) {
+        let ident = self.model.variable(root).ident.clone();
+        let naming = Naming::derived(crate::names::unraw(&ident), ident.span());
+        let node = self.node(&naming, kind, String::new());
+        self.assigned(&ident, node);
+    }
+
     /// From here on, the variable `name` has the value of `node`.
-    pub(crate) fn assigned(&mut self, name: &str, node: u32) {
-        let Some(old) = self.scopes.find(name) else {
+    pub(crate) fn assigned(&mut self, name: &Ident, node: u32) {
+        let name = name.to_string();
+        let Some(old) = self.scopes.find(&name) else {
             return;
         };
         let old = self.model.variable(old);
@@ -196,7 +222,7 @@ impl Lowering<'_> {
         variable.root = root;
         variable.home = home;
         variable.mutable = mutable;
-        self.scopes.rebind(name, id);
+        self.scopes.rebind(&name, id);
     }
 
     /// The regions around this place need `node`, if it is outside of them.

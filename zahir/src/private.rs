@@ -11,6 +11,7 @@ pub use serde;
 pub use zahir_macros::workflow;
 
 pub use crate::error::RunError;
+pub use crate::failure::Failure;
 pub use crate::graph::Graph;
 pub use crate::graph::instance::{intern, per_type};
 pub use crate::graph::shape::{Argument, Exit, NodeShape, RegionShape, Shape, ShapeKind};
@@ -23,9 +24,9 @@ pub use crate::job::{BoxError, BoxFuture, Call, Fallible, Job, JobDef, Options, 
 pub use crate::signal::Signal;
 pub use crate::value::{Codec, CodecError, Typed, Value, codec};
 pub use crate::wire::{
-    Batch, ByValue, Carried, Collects, Copies, Def, Description, Input, IntoCall, Items, Join,
-    Keep, Lend, Local, Out, Outcome, Outcomes, PayloadDef, Produced, RaceDef, Raced, Races,
-    ResultDef, Settled, Shared, Step, Untyped, Wait, Wire, describe_unit, items_of, never,
+    Batch, ByValue, Carried, Collects, Copies, Def, Description, Failed, Input, IntoCall, Items,
+    Join, Keep, Lend, Local, Out, Outcome, Outcomes, PayloadDef, Produced, RaceDef, Raced, Races,
+    ResultDef, Settled, Shared, Step, Untyped, Wait, Wire, describe_unit, items_of, keeping, never,
     payload_of, race2, race3, race4, race5, race6, race7, race8, signal, signal_within, sleep,
     sleep_until, type_of,
 };

@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use zahir_store::Failure;
 
-pub use call::{Def, Input, IntoCall, Keep, Untyped};
+pub use call::{Def, Input, IntoCall, Keep, Untyped, keeping};
 pub use race::{Raced, Races, race2, race3, race4, race5, race6, race7, race8};
 pub use settle::{Outcomes, Settled};
 pub use value::{Batch, ByValue, Collects, Copies, Items, Join, Shared, describe_unit, items_of};

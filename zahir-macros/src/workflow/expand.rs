@@ -1,6 +1,7 @@
 //! Model to tokens: the handle, its implementations, and the wiring function.
 
 mod flow;
+mod handled;
 mod reads;
 
 use proc_macro2::{Delimiter, Ident, TokenStream};
@@ -16,7 +17,7 @@ use crate::signature::{Parameter, hidden_lifetime};
 use crate::spans::{Extent, call_at, group_at, hidden, imports, unwrapped_call_at};
 use crate::workflow::lower::Lowered;
 use crate::workflow::model::{
-    Block, Call, Each, Model, PureValue, Source, Statement, Tail, VariableId,
+    Block, Call, Each, Model, PureValue, SignalName, Source, Statement, Tail, VariableId,
 };
 use crate::workflow::shape;
 use crate::workflow::syntax::bindings;
@@ -55,7 +56,7 @@ impl Head {
 pub(crate) fn expand(head: &Head, lowered: &Lowered, errors: &Errors) -> TokenStream {
     let head_errors = &head.errors;
     let imports = imports(&head.zahir);
-    let definition = definition(head);
+    let definition = definition(head, &lowered.model.signals);
     let job = job(head);
     let workflow = workflow(head);
     let wired = wired(head, lowered);
@@ -76,7 +77,7 @@ pub(crate) fn expand(head: &Head, lowered: &Lowered, errors: &Errors) -> TokenSt
 
 /// `fn onboard(customer: u64) -> Call<Onboard>`, the type `Onboard`, and `Onboard::graph()`.
 #[expect(clippy::cognitive_complexity, reason = "one template")]
-fn definition(head: &Head) -> TokenStream {
+fn definition(head: &Head, signals: &[SignalName]) -> TokenStream {
     let Head {
         zahir,
         visibility,
@@ -105,6 +106,7 @@ fn definition(head: &Head) -> TokenStream {
         names::unraw(name)
     );
     let marker = marker(head);
+    let signals = signals.iter().map(|signal| signal_constant(head, signal));
     let alias_parameters = crate::job::expand::bare_parameters(&signature.generics);
     quote! {
         #(#outer)*
@@ -141,7 +143,25 @@ fn definition(head: &Head) -> TokenStream {
             #visibility fn graph() -> &'static #zahir::Graph {
                 <Self as #zahir::Workflow>::graph()
             }
+            #(#signals)*
         }
+    }
+}
+
+/// `Onboard::APPROVE`
+fn signal_constant(head: &Head, signal: &SignalName) -> TokenStream {
+    let Head {
+        zahir, visibility, ..
+    } = head;
+    let SignalName {
+        name,
+        constant,
+        payload,
+    } = signal;
+    let doc = format!("The signal `{name}`, which the workflow waits for.");
+    quote! {
+        #[doc = #doc]
+        #visibility const #constant: #zahir::Signal<#payload> = #zahir::Signal::new(#name);
     }
 }
 
@@ -314,6 +334,8 @@ fn wired(head: &Head, lowered: &Lowered) -> TokenStream {
                 clippy::restriction,
             )]
             fn wire(#wire: __zahir::Wire<'_>) -> __zahir::Step<'_> {
+                #[allow(unused_imports)]
+                use __zahir::Untyped as _;
                 #(#bound)*
                 #body
                 #returned
@@ -359,6 +381,13 @@ impl Wiring<'_> {
                 mutability,
                 variable,
             } => self.mutable(*mutability, *variable),
+            Statement::Rescue(rescue) => self.rescue(rescue),
+            Statement::Settle(settle) => self.settle(settle),
+            Statement::Finally(finally) => self.finally(finally),
+            Statement::Race(race) => self.race(race),
+            Statement::Sleep(sleep) => self.sleep(sleep),
+            Statement::Signal(signal) => self.signal(signal),
+            Statement::Uses(names) => quote!(#(#names.used();)*),
             Statement::Broken { out, error } => match out {
                 Some(out) => quote!(let #out = #error;),
                 None => quote!(let _ = #error;),
@@ -375,6 +404,7 @@ impl Wiring<'_> {
             keeps_temporaries,
             uses,
             after,
+            keep,
         } = call;
         // The variable is bound below the call, which may be of a job of the same name.
         let (wire, unbound) = (&self.wire, hidden("out"));
@@ -391,20 +421,34 @@ impl Wiring<'_> {
         let method = if keeps { "finish" } else { "begin" };
         let method = Ident::new(method, at.first);
         let call = call_at(*at, quote!(__zahir::IntoCall::into_call), call.clone());
+        let call = match keep {
+            Some(_) => {
+                // Which error there is to keep is asked where rustc knows the job.
+                let known = call_at(*at, quote!(#def.call), call);
+                call_at(*at, quote!(__zahir::keeping), quote!(#known, #def.keep()))
+            }
+            None => call,
+        };
         let begin = call_at(*at, quote!(#def.#method), quote!(#wire, #call));
         let begin = if keeps {
             quote!(return #def.hold(async move { #reads #begin.await });)
         } else {
             quote!(#reads return #begin;)
         };
+        let described = match keep {
+            Some(keep) => keep,
+            None => &def,
+        };
+        let keep = keep.as_ref().map(|keep| quote!(let #keep = #def.keep();));
         quote! {
             #(#after.used();)*
             let (#unbound, #def) = __zahir::Def::node();
-            if #wire.describes(#node) {
-                return #def.describe();
-            }
             if #wire.runs(#node) {
                 #begin
+            }
+            #keep
+            if #wire.describes(#node) {
+                return #described.describe();
             }
             let (#out, ()) = (#unbound, ());
         }

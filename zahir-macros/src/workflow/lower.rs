@@ -6,10 +6,13 @@
 mod branch;
 mod call;
 mod each;
+mod handled;
 mod leave;
+mod race;
 mod region;
 mod repeat;
 mod statement;
+mod wait;
 
 use std::collections::HashMap;
 
@@ -234,14 +237,10 @@ impl Lowering<'_> {
     pub(crate) fn node(&mut self, naming: &Naming, kind: NodeKind, source: String) -> u32 {
         let name = self.unique_name(naming);
         let id = number(self.model.nodes.len());
-        let after = match kind {
-            // They are there with what they belong to.
-            NodeKind::Input
-            | NodeKind::Item
-            | NodeKind::Carried
-            | NodeKind::Caught
-            | NodeKind::Assigned { .. } => Vec::new(),
-            _ => self.fences(),
+        let after = if kind.is_given() {
+            Vec::new()
+        } else {
+            self.fences()
         };
         self.count(id);
         self.model.nodes.push(Node {

@@ -23,6 +23,8 @@ pub(crate) struct Model {
     pub(crate) regions: Vec<Region>,
     pub(crate) variables: Vec<Variable>,
     pub(crate) parts: Vec<Parts>,
+    /// In the order of their first waits.
+    pub(crate) signals: Vec<SignalName>,
     /// The places in `variables` that some node reads.
     pub(crate) used: HashSet<usize>,
     /// The places in `variables` where one is declared that is assigned later.
@@ -163,6 +165,16 @@ pub(crate) enum NodeKind {
     },
 }
 
+impl NodeKind {
+    /// Whether it is there with what it belongs to, and nothing has to be done for it.
+    pub(crate) fn is_given(&self) -> bool {
+        matches!(
+            self,
+            Self::Input | Self::Item | Self::Carried | Self::Caught | Self::Assigned { .. }
+        )
+    }
+}
+
 pub(crate) enum Argument {
     Copy(u32),
     Lend(u32),
@@ -276,6 +288,14 @@ pub(crate) enum Statement {
         mutability: Mut,
         variable: VariableId,
     },
+    Rescue(Rescue),
+    Settle(Settle),
+    Finally(Finally),
+    Race(Race),
+    Sleep(Sleep),
+    Signal(Signal),
+    /// Counts as a use of the variables.
+    Uses(Vec<Ident>),
     /// What stands for something wrong.
     Broken {
         out: Option<Ident>,
@@ -293,6 +313,8 @@ pub(crate) struct Call {
     pub(crate) uses: Vec<VariableId>,
     /// The variables in `.after(..)`.
     pub(crate) after: Vec<Ident>,
+    /// What the job's error is kept by, if there is a handler for it.
+    pub(crate) keep: Option<Ident>,
 }
 
 pub(crate) struct PureValue {
@@ -373,4 +395,79 @@ pub(crate) struct Break {
     pub(crate) value: Ident,
     pub(crate) given: Option<Tail>,
     pub(crate) at: Span,
+}
+
+/// What may fail.
+pub(crate) struct Body {
+    pub(crate) block: Block,
+    /// What the error of its job is kept by: `None` if it is no direct call.
+    pub(crate) keep: Option<Ident>,
+    pub(crate) at: Extent,
+}
+
+/// `.rescue(|error: ty| handler)`
+pub(crate) struct Rescue {
+    pub(crate) out: Ident,
+    pub(crate) body: Body,
+    pub(crate) error: Ident,
+    pub(crate) ty: Option<Type>,
+    pub(crate) handler: Block,
+    pub(crate) handler_at: Extent,
+}
+
+/// `.result()`
+pub(crate) struct Settle {
+    pub(crate) out: Ident,
+    pub(crate) node: u32,
+    pub(crate) body: Body,
+}
+
+/// `.finally(last)`
+pub(crate) struct Finally {
+    pub(crate) out: Ident,
+    pub(crate) body: Body,
+    pub(crate) last: Block,
+}
+
+/// `race((entries))`
+pub(crate) struct Race {
+    pub(crate) out: Ident,
+    pub(crate) node: u32,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) at: Extent,
+}
+
+pub(crate) struct Entry {
+    pub(crate) block: Block,
+    pub(crate) at: Extent,
+}
+
+/// `sleep(time)`, `sleep_until(time)`
+pub(crate) struct Sleep {
+    pub(crate) node: u32,
+    pub(crate) until: bool,
+    pub(crate) time: TokenStream,
+    pub(crate) uses: Vec<VariableId>,
+    /// Where it says `sleep`.
+    pub(crate) word: Span,
+}
+
+/// `signal::<payload>("name")`
+pub(crate) struct Signal {
+    pub(crate) out: Ident,
+    pub(crate) node: u32,
+    pub(crate) payload: Type,
+    /// The payload at the first wait for the signal, if this is another one.
+    pub(crate) first: Option<Type>,
+    /// Whether it may not come in time.
+    pub(crate) limited: bool,
+    pub(crate) at: Extent,
+}
+
+/// A signal that the workflow waits for.
+pub(crate) struct SignalName {
+    pub(crate) name: String,
+    /// The constant for it.
+    pub(crate) constant: Ident,
+    pub(crate) payload: Type,
 }

@@ -11,10 +11,13 @@ use syn::{
 pub(crate) const MODIFIERS: [&str; 5] = ["after", "retry", "timeout", "backoff", "named"];
 
 /// What will be able to.
-pub(crate) const RESERVED_MODIFIERS: [&str; 4] = ["result", "rescue", "finally", "needs"];
+const RESERVED_MODIFIERS: [&str; 1] = ["needs"];
+
+/// What says what happens when something fails.
+pub(crate) const HANDLERS: [&str; 3] = ["result", "rescue", "finally"];
 
 /// Calls that are constructs of their own.
-pub(crate) const RESERVED_CALLS: [&str; 3] = ["sleep", "signal", "race"];
+const WAITS: [&str; 4] = ["sleep", "sleep_until", "signal", "race"];
 
 /// A call of a job, with its modifiers in the order they are written.
 pub(crate) struct Chain<'a> {
@@ -28,6 +31,69 @@ impl Chain<'_> {
     pub(crate) fn name(&self) -> Option<&Ident> {
         self.path.path.segments.last().map(|segment| &segment.ident)
     }
+
+    /// `sleep`, `signal` and the like, if it is none of a module.
+    pub(crate) fn wait(&self) -> Option<&Ident> {
+        let name = self.name()?;
+        let bare = self.path.path.segments.len() == 1 && self.path.path.leading_colon.is_none();
+        (bare && WAITS.iter().any(|wait| name == wait)).then_some(name)
+    }
+}
+
+/// An expression whose failure is handled, as `charge(&user).retry(1).rescue(..)`.
+pub(crate) struct Handled<'a> {
+    /// What may fail: a call, a block, another construct.
+    pub(crate) body: &'a Expr,
+    /// The settings of the call, in the order they are written.
+    pub(crate) settings: Vec<&'a ExprMethodCall>,
+    /// The handlers, innermost first.
+    pub(crate) handlers: Vec<&'a ExprMethodCall>,
+}
+
+pub(crate) fn handled(expression: &Expr) -> Option<Handled<'_>> {
+    let mut body = expression;
+    let (mut settings, mut handlers) = (Vec::new(), Vec::new());
+    loop {
+        body = match body {
+            Expr::MethodCall(method) if is_handler(&method.method) => {
+                handlers.insert(0, method);
+                &method.receiver
+            }
+            Expr::MethodCall(method) if is_modifier(&method.method) => {
+                settings.insert(0, method);
+                &method.receiver
+            }
+            Expr::Paren(inner) => &inner.expr,
+            Expr::Group(inner) => &inner.expr,
+            _ => break,
+        };
+    }
+    let is_node = chain(body).is_some() || is_construct(body);
+    (!handlers.is_empty() && is_node).then_some(Handled {
+        body,
+        settings,
+        handlers,
+    })
+}
+
+fn is_handler(method: &Ident) -> bool {
+    HANDLERS.iter().any(|handler| method == handler)
+}
+
+/// The statements of `{ .. }`.
+pub(crate) fn block_of(expression: &Expr) -> Option<&Block> {
+    match expression {
+        Expr::Block(block) if block.label.is_none() => Some(&block.block),
+        Expr::Paren(inner) => block_of(&inner.expr),
+        Expr::Group(inner) => block_of(&inner.expr),
+        _ => None,
+    }
+}
+
+/// `sleep(..)`, whatever is said about it.
+pub(crate) fn is_sleep(expression: &Expr) -> bool {
+    let wait = chain(expression).and_then(|chain| chain.wait().cloned());
+    wait.is_some_and(|wait| wait == "sleep" || wait == "sleep_until")
 }
 
 pub(crate) fn chain(expression: &Expr) -> Option<Chain<'_>> {
@@ -56,7 +122,10 @@ pub(crate) fn chain(expression: &Expr) -> Option<Chain<'_>> {
 
 fn is_modifier(method: &Ident) -> bool {
     let method = method.to_string();
-    MODIFIERS.contains(&method.as_str()) || RESERVED_MODIFIERS.contains(&method.as_str())
+    let method = method.as_str();
+    MODIFIERS.contains(&method)
+        || RESERVED_MODIFIERS.contains(&method)
+        || HANDLERS.contains(&method)
 }
 
 /// `fetch_user`, `mail::send`: a free function. `Kind::New`, `String::from` are none.
@@ -109,6 +178,7 @@ pub(crate) fn is_construct(expression: &Expr) -> bool {
         Expr::Match(choice) => choice.arms.iter().any(|arm| has_job(&arm.body)),
         Expr::Paren(inner) => is_construct(&inner.expr),
         Expr::Group(inner) => is_construct(&inner.expr),
+        Expr::MethodCall(_) => handled(expression).is_some(),
         _ => false,
     }
 }

@@ -145,12 +145,6 @@ impl<J: Job, E> Keep<J, E> {
         Out::new()
     }
 
-    /// The call, whose error will be kept.
-    pub fn of(self, mut call: Call<'_, J>) -> Call<'_, J> {
-        call.fail = self.fail;
-        call
-    }
-
     /// What the node is.
     #[must_use]
     pub fn describe<'e>(self) -> Step<'e> {
@@ -162,6 +156,12 @@ impl<J: Job, E> Keep<J, E> {
             other => other,
         })
     }
+}
+
+/// The call, whose error will be kept.
+pub fn keeping<J: Job, E>(mut call: Call<'_, J>, keep: Keep<J, E>) -> Call<'_, J> {
+    call.fail = keep.fail;
+    call
 }
 
 /// The inputs of a workflow, on their way out of [`Def::finish`].

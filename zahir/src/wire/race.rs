@@ -88,7 +88,7 @@ mod tests {
     fn a_race_has_up_to_eight_entries() {
         let out = Out::<u8>::new;
         let (_, Raced(race)) = race8((out(), out(), out(), out(), out(), out(), out(), out()));
-        let last = race.won.last().unwrap()(Value::new(8));
+        let last = race.won.last().unwrap()(Value::new(8_u8));
         type Eight = Race8<u8, u8, u8, u8, u8, u8, u8, u8>;
         assert_eq!(last.get::<Eight>(), Some(&Race8::Eighth(8)));
         assert_eq!(race.won.len(), 8);

@@ -129,7 +129,7 @@ impl Wiring<'_> {
         self.type_of_unit(arm.at)
     }
 
-    fn type_of_unit(&self, at: Extent) -> TokenStream {
+    pub(super) fn type_of_unit(&self, at: Extent) -> TokenStream {
         let unit = quote!(&__zahir::Out::<()>::new());
         unwrapped_call_at(at, quote!(__zahir::type_of), unit)
     }
@@ -177,7 +177,7 @@ impl Wiring<'_> {
     }
 
     /// Two values are of one type: the first says which.
-    fn same(&self, first: TokenStream, second: TokenStream, at: Span) -> TokenStream {
+    pub(super) fn same(&self, first: TokenStream, second: TokenStream, at: Span) -> TokenStream {
         let name = Ident::new("__zahir_value", at.resolved_at(Span::mixed_site()));
         self.for_types(&quote! {
             #[allow(unused_assignments)]

@@ -44,6 +44,10 @@ impl Lowering<'_> {
                     self.action(expression);
                     return None;
                 }
+                if syntax::is_sleep(&expression) && syntax::handled(&expression).is_none() {
+                    self.sleep(&expression);
+                    return None;
+                }
                 let effect = unit && syntax::is_construct(&expression);
                 if last && semicolon.is_none() && !effect {
                     return self.tail(expression);
@@ -164,7 +168,7 @@ impl Lowering<'_> {
         }
         let at = Extent::of(&expression);
         let before = self.errors.count();
-        let value = self.construct(&expression, out, naming);
+        let value = self.construct_of(&expression, out, naming, ty.as_ref());
         if let Some(ty) = ty
             && self.errors.count() == before
         {
@@ -293,6 +297,22 @@ impl Lowering<'_> {
     }
 
     fn construct(&mut self, expression: &Expr, out: &Ident, naming: Naming) -> Value {
+        self.construct_of(expression, out, naming, None)
+    }
+
+    /// The value of what is no ordinary Rust. `annotated` is the type of its variable.
+    fn construct_of(
+        &mut self,
+        expression: &Expr,
+        out: &Ident,
+        naming: Naming,
+        annotated: Option<&Type>,
+    ) -> Value {
+        if let Some(handled) = syntax::handled(expression) {
+            let node = Some(self.handled(&handled, out, &naming));
+            let ident = out.clone();
+            return Value { ident, node };
+        }
         let node = match expression {
             Expr::ForLoop(each) => Some(self.each(each, Some(out), &naming)),
             Expr::If(branch) => Some(self.branch_if(branch, Some(out), &naming)),
@@ -302,12 +322,31 @@ impl Lowering<'_> {
                 self.scope(Some(out), block, Some(naming));
                 self.scope_node()
             }
-            Expr::Paren(inner) => return self.construct(&inner.expr, out, naming),
-            Expr::Group(inner) => return self.construct(&inner.expr, out, naming),
-            call => self.call(call, out, &naming),
+            Expr::Paren(inner) => return self.construct_of(&inner.expr, out, naming, annotated),
+            Expr::Group(inner) => return self.construct_of(&inner.expr, out, naming, annotated),
+            call => self.call_or_wait(call, out, &naming, annotated),
         };
         let ident = out.clone();
         Value { ident, node }
+    }
+
+    fn call_or_wait(
+        &mut self,
+        call: &Expr,
+        out: &Ident,
+        naming: &Naming,
+        annotated: Option<&Type>,
+    ) -> Option<u32> {
+        let wait = syntax::chain(call).and_then(|chain| chain.wait().map(Ident::to_string));
+        match wait.as_deref() {
+            None => self.call(call, out, naming),
+            Some("signal") => self.signal(call, out, naming, annotated),
+            Some("race") => self.race(call, out, naming),
+            Some(_) => {
+                self.no_value_of_sleep(call);
+                None
+            }
+        }
     }
 
     /// `{ .. }` with nodes in it: a scope for names, in the same region.
@@ -424,7 +463,7 @@ fn is_ok(call: &ExprCall) -> bool {
 }
 
 /// What a node is called that no variable names.
-fn default_name(expression: &Expr) -> String {
+pub(crate) fn default_name(expression: &Expr) -> String {
     match expression {
         Expr::ForLoop(_) => "for".to_owned(),
         Expr::If(_) => "if".to_owned(),

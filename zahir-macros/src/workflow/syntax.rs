@@ -68,8 +68,8 @@ pub(crate) fn handled(expression: &Expr) -> Option<Handled<'_>> {
             _ => break,
         };
     }
-    let is_node = chain(body).is_some() || is_construct(body);
-    (!handlers.is_empty() && is_node).then_some(Handled {
+    let is_node = !handlers.is_empty() && (chain(body).is_some() || is_construct(body));
+    is_node.then_some(Handled {
         body,
         settings,
         handlers,

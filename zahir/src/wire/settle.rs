@@ -8,7 +8,7 @@ use crate::wire::{ByValue, Description, Out, ResultDef, Step};
 #[diagnostic::on_unimplemented(
     message = "`.result()` can't hand over what this gives: `{T}` isn't `Clone`",
     label = "gives a `{T}`",
-    note = "the `Result` owns its value, and others may share it; derive `Clone` for `{T}`"
+    note = "the `Result` owns its value, which others may share, too: derive `Clone` for its type"
 )]
 pub trait Outcomes<T> {
     /// The `Result` of what gives `T` or fails with `E`.

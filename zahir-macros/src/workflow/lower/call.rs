@@ -44,7 +44,9 @@ impl Lowering<'_> {
         lowered.source = source;
         lowered.uses = lent;
         lowered.arguments = arguments;
-        lowered.after = settings.after;
+        for before in settings.after {
+            push_new(&mut lowered.after, before);
+        }
         lowered.settings = settings.changes;
         if self.broken(Some(out), before) {
             return Some(node);

@@ -4,6 +4,9 @@ mod flow;
 mod handled;
 mod reads;
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use proc_macro2::{Delimiter, Ident, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
@@ -304,6 +307,7 @@ fn wired(head: &Head, lowered: &Lowered) -> TokenStream {
         model: &lowered.model,
         wire: hidden("wire"),
         output: &head.output,
+        earlier: RefCell::default(),
     };
     let wire = &wiring.wire;
     let bound = lowered.inputs.iter().zip(&index).map(|(id, index)| {
@@ -350,6 +354,8 @@ struct Wiring<'a> {
     model: &'a Model,
     wire: Ident,
     output: &'a Type,
+    /// The values of the arms before an `else if`, by the node of that.
+    earlier: RefCell<HashMap<u32, Vec<TokenStream>>>,
 }
 
 impl Wiring<'_> {

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote;
 use syn::visit_mut::VisitMut;
-use syn::{Expr, Pat};
+use syn::{Expr, Label, Pat};
 
 use crate::errors::Errors;
 use crate::names::did_you_mean;
@@ -52,6 +52,7 @@ pub(crate) fn lower(head: &Head, body: &Group, errors: &Errors) -> Lowered {
         region: 0,
         open: vec![OpenRegion::body()],
         temporaries: 0,
+        labeled: false,
         unit: head.returns_unit(),
         output: type_text(&head.output),
     };
@@ -96,8 +97,6 @@ fn missing_output(head: &Head, body: &Group, errors: &Errors) {
         format!("this workflow returns `{output}`, but its body ends without a value{what}");
     errors.span(at, message);
 }
-
-const NO_LABELS: &str = "no labels in a workflow";
 
 const UNREACHABLE: &str = "this is never reached: what is above it always goes on elsewhere";
 
@@ -146,6 +145,8 @@ pub(crate) struct OpenBlock {
     pub(crate) nodes: Vec<u32>,
     /// Whether what comes next is never reached.
     pub(crate) diverges: bool,
+    /// Whether it would be, were that not wrong.
+    pub(crate) meant: bool,
 }
 
 /// The state of lowering one workflow.
@@ -161,6 +162,8 @@ pub(crate) struct Lowering<'a> {
     /// The regions around this place, the body first.
     pub(crate) open: Vec<OpenRegion>,
     temporaries: usize,
+    /// Whether a label was refused.
+    labeled: bool,
     /// Whether the workflow returns `()`.
     unit: bool,
     /// What it returns, in words.
@@ -199,6 +202,7 @@ impl Lowering<'_> {
             fence: None,
             nodes: Vec::new(),
             diverges: false,
+            meant: false,
         });
     }
 
@@ -207,7 +211,7 @@ impl Lowering<'_> {
         closed.map_or_else(Block::default, |closed| Block {
             statements: closed.statements,
             tail: None,
-            diverges: closed.diverges,
+            diverges: closed.diverges || closed.meant,
         })
     }
 
@@ -279,6 +283,17 @@ impl Lowering<'_> {
         }
     }
 
+    /// `'outer: loop`
+    pub(crate) fn no_label(&mut self, label: Option<&Label>) {
+        if let Some(label) = label {
+            self.labeled = true;
+            self.errors.at(
+                label,
+                "no labels in a workflow: `break` and `continue` are about the innermost loop",
+            );
+        }
+    }
+
     /// A node for something wrong.
     fn hole(&mut self) -> u32 {
         let naming = Naming::derived("_", Span::call_site());
@@ -326,9 +341,7 @@ impl Lowering<'_> {
 
     pub(crate) fn temporary(&mut self, at: Span) -> Ident {
         self.temporaries += 1;
-        let mut ident = hidden(&format!("__value_{}", self.temporaries));
-        ident.set_span(ident.span().located_at(at));
-        ident
+        Ident::new(&format!("__value_{}", self.temporaries), at)
     }
 
     /// The parts of a value, written at `at`, that a pattern names.

@@ -353,6 +353,8 @@ pub(crate) enum Pick {
         bound: Vec<VariableId>,
         /// The word `else`.
         otherwise: Option<Span>,
+        /// Whether the second arm is `else if`.
+        chain: bool,
     },
     Match {
         matched: TokenStream,
@@ -366,6 +368,8 @@ pub(crate) struct PickArm {
     pub(crate) pattern: TokenStream,
     pub(crate) guard: Option<TokenStream>,
     pub(crate) bound: Vec<VariableId>,
+    pub(crate) arrow: Span,
+    pub(crate) body: Span,
 }
 
 pub(crate) struct Arm {

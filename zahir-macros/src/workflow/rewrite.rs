@@ -525,7 +525,10 @@ pub(crate) fn lazy_job(errors: &Errors, binary: &ExprBinary) {
          own, or above this line if it may always run; if it is a plain function, write `pure(..)` \
          around it"
     );
-    errors.at(&binary.right, message);
+    match &*binary.right {
+        Expr::Let(binding) => errors.at(&binding.expr, message),
+        right => errors.at(right, message),
+    }
 }
 
 /// `Kind::A(x) if job(&x) =>`

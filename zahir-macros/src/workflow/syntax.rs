@@ -293,6 +293,14 @@ pub(crate) fn is_compound_assignment(operator: &BinOp) -> bool {
     )
 }
 
+/// What `let Some(x) = y` binds.
+pub(crate) fn let_bindings(condition: &Expr) -> Vec<Ident> {
+    match condition {
+        Expr::Let(binding) => bindings(&binding.pat),
+        _ => Vec::new(),
+    }
+}
+
 /// Whether a condition binds names: `let Some(x) = y && x > 3`.
 pub(crate) fn binds(condition: &Expr) -> bool {
     match condition {

@@ -19,12 +19,16 @@ impl Wiring<'_> {
         let reads = self.reads(uses);
         let pick = self.pick(branch);
         let names: Vec<Ident> = (0..branch.arms.len())
-            .map(|index| hidden(&format!("__arm_{index}")))
+            .map(|index| hidden(&format!("__arm_{node}_{index}")))
             .collect();
+        let is_chain = out.is_some() && self.chain(branch, &names);
         let arms = branch.arms.iter().zip(&names).map(|(arm, name)| {
             let statements = self.statements(&arm.block);
             match (&arm.block.tail, out) {
                 (Some(Tail { ident, .. }), Some(_)) => quote!(let #name = { #statements #ident };),
+                (None, Some(_)) if !arm.block.diverges => {
+                    quote!(let #name = { #statements __zahir::Out::<()>::new() };)
+                }
                 _ => quote!({ #statements }),
             }
         });
@@ -40,7 +44,11 @@ impl Wiring<'_> {
         let Some(out) = out.as_ref().filter(|_| !live.is_empty()) else {
             return quote!({ #site });
         };
-        let agree = self.agree(branch, &live);
+        let agree = if is_chain {
+            TokenStream::new()
+        } else {
+            self.agree(branch, &live)
+        };
         let with_value = live.iter().find(|(arm, _)| arm.block.tail.is_some());
         let value = match with_value {
             Some((_, name)) => name.to_token_stream(),
@@ -68,7 +76,9 @@ impl Wiring<'_> {
                 let arms = (0_u32..).zip(arms).map(|(index, arm)| {
                     let (pattern, used) = (&arm.pattern, self.used(&arm.bound));
                     let guard = arm.guard.as_ref().map(|guard| quote!(if #guard));
-                    quote!(#pattern #guard => { #used #index })
+                    let arrow = quote_spanned!(arm.arrow=> =>);
+                    let body = group_at(Delimiter::Brace, arm.body, quote!(#used #index));
+                    quote!(#pattern #guard #arrow #body)
                 });
                 let arms = group_at(Delimiter::Brace, *braces, quote!(#(#arms)*));
                 let word = quote_spanned!(at=> match);
@@ -87,46 +97,61 @@ impl Wiring<'_> {
     /// The values of the arms, as those of an `if` or `match` of rustc's.
     fn agree(&self, branch: &Branch, live: &[(&Arm, &Ident)]) -> TokenStream {
         let at = branch.at;
-        let values = live.iter().map(|(arm, name)| self.arm_type(arm, name));
-        let values: Vec<TokenStream> = values.collect();
-        let braced =
-            |value: &TokenStream| -> TokenTree { group_at(Delimiter::Brace, at, value.clone()) };
+        let mut values = self
+            .earlier
+            .borrow_mut()
+            .remove(&branch.node)
+            .unwrap_or_default();
+        values.extend(live.iter().map(|(arm, name)| self.arm_type(arm, name)));
         let check = match (&branch.pick, values.as_slice()) {
             (
                 Pick::Condition {
                     otherwise: None, ..
                 },
-                [value, _],
-            ) if live.iter().any(|(arm, _)| arm.block.tail.is_some()) => {
-                let value = braced(value);
-                let word = quote_spanned!(at=> if);
-                let never = condition(at);
-                quote!(#word #never #value)
-            }
-            (Pick::Condition { otherwise, .. }, [first, second]) => {
-                let (first, second) = (braced(first), braced(second));
-                let word = quote_spanned!(at=> if);
-                let otherwise = quote_spanned!(otherwise.unwrap_or(at)=> else);
-                let never = condition(at);
-                quote!(#word #never #first #otherwise #second)
+                [.., _],
+            ) => {
+                if live.iter().all(|(arm, _)| arm.block.tail.is_none()) && values.len() <= 2 {
+                    return TokenStream::new();
+                }
+                // Without the second arm, which gives nothing: rustc says that it is missing.
+                values.truncate(values.len() - 1);
+                if_else(at, &values, false)
             }
             (_, [] | [_]) => return TokenStream::new(),
+            (Pick::Condition { .. }, _) => if_else(at, &values, true),
             (_, [first @ .., last]) => {
                 let arms = (0_u32..).zip(first);
                 let arms = arms.map(|(index, value)| quote!(#index => #value,));
-                let arms = braced(&quote!(#(#arms)* _ => #last,));
+                let arms = braced(at, &quote!(#(#arms)* _ => #last,));
                 let word = quote_spanned!(at=> match);
-                quote!(#word 0_u32 #arms)
+                let any = crate::spans::shown_at(quote!(0_u32), at);
+                quote!(#word #any #arms)
             }
         };
         self.for_types(&quote!(let _ = #check;))
     }
 
-    fn arm_type(&self, arm: &Arm, name: &Ident) -> TokenStream {
-        if arm.block.tail.is_some() {
-            return self.type_of(name, arm.at);
+    /// The branch behind `else` compares its arms with those before it, too.
+    fn chain(&self, branch: &Branch, names: &[Ident]) -> bool {
+        let (Pick::Condition { chain: true, .. }, [first, second]) =
+            (&branch.pick, branch.arms.as_slice())
+        else {
+            return false;
+        };
+        let Some(next) = second.block.tail.as_ref().and_then(|tail| tail.node) else {
+            return false;
+        };
+        let mut earlier = self.earlier.borrow_mut();
+        let mut values = earlier.remove(&branch.node).unwrap_or_default();
+        if !first.block.diverges {
+            values.extend(names.first().map(|name| self.arm_type(first, name)));
         }
-        self.type_of_unit(arm.at)
+        earlier.insert(next, values);
+        true
+    }
+
+    fn arm_type(&self, arm: &Arm, name: &Ident) -> TokenStream {
+        self.type_of(name, arm.at)
     }
 
     pub(super) fn type_of_unit(&self, at: Extent) -> TokenStream {
@@ -201,7 +226,23 @@ impl Wiring<'_> {
     }
 }
 
-/// A condition of which rustc knows nothing.
-fn condition(at: Span) -> TokenStream {
-    crate::spans::call_at(at.into(), quote!(__zahir::never), TokenStream::new())
+/// `if .. { a } else if .. { b } else { c }`, all of it at `at`.
+fn if_else(at: Span, values: &[TokenStream], complete: bool) -> TokenStream {
+    let count = values.len();
+    let values = values.iter().enumerate().map(|(index, value)| {
+        let value = braced(at, value);
+        let (if_word, else_word) = (quote_spanned!(at=> if), quote_spanned!(at=> else));
+        let otherwise = (index > 0).then_some(else_word);
+        if complete && index + 1 == count {
+            return quote!(#otherwise #value);
+        }
+        let condition =
+            crate::spans::call_at(at.into(), quote!(__zahir::never), TokenStream::new());
+        quote!(#otherwise #if_word #condition #value)
+    });
+    values.collect()
+}
+
+fn braced(at: Span, content: &TokenStream) -> TokenTree {
+    group_at(Delimiter::Brace, at, content.clone())
 }

@@ -1,18 +1,18 @@
 //! `if` and `match`: one region per arm, of which one runs.
 
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, quote};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::{Expr, ExprIf, ExprLet, ExprMatch, Pat, Stmt};
 
 use crate::canonical;
-use crate::spans::Extent;
+use crate::spans::{Extent, group_at};
 use crate::workflow::lower::region::{Around, Construct};
 use crate::workflow::lower::{Lowering, Naming};
 use crate::workflow::model::{
     Arm, Branch, NodeKind, Parts, PartsId, Pick, PickArm, Source, Statement, VariableId, push_new,
 };
 use crate::workflow::parse::Piece;
-use crate::workflow::rewrite::{self, place_of};
+use crate::workflow::rewrite;
 use crate::workflow::syntax;
 
 /// A branch whose arms are to be lowered.
@@ -62,6 +62,7 @@ impl Lowering<'_> {
                 condition,
                 bound: bound.clone(),
                 otherwise: branch.else_branch.as_ref().map(|(word, _)| word.span),
+                chain: matches!(&branch.else_branch, Some((_, other)) if matches!(**other, Expr::If(_))),
             },
         };
         let then = Expr::Block(syn::ExprBlock {
@@ -114,6 +115,8 @@ impl Lowering<'_> {
                 pattern: in_place(pattern, matched.place),
                 guard,
                 bound: bound.clone(),
+                arrow: arm.fat_arrow_token.spans[0],
+                body: Extent::of(&arm.body).last,
             });
             let body = &*arm.body;
             arms.push(ArmSource { body, bound });
@@ -211,6 +214,11 @@ impl Lowering<'_> {
             Expr::Binary(binary) if syntax::binds(condition) => {
                 if syntax::has_job(&binary.right) {
                     rewrite::lazy_job(self.errors, binary);
+                    let names = syntax::let_bindings(&binary.right);
+                    bound.extend(names.iter().map(|name| {
+                        let node = self.hole();
+                        self.bind(name, Source::Node(node))
+                    }));
                     return (TokenStream::new(), Vec::new());
                 }
                 let (left, mut uses) = self.condition(&binary.left, bound);
@@ -269,7 +277,9 @@ impl Lowering<'_> {
         if syntax::chain(expression).is_some() || syntax::is_construct(expression) {
             let (variable, ident) = self.lift(expression);
             self.touch(&[variable]);
-            let place = place_of(&ident);
+            let span = Extent::of(expression).first;
+            let place = quote_spanned!(span=> *#ident);
+            let place = TokenStream::from(group_at(Delimiter::Parenthesis, span, place));
             return Matched {
                 here: place.clone(),
                 there: place,
@@ -309,7 +319,6 @@ impl Lowering<'_> {
 
     /// Binds what a pattern takes of a value.
     fn bind_parts(&mut self, pattern: &Pat, matched: &Matched) -> Vec<VariableId> {
-        self.check_mutable(pattern);
         let names = syntax::bindings(pattern);
         let parts = PartsId(self.model.parts.len());
         self.model.parts.push(Parts {
@@ -325,17 +334,23 @@ impl Lowering<'_> {
         let bound = names
             .iter()
             .map(|name| self.bind(name, Source::Parts(parts)));
-        bound.collect()
+        let bound: Vec<VariableId> = bound.collect();
+        self.check_mutable(pattern);
+        bound
     }
 
-    /// `Some(mut x)`
-    pub(crate) fn check_mutable(&self, pattern: &Pat) {
+    /// `Some(mut x)`, which has just been bound.
+    pub(crate) fn check_mutable(&mut self, pattern: &Pat) {
         for (mutability, name) in syntax::mutable(pattern) {
             let message = format!(
                 "a part of a value can't be changed: give it to a variable of its own, as in `let \
                  mut {name} = {name};`"
             );
             self.errors.at(&mutability, message);
+            // Assigning it is no second mistake.
+            if let Some(variable) = self.scopes.find(&name.to_string()) {
+                self.model.variable_mut(variable).mutable = true;
+            }
         }
     }
 }

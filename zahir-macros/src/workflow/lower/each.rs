@@ -8,7 +8,7 @@ use syn::{Attribute, Expr, ExprForLoop, LitInt, Pat};
 use crate::canonical;
 use crate::spans::{Extent, unwrapped_call_at};
 use crate::workflow::lower::region::Around;
-use crate::workflow::lower::{Lowering, NO_LABELS, Naming};
+use crate::workflow::lower::{Lowering, Naming};
 use crate::workflow::model::{Block, Each, NodeKind, Source, Statement, VariableId};
 use crate::workflow::parse::Piece;
 use crate::workflow::rewrite::{copy_of, own};
@@ -17,9 +17,7 @@ use crate::workflow::syntax;
 impl Lowering<'_> {
     /// The node of a `for`. `out` is what its value is bound to; `None` if nobody wants it.
     pub(crate) fn each(&mut self, each: &ExprForLoop, out: Option<&Ident>, naming: &Naming) -> u32 {
-        if let Some(label) = &each.label {
-            self.errors.at(label, NO_LABELS);
-        }
+        self.no_label(each.label.as_ref());
         let limit = self.limit(&each.attrs);
         let before = self.errors.count();
         let (items, uses) = self.items(&each.expr);
@@ -154,6 +152,11 @@ impl Lowering<'_> {
                 Some(Err(_)) => self.errors.at(
                     attribute,
                     "expected how many items at once, as in `#[limit(8)]`",
+                ),
+                None if attribute.path().is_ident("max") => self.errors.at(
+                    attribute,
+                    "`#[max(..)]` is for `loop` and `while`: a `for` ends with its items; there is \
+                     `#[limit(8)]`: at most so many items at once",
                 ),
                 None => self.errors.at(
                     attribute,

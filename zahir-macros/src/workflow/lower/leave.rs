@@ -5,8 +5,8 @@ use quote::quote;
 use syn::{Expr, ExprAssign, ExprBinary, ExprBreak, ExprContinue, ExprReturn};
 
 use crate::spans::{Extent, on_line};
+use crate::workflow::lower::Lowering;
 use crate::workflow::lower::region::{Around, Loop};
-use crate::workflow::lower::{Lowering, NO_LABELS};
 use crate::workflow::model::{Assign, Break, Exit, Source, Statement};
 use crate::workflow::syntax;
 
@@ -180,12 +180,14 @@ impl Lowering<'_> {
                 let message = "a `while` has no value, as its condition may end it: assign a \
                                variable before the `break`, or write `loop`";
                 self.errors.at(&value, message);
+                self.wrong();
                 return;
             }
             if let Some(or_last) = left.around.or_last {
                 let message = "this loop may end at its limit, where no `break` gives it a value: \
                                write `#[max(..)]` without `or_last`, or `break` without a value";
                 self.errors.span(or_last, message);
+                self.wrong();
                 return;
             }
             given = Some(self.value_of(*value, None));
@@ -212,10 +214,13 @@ impl Lowering<'_> {
     /// The loop that a `break` or `continue` is about.
     fn left(&mut self, labeled: bool, at: Span, word: &str) -> Option<Left> {
         if labeled {
-            self.errors.span(
-                at,
-                format!("{NO_LABELS}: `{word}` is about the innermost loop"),
-            );
+            if !self.labeled {
+                self.errors.span(
+                    at,
+                    format!("no labels in a workflow: `{word}` is about the innermost loop"),
+                );
+            }
+            self.wrong();
             return None;
         }
         let mut found = None;
@@ -250,7 +255,7 @@ impl Lowering<'_> {
         }
         if found.is_none() {
             self.errors.span(at, message);
-            self.diverge();
+            self.wrong();
         }
         found
     }
@@ -268,7 +273,7 @@ impl Lowering<'_> {
                 }
             };
             self.errors.span(at, message);
-            self.diverge();
+            self.wrong();
             return;
         }
         let given = leave.expr.map(|value| {
@@ -299,6 +304,21 @@ impl Lowering<'_> {
         }
         self.leave(inside);
         self.diverge();
+    }
+
+    /// Something would leave this block, and maybe a loop, were it not wrong.
+    fn wrong(&mut self) {
+        for open in &mut self.open {
+            open.broken = true;
+        }
+        self.meant();
+    }
+
+    /// Nothing would come behind this, were it not wrong.
+    pub(crate) fn meant(&mut self) {
+        if let Some(block) = self.blocks.last_mut() {
+            block.meant = true;
+        }
     }
 
     /// Nothing comes behind this in the innermost block.

@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 use syn::{Attribute, Block, Expr, Label, LitInt, Meta, Stmt, Token};
 
 use crate::workflow::lower::region::{Around, Loop};
-use crate::workflow::lower::{Lowering, NO_LABELS, Naming};
+use crate::workflow::lower::{Lowering, Naming};
 use crate::workflow::model::{self, NodeKind, Statement};
 use crate::workflow::parse::Piece;
 use crate::workflow::syntax;
@@ -26,6 +26,8 @@ struct Max {
     rounds: Option<u32>,
     or_last: Option<Span>,
 }
+
+const ROUNDS: &str = "expected at most how many rounds, as in `#[max(5)]` or `#[max(5, or_last)]`";
 
 impl Lowering<'_> {
     /// The node of a `loop` or `while`. `out` is what its value is bound to; `None` if nobody wants
@@ -53,9 +55,7 @@ impl Lowering<'_> {
             },
             _ => return None,
         };
-        if let Some(label) = repeat.label {
-            self.errors.at(label, NO_LABELS);
-        }
+        self.no_label(repeat.label);
         Some(self.rounds(&repeat, out, naming))
     }
 
@@ -83,9 +83,11 @@ impl Lowering<'_> {
             this.block(pieces.collect(), true)
         });
         let broken = construct.broken || max.or_last.is_some();
-        if !broken && !construct.leaves {
+        let leaves = construct.leaves;
+        if !broken && !leaves {
             let message = "this loop never ends: `break` out of it, as in `if done(&x) { break; }`";
             self.errors.span(repeat.at, message);
+            self.meant();
         }
         self.end_construct(construct, &[]);
         self.model.node_mut(node).kind = NodeKind::Loop {
@@ -94,7 +96,7 @@ impl Lowering<'_> {
             max: max.rounds,
             or_last: max.or_last.is_some(),
         };
-        if !broken {
+        if !broken && leaves {
             self.diverge();
         }
         self.emit(Statement::Loop(model::Loop {
@@ -112,10 +114,13 @@ impl Lowering<'_> {
         let mut max = Max::default();
         for attribute in attributes {
             if !attribute.path().is_ident("max") {
-                self.errors.at(
-                    attribute,
-                    "a loop has no such attribute; there is `#[max(5)]`: at most so many rounds",
-                );
+                let message = if attribute.path().is_ident("limit") {
+                    "`#[limit(..)]` is for `for`: the rounds of a loop run one after another; there \
+                     is `#[max(5)]`: at most so many rounds"
+                } else {
+                    "a loop has no such attribute; there is `#[max(5)]`: at most so many rounds"
+                };
+                self.errors.at(attribute, message);
                 continue;
             }
             let arguments = Punctuated::<Expr, Token![,]>::parse_terminated;
@@ -125,10 +130,7 @@ impl Lowering<'_> {
             };
             let arguments: Vec<Expr> = arguments.into_iter().flatten().collect();
             if arguments.is_empty() {
-                self.errors.at(
-                    attribute,
-                    "expected at most how many rounds, as in `#[max(5)]`",
-                );
+                self.errors.at(attribute, ROUNDS);
             }
             for (place, argument) in arguments.iter().enumerate() {
                 self.max_argument(place, argument, &mut max);
@@ -147,16 +149,13 @@ impl Lowering<'_> {
                         self.errors.at(argument, message);
                     }
                     Ok(rounds) => max.rounds = Some(rounds),
-                    Err(_) => self.errors.at(argument, "expected at most how many rounds"),
+                    Err(_) => self.errors.at(argument, ROUNDS),
                 }
             }
             other if place == 1 && syntax::variable(other).is_some_and(|it| it == "or_last") => {
                 max.or_last = Some(other.span());
             }
-            other if place == 0 => self.errors.at(
-                other,
-                "expected at most how many rounds, as in `#[max(5)]` or `#[max(5, or_last)]`",
-            ),
+            other if place == 0 => self.errors.at(other, ROUNDS),
             other => self.errors.at(
                 other,
                 "`#[max(5)]` fails the run at the limit; `#[max(5, or_last)]` leaves the loop with \

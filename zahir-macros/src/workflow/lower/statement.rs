@@ -7,7 +7,7 @@ use syn::{Attribute, Expr, ExprBlock, ExprCall, Local, Pat, PatIdent, Stmt, Type
 
 use crate::canonical;
 use crate::spans::Extent;
-use crate::workflow::lower::{Lowering, NO_LABELS, Naming, Value};
+use crate::workflow::lower::{Lowering, Naming, Value};
 use crate::workflow::model::{Argument, NodeKind, PureValue, Source, Statement, Tail, VariableId};
 use crate::workflow::parse::Piece;
 use crate::workflow::rewrite::{NO_AWAIT, NO_QUESTION};
@@ -119,9 +119,9 @@ impl Lowering<'_> {
                 });
             }
         } else {
-            self.check_mutable(&pattern);
             let whole = self.variable(&out, Source::Node(node));
             self.destructure(&pattern, whole, at);
+            self.check_mutable(&pattern);
         }
     }
 
@@ -135,12 +135,15 @@ impl Lowering<'_> {
         naming
     }
 
-    /// An attribute that is on no `for`.
+    /// An attribute that is on no loop.
     fn misplaced(&self, attribute: &Attribute) {
         let message = if attribute.path().is_ident("limit") {
             "`#[limit(..)]` belongs right before a `for`, as in `let x = #[limit(8)] for ..`"
+        } else if attribute.path().is_ident("max") {
+            "`#[max(..)]` belongs right before a `loop` or `while`, as in `let x = #[max(5)] loop ..`"
         } else {
-            "only a `for` of a workflow can have an attribute: `#[limit(8)]`"
+            "only the loops of a workflow can have attributes: `#[limit(8)] for ..`, `#[max(5)] loop \
+             ..`"
         };
         self.errors.at(attribute, message);
     }
@@ -351,9 +354,7 @@ impl Lowering<'_> {
 
     /// `{ .. }` with nodes in it: a scope for names, in the same region.
     fn scope(&mut self, out: Option<&Ident>, block: &ExprBlock, naming: Option<Naming>) {
-        if let Some(label) = &block.label {
-            self.errors.at(label, NO_LABELS);
-        }
+        self.no_label(block.label.as_ref());
         self.scopes.enter();
         let pieces = block.block.stmts.iter().cloned().map(Piece::Statement);
         let lowered = self.block(pieces.collect(), out.is_none());

@@ -1,8 +1,9 @@
 //! The shape of workflows with branches and loops: nodes, regions, and what they need.
 
 use expect_test::{Expect, expect};
-use zahir::__private::{ShapeKind, Wired};
+use zahir::__private::Wired;
 use zahir::{Graph, job, workflow};
+use zahir_tests::outline::outline;
 
 #[derive(Clone, serde::Serialize, serde::Deserialize)]
 pub enum Kind {
@@ -24,56 +25,6 @@ async fn add(_a: u64, _b: u64) -> u64 {
 #[job]
 async fn note(_text: &str) {
     panic!("reading a graph runs nothing")
-}
-
-/// One line per node and region: what it is, what it needs, how it ends.
-fn outline<W: Wired>() -> String {
-    use std::fmt::Write;
-    let mut text = String::new();
-    for (number, node) in W::SHAPE.nodes.iter().enumerate() {
-        let kind = match node.kind {
-            ShapeKind::Assigned { by } => format!("Assigned by {by}"),
-            ShapeKind::Each {
-                item, body, lends, ..
-            } => {
-                format!("Each of {item} in r{body} lends {lends}")
-            }
-            ShapeKind::Branch { arms, lends } => format!("Branch {arms:?} lends {lends}"),
-            ShapeKind::Loop {
-                body,
-                starts,
-                max,
-                or_last,
-            } => {
-                let last = if or_last { " or last" } else { "" };
-                let max = max.map_or_else(String::new, |max| format!(" max {max}{last}"));
-                format!("Loop r{body} from {starts:?}{max}")
-            }
-            other => format!("{other:?}"),
-        };
-        let _ = write!(text, "{number} r{} {} {kind}", node.region, node.name);
-        if !node.uses.is_empty() {
-            let _ = write!(text, " uses {:?}", node.uses);
-        }
-        if !node.after.is_empty() {
-            let _ = write!(text, " after {:?}", node.after);
-        }
-        text.push('\n');
-    }
-    for (number, region) in W::SHAPE.regions.iter().enumerate() {
-        let _ = write!(text, "r{number} {:?}", region.exit);
-        if let Some((parent, owner)) = region.parent {
-            let _ = write!(text, " in r{parent} by {owner}");
-        }
-        if let Some(result) = region.result {
-            let _ = write!(text, " gives {result}");
-        }
-        if !region.outs.is_empty() {
-            let _ = write!(text, " outs {:?}", region.outs);
-        }
-        text.push('\n');
-    }
-    text
 }
 
 #[track_caller]

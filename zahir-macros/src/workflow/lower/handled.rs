@@ -122,8 +122,13 @@ impl Lowering<'_> {
         node
     }
 
-    /// The region of what may fail.
-    fn body(&mut self, construct: &mut Construct, handling: Handling<'_>) -> (u32, Body) {
+    /// The region of what may fail. `keeps` if its error is handled.
+    fn body(
+        &mut self,
+        construct: &mut Construct,
+        handling: Handling<'_>,
+        keeps: bool,
+    ) -> (u32, Body) {
         let Handling {
             inner,
             handlers,
@@ -141,11 +146,17 @@ impl Lowering<'_> {
                 let out = this.temporary(at.first);
                 let node = match inner {
                     Inner::Call(prepared) if handlers.is_empty() => {
-                        let kept = keep.insert(hidden("keep"));
-                        this.place(*prepared, &out, &name, Some(kept.clone()))
+                        keep = keeps.then(|| hidden("keep"));
+                        this.place(*prepared, &out, &name, keep.clone())
                     }
                     inner => {
-                        let naming = Naming::derived(name.name.clone(), name.at);
+                        let naming = match (&inner, handlers.last()) {
+                            (Inner::Other(_), Some(handler)) => {
+                                let handler = &handler.method;
+                                Naming::derived(handler.to_string(), handler.span())
+                            }
+                            _ => Naming::derived(name.name.clone(), name.at),
+                        };
                         let handling = Handling {
                             inner,
                             handlers,
@@ -197,7 +208,7 @@ impl Lowering<'_> {
         }
         let error = self.errors.take_since(before);
         let mut construct = self.begin_construct(node, &[], true);
-        let (region, body) = self.body(&mut construct, handling);
+        let (region, body) = self.body(&mut construct, handling, true);
         self.end_construct(construct, &[]);
         self.model.node_mut(node).kind = NodeKind::Result { body: region };
         self.emit(Statement::Settle(Settle {
@@ -211,7 +222,7 @@ impl Lowering<'_> {
     fn rescue(&mut self, handling: Handling<'_>, handler: &ExprMethodCall, out: &Ident, node: u32) {
         let names = Self::assigned_by(&handling, Some(handler));
         let mut construct = self.begin_construct(node, &names, true);
-        let (body_region, body) = self.body(&mut construct, handling);
+        let (body_region, body) = self.body(&mut construct, handling, true);
         let before = self.errors.count();
         let parsed = self.handler(handler);
         let error = self.errors.take_since(before);
@@ -357,7 +368,7 @@ impl Lowering<'_> {
     ) {
         let names = Self::assigned_by(&handling, None);
         let mut construct = self.begin_construct(node, &names, true);
-        let (body_region, body) = self.body(&mut construct, handling);
+        let (body_region, body) = self.body(&mut construct, handling, false);
         let before = self.errors.count();
         let last = self.last(handler);
         let error = self.errors.take_since(before);

@@ -3,7 +3,7 @@
 use proc_macro2::Ident;
 use quote::ToTokens;
 use syn::spanned::Spanned;
-use syn::{Attribute, Expr, ExprBlock, ExprCall, Local, Pat, PatIdent, Stmt, Type};
+use syn::{Attribute, Expr, ExprBlock, ExprCall, ExprLit, Lit, Local, Pat, PatIdent, Stmt, Type};
 
 use crate::canonical;
 use crate::spans::Extent;
@@ -11,7 +11,7 @@ use crate::workflow::lower::{Lowering, Naming, Value};
 use crate::workflow::model::{Argument, NodeKind, PureValue, Source, Statement, Tail, VariableId};
 use crate::workflow::parse::Piece;
 use crate::workflow::rewrite::{NO_AWAIT, NO_QUESTION};
-use crate::workflow::syntax;
+use crate::workflow::syntax::{self, Chain};
 
 impl Lowering<'_> {
     /// The value of the block, if this statement is it. `unit` if the block gives `()`.
@@ -471,9 +471,26 @@ pub(crate) fn default_name(expression: &Expr) -> String {
         Expr::Match(_) => "match".to_owned(),
         Expr::Loop(_) => "loop".to_owned(),
         Expr::While(_) => "while".to_owned(),
-        other => syntax::chain(other)
-            .and_then(|chain| chain.name().map(crate::names::unraw))
-            .unwrap_or_else(|| "value".to_owned()),
+        other => match syntax::chain(other) {
+            Some(chain) => call_name(&chain),
+            None => {
+                let handled = syntax::handled(other);
+                let handler = handled.and_then(|handled| handled.handlers.last().copied());
+                handler.map_or_else(|| "value".to_owned(), |handler| handler.method.to_string())
+            }
+        },
+    }
+}
+
+/// A signal is called what it is called in the workflow.
+fn call_name(chain: &Chain<'_>) -> String {
+    let name = chain.name().map(crate::names::unraw).unwrap_or_default();
+    match chain.call.args.first() {
+        Some(Expr::Lit(ExprLit {
+            lit: Lit::Str(signal),
+            ..
+        })) if chain.wait().is_some() && name == "signal" => signal.value(),
+        _ => name,
     }
 }
 

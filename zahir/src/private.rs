@@ -24,10 +24,9 @@ pub use crate::job::{BoxError, BoxFuture, Call, Fallible, Job, JobDef, Options, 
 pub use crate::signal::Signal;
 pub use crate::value::{Codec, CodecError, Typed, Value, codec};
 pub use crate::wire::{
-    Batch, ByValue, Carried, Collects, Copies, Def, Description, Failed, Input, IntoCall, Items,
-    Join, Keep, Lend, Local, Out, Outcome, Outcomes, PayloadDef, Produced, RaceDef, Raced, Races,
-    ResultDef, Settled, Shared, Step, Untyped, Wait, Wire, describe_unit, items_of, keeping, never,
-    payload_of, race2, race3, race4, race5, race6, race7, race8, signal, signal_within, sleep,
-    sleep_until, type_of,
+    Batch, ByValue, Carried, Collects, Copies, Def, Description, Entries, Failed, Input, IntoCall,
+    Items, Join, Keep, Lend, Local, Out, Outcome, Outcomes, PayloadDef, Produced, RaceDef, Raced,
+    Races, ResultDef, Settled, Shared, Step, Unraced, Untyped, Wait, Wire, describe_unit, items_of,
+    keeping, never, payload_of, signal, signal_within, sleep, sleep_until, type_of,
 };
 pub use crate::workflow::{Wired, Workflow, WorkflowDef, describe_workflow, run_inline};

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use zahir_store::Failure;
 
 pub use call::{Def, Input, IntoCall, Keep, Untyped, keeping};
-pub use race::{Raced, Races, race2, race3, race4, race5, race6, race7, race8};
+pub use race::{Entries, Raced, Races, Unraced};
 pub use settle::{Outcomes, Settled};
 pub use value::{Batch, ByValue, Collects, Copies, Items, Join, Shared, describe_unit, items_of};
 pub use wait::{Carried, Wait, payload_of, signal, signal_within, sleep, sleep_until};

@@ -19,7 +19,7 @@ workflow! { pub async fn results(user: User) -> usize {
     let block = { let other = fetch_user(1); open_ticket(&other) }.result();
     let called = pays(user.clone()).result();
     let unit = write_audit(&user).result();
-    let twice = fetch_user(1).result().result();
+    let twice = { fetch_user(1).result() }.result();
     let down = matches!(tried, Err(MailError::Down));
     let all = down && missing.is_none() && block.is_ok() && called.is_ok() && unit.is_ok();
     count(all && twice.is_ok())

@@ -339,7 +339,7 @@ fn wired(head: &Head, lowered: &Lowered) -> TokenStream {
             )]
             fn wire(#wire: __zahir::Wire<'_>) -> __zahir::Step<'_> {
                 #[allow(unused_imports)]
-                use __zahir::Untyped as _;
+                use __zahir::{Unraced as _, Untyped as _};
                 #(#bound)*
                 #body
                 #returned

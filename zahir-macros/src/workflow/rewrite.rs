@@ -24,7 +24,7 @@ use crate::names::nearest;
 use crate::spans::{Extent, group_at, unwrapped_call_at};
 use crate::workflow::lower::Lowering;
 use crate::workflow::model::{Source, VariableId, push_new};
-use crate::workflow::syntax::{self, MODIFIERS};
+use crate::workflow::syntax::{self, HANDLERS, MODIFIERS};
 
 pub(crate) const NO_AWAIT: &str =
     "no `.await` here: the workflow runs each call as soon as its inputs are ready";
@@ -33,7 +33,8 @@ const NO_ASSIGNMENT: &str = "an assignment is a statement of its own in a workfl
 
 const NO_VALUE: &str = "this has no value: it is a statement of its own in a workflow";
 
-pub(crate) const NO_QUESTION: &str = "no `?` here: a job that fails fails the workflow";
+pub(crate) const NO_QUESTION: &str = "no `?` here: a job that fails fails the workflow; add \
+                                      `.result()` to handle its error";
 
 pub(crate) struct Rewrite<'l, 'a> {
     lowering: &'l mut Lowering<'a>,
@@ -206,7 +207,7 @@ impl<'l, 'a> Rewrite<'l, 'a> {
         let method = call.method.to_string();
         if self.plain == 0
             && syntax::chain(&call.receiver).is_some()
-            && let Some(meant) = nearest(&method, MODIFIERS)
+            && let Some(meant) = nearest(&method, MODIFIERS.into_iter().chain(HANDLERS))
         {
             let message =
                 format!("`{method}` is not a setting of a job call; did you mean `{meant}`?");

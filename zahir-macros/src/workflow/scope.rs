@@ -124,6 +124,11 @@ impl Scopes {
         self.defining.extend(names.iter().map(Ident::to_string));
     }
 
+    /// Whether the statement being read defines the name.
+    pub(crate) fn is_defining(&self, name: &str) -> bool {
+        self.defining.iter().any(|defined| defined == name)
+    }
+
     /// They are defined.
     pub(crate) fn end_definition(&mut self, names: &[Ident]) {
         self.defining

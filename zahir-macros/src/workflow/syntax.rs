@@ -68,8 +68,8 @@ pub(crate) fn handled(expression: &Expr) -> Option<Handled<'_>> {
             _ => break,
         };
     }
-    let is_node = !handlers.is_empty() && (chain(body).is_some() || is_construct(body));
-    is_node.then_some(Handled {
+    let handles = !handlers.is_empty() && is_node(body);
+    handles.then_some(Handled {
         body,
         settings,
         handlers,
@@ -78,6 +78,11 @@ pub(crate) fn handled(expression: &Expr) -> Option<Handled<'_>> {
 
 fn is_handler(method: &Ident) -> bool {
     HANDLERS.iter().any(|handler| method == handler)
+}
+
+/// A call, or another construct that makes nodes.
+pub(crate) fn is_node(expression: &Expr) -> bool {
+    chain(expression).is_some() || is_construct(expression)
 }
 
 /// The statements of `{ .. }`.

@@ -1,21 +1,31 @@
 //! `race(..)`: the value of the entry that ends first becomes an enum.
 
+use std::marker::PhantomData;
+
 use crate::race::{Race2, Race3, Race4, Race5, Race6, Race7, Race8};
 use crate::value::Value;
 use crate::wire::value::owned;
-use crate::wire::{Description, Out, RaceDef, Step};
+use crate::wire::{ByValue, Description, Out, RaceDef, Step};
 
 /// What an entry of a race can give.
 #[diagnostic::on_unimplemented(
-    message = "this can't be an entry of a race: `{Self}` isn't `Clone`",
-    label = "gives a `{Self}`",
-    note = "the value of the race owns that of the entry, and others may share it; derive `Clone` \
-            for `{Self}`, or end a block with `;` if its value isn't needed"
+    message = "this can't be an entry of a race: `{T}` isn't `Clone`",
+    label = "gives a `{T}`",
+    note = "the value of the race owns that of the entry, which others may share, too: derive `Clone` \
+            for `{T}`, or end a block with `;` if its value isn't needed"
 )]
-pub trait Races: Clone + Send + Sync + 'static {}
+pub trait Races<T> {
+    /// The same value.
+    #[doc(hidden)]
+    fn entry(value: Out<T>) -> Out<T>;
+}
 
 #[diagnostic::do_not_recommend]
-impl<T: Clone + Send + Sync + 'static> Races for T {}
+impl<T: Clone + Send + Sync + 'static> Races<T> for ByValue {
+    fn entry(value: Out<T>) -> Out<T> {
+        value
+    }
+}
 
 /// How the value of an entry becomes the value of the race.
 #[derive(Clone, Copy, Debug)]
@@ -29,35 +39,66 @@ impl Raced {
     }
 }
 
+/// The values of the entries of a race: `T` is a tuple of tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct Entries<T>(PhantomData<fn() -> T>);
+
+impl<T> Entries<T> {
+    /// These.
+    #[must_use]
+    pub fn of(_: T) -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// For entries of which one can't compete, which [`Races`] has said; has to be in scope. Without it,
+/// what `Entries::race` asks of them would be said a second time.
+pub trait Unraced: Sized {
+    /// The value of the race.
+    type Race;
+
+    /// What would be the race.
+    #[must_use]
+    fn race(self) -> (Out<Self::Race>, Raced) {
+        (Out::new(), Raced(RaceDef { won: &[] }))
+    }
+}
+
 macro_rules! races {
-    ($($name:ident $race:ty { $($entry:ident $variant:ident),* })*) => {
+    ($($race:ty { $($entry:ident $variant:ident),* })*) => {
         $(
-            /// The value of a race of these entries.
-            #[must_use]
-            pub fn $name<$($entry: Races),*>(_: ($(Out<$entry>,)*)) -> (Out<$race>, Raced) {
-                let won = const {
-                    let won: &'static [fn(Value) -> Value] =
-                        &[$(|value| Value::new(<$race>::$variant(owned(value)))),*];
-                    won
-                };
-                (Out::new(), Raced(RaceDef { won }))
+            impl<$($entry: Clone + Send + Sync + 'static),*> Entries<($(Out<$entry>,)*)> {
+                /// The value of the race.
+                #[must_use]
+                pub fn race(self) -> (Out<$race>, Raced) {
+                    let won = const {
+                        let won: &'static [fn(Value) -> Value] =
+                            &[$(|value| Value::new(<$race>::$variant(owned(value)))),*];
+                        won
+                    };
+                    (Out::new(), Raced(RaceDef { won }))
+                }
+            }
+
+            impl<$($entry),*> Unraced for Entries<($(Out<$entry>,)*)> {
+                type Race = $race;
             }
         )*
     };
 }
 
 races! {
-    race2 Race2<A, B> { A First, B Second }
-    race3 Race3<A, B, C> { A First, B Second, C Third }
-    race4 Race4<A, B, C, D> { A First, B Second, C Third, D Fourth }
-    race5 Race5<A, B, C, D, E> { A First, B Second, C Third, D Fourth, E Fifth }
-    race6 Race6<A, B, C, D, E, F> {
+    Race2<A, B> { A First, B Second }
+    Race3<A, B, C> { A First, B Second, C Third }
+    Race4<A, B, C, D> { A First, B Second, C Third, D Fourth }
+    Race5<A, B, C, D, E> { A First, B Second, C Third, D Fourth, E Fifth }
+    Race6<A, B, C, D, E, F> {
         A First, B Second, C Third, D Fourth, E Fifth, F Sixth
     }
-    race7 Race7<A, B, C, D, E, F, G> {
+    Race7<A, B, C, D, E, F, G> {
         A First, B Second, C Third, D Fourth, E Fifth, F Sixth, G Seventh
     }
-    race8 Race8<A, B, C, D, E, F, G, H> {
+    Race8<A, B, C, D, E, F, G, H> {
         A First, B Second, C Third, D Fourth, E Fifth, F Sixth, G Seventh, H Eighth
     }
 }
@@ -68,7 +109,8 @@ mod tests {
 
     #[test]
     fn each_entry_has_its_variant() {
-        let (_, Raced(race)) = race3((Out::<u8>::new(), Out::<String>::new(), Out::<()>::new()));
+        let (_, Raced(race)) =
+            Entries::of((Out::<u8>::new(), Out::<String>::new(), Out::<()>::new())).race();
         let values = [
             Value::new(7_u8),
             Value::new("stop".to_owned()),
@@ -87,7 +129,8 @@ mod tests {
     #[test]
     fn a_race_has_up_to_eight_entries() {
         let out = Out::<u8>::new;
-        let (_, Raced(race)) = race8((out(), out(), out(), out(), out(), out(), out(), out()));
+        let (_, Raced(race)) =
+            Entries::of((out(), out(), out(), out(), out(), out(), out(), out())).race();
         let last = race.won.last().unwrap()(Value::new(8_u8));
         type Eight = Race8<u8, u8, u8, u8, u8, u8, u8, u8>;
         assert_eq!(last.get::<Eight>(), Some(&Race8::Eighth(8)));

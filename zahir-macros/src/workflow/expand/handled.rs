@@ -127,15 +127,20 @@ impl Wiring<'_> {
         let lowered = entries.iter().zip(&names).map(|(entry, name)| {
             let statements = self.statements(&entry.block);
             let given = given(&entry.block);
-            quote!(let #name = { #statements #given };)
+            let at = entry.block.tail.as_ref().map_or(entry.at, |tail| tail.at);
+            let competes = quote!(<__zahir::ByValue as __zahir::Races<_>>::entry);
+            let competes = call_at(at, competes, quote!(#name));
+            quote! {
+                let #name = { #statements #given };
+                let #name = #competes;
+            }
         });
-        let function = hidden(&format!("race{}", entries.len()));
         let tuple = group_at(Delimiter::Parenthesis, at.last, quote!(#(#names),*));
-        let call = call_at(*at, quote!(__zahir::#function), tuple.into());
+        let call = call_at(*at, quote!(__zahir::Entries::of), tuple.into());
         quote! {
             let #out = {
                 #(#lowered)*
-                let (#out_type, #raced) = #call;
+                let (#out_type, #raced) = #call.race();
                 if #wire.describes(#node) {
                     return #raced.describe();
                 }

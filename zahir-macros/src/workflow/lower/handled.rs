@@ -48,12 +48,14 @@ impl Lowering<'_> {
         let at = Extent::of(body);
         let chain = syntax::chain(body);
         let wait = chain.as_ref().and_then(|chain| chain.wait().cloned());
+        let with_settings = settings.iter().fold((*body).clone(), set);
         let inner = match chain {
             Some(mut chain) if wait.is_none() => {
                 chain.modifiers.clone_from(settings);
                 Inner::Call(Box::new(self.prepare(&chain, at)))
             }
-            _ => {
+            Some(_) => Inner::Other(&with_settings),
+            None => {
                 self.check_settings(settings);
                 Inner::Other(body)
             }
@@ -61,6 +63,7 @@ impl Lowering<'_> {
         if let Some(wait) = &wait {
             self.check_handlers(wait, handlers);
         }
+        self.check_order(handlers);
         let name = Naming::derived(super::statement::default_name(body), at.first);
         let handling = Handling {
             inner,
@@ -96,6 +99,23 @@ impl Lowering<'_> {
                 let message = format!(
                     "`{wait}(..)` can't fail, so `.{name}(..)` has nothing to do: write it as a \
                      statement, `{wait}(..);`"
+                );
+                self.errors.at(name, message);
+            }
+        }
+    }
+
+    /// Behind `.result()` there is no failure.
+    fn check_order(&self, handlers: &[&ExprMethodCall]) {
+        for pair in handlers.windows(2) {
+            if let [first, second] = pair
+                && first.method == "result"
+                && second.method != "finally"
+            {
+                let name = &second.method;
+                let message = format!(
+                    "`.result()` has made a value of the failure, so `.{name}(..)` has nothing to \
+                     do: leave one of the two out, or `match` on the `Result`"
                 );
                 self.errors.at(name, message);
             }
@@ -414,7 +434,12 @@ impl Lowering<'_> {
         if statements.is_empty() {
             self.errors.at(argument, FINALLY);
         }
-        if let Some(Stmt::Expr(_, semicolon)) = statements.last_mut() {
+        if let Some(Stmt::Expr(value, semicolon)) = statements.last_mut() {
+            if semicolon.is_none() && !syntax::is_node(value) && !syntax::is_action(value) {
+                let message = "nobody gets this value: `.finally(..)` takes the jobs that always \
+                               run at the end";
+                self.errors.at(value, message);
+            }
             semicolon.get_or_insert_with(Default::default);
         }
         statements.into_iter().map(Piece::Statement).collect()
@@ -444,6 +469,14 @@ impl Lowering<'_> {
             self.emit(Statement::Broken { out, error });
         }
     }
+}
+
+/// `body.setting(..)`
+fn set(body: Expr, setting: &&ExprMethodCall) -> Expr {
+    Expr::MethodCall(ExprMethodCall {
+        receiver: Box::new(body),
+        ..(*setting).clone()
+    })
 }
 
 /// What is handed to `.rescue(..)`.

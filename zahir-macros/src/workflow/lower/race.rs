@@ -84,11 +84,7 @@ impl Lowering<'_> {
     }
 
     fn entry(&mut self, entry: &Expr) -> Block {
-        let is_wait = syntax::block_of(entry).is_some()
-            || syntax::chain(entry).is_some()
-            || syntax::handled(entry).is_some()
-            || syntax::is_construct(entry);
-        if is_wait {
+        if syntax::block_of(entry).is_some() || syntax::is_node(entry) {
             return self.block(pieces_of(entry), false);
         }
         let before = self.errors.count();

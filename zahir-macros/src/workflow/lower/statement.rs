@@ -44,8 +44,8 @@ impl Lowering<'_> {
                     self.action(expression);
                     return None;
                 }
-                if syntax::is_sleep(&expression) && syntax::handled(&expression).is_none() {
-                    self.sleep(&expression);
+                if syntax::is_sleep(&expression) {
+                    self.effect(expression);
                     return None;
                 }
                 let effect = unit && syntax::is_construct(&expression);
@@ -257,7 +257,9 @@ impl Lowering<'_> {
         let before = self.errors.count();
         let at = Extent::of(&expression);
         let expression = self.without_await(self.without_attributes(expression));
-        if syntax::chain(&expression).is_none() && !syntax::is_construct(&expression) {
+        if syntax::is_sleep(&expression) && syntax::handled(&expression).is_none() {
+            self.sleep(&expression);
+        } else if syntax::chain(&expression).is_none() && !syntax::is_construct(&expression) {
             self.rewrite_value(&mut expression.clone());
             if self.errors.count() == before {
                 self.errors.at(&expression, DOES_NOTHING);
@@ -291,7 +293,12 @@ impl Lowering<'_> {
     pub(crate) fn lift(&mut self, expression: &Expr) -> (VariableId, Ident) {
         let before = self.errors.count();
         let out = self.temporary(expression.span());
-        let naming = Naming::derived(default_name(expression), expression.span());
+        let mut name = default_name(expression);
+        if self.scopes.is_defining(&name) {
+            // `let seat = book(&seat(..))`: the name is that of the variable.
+            name.push_str("_2");
+        }
+        let naming = Naming::derived(name, expression.span());
         let value = self.construct(expression, &out, naming);
         self.broken(Some(&out), before);
         let node = value.node.unwrap_or_else(|| self.hole());

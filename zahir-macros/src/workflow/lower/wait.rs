@@ -1,7 +1,7 @@
 //! `sleep(..)` and `signal(..)`.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::ToTokens;
+use quote::{ToTokens, quote};
 use syn::{Expr, ExprLit, ExprMethodCall, GenericArgument, Lit, LitStr, PathArguments, Type};
 
 use crate::canonical;
@@ -209,7 +209,9 @@ impl Lowering<'_> {
             self.errors.at(argument, super::call::DEPENDS);
             return None;
         }
-        self.duration(argument)
+        let limit_of = self.duration(argument)?;
+        let ty = shown_at(quote!(__zahir::Duration), limit.method.span());
+        Some(quote!({ let limit: #ty = #limit_of; limit }))
     }
 
     fn signal_name(&self, chain: &Chain<'_>) -> Option<LitStr> {
@@ -250,7 +252,10 @@ impl Lowering<'_> {
             let mut types = generics.args.iter();
             if let (Some(GenericArgument::Type(ty)), None) = (types.next(), types.next()) {
                 if matches!(ty, Type::Infer(_)) {
-                    self.errors.at(ty, "say what this signal carries");
+                    self.errors.at(
+                        ty,
+                        "say what this signal carries: its type can't be inferred",
+                    );
                     return None;
                 }
                 return Some(ty.clone());

@@ -214,12 +214,8 @@ impl Lowering<'_> {
             Expr::Binary(binary) if syntax::binds(condition) => {
                 if syntax::has_job(&binary.right) {
                     rewrite::lazy_job(self.errors, binary);
-                    let names = syntax::let_bindings(&binary.right);
-                    bound.extend(names.iter().map(|name| {
-                        let node = self.hole();
-                        self.bind(name, Source::Node(node))
-                    }));
-                    return (TokenStream::new(), Vec::new());
+                    bound.extend(self.unbound(&binary.right));
+                    return (quote!(true), Vec::new());
                 }
                 let (left, mut uses) = self.condition(&binary.left, bound);
                 let (right, more) = self.condition(&binary.right, bound);
@@ -236,6 +232,21 @@ impl Lowering<'_> {
                 (other.to_token_stream(), uses)
             }
         }
+    }
+
+    /// What a condition that is wrong would bind.
+    fn unbound(&mut self, condition: &Expr) -> Vec<VariableId> {
+        let names = syntax::let_bindings(condition);
+        let mut error = self.errors.take_since(self.errors.count() - 1);
+        let mut bound = Vec::new();
+        for name in names {
+            let first = error.take().unwrap_or_else(|| quote!(::core::panic!()));
+            let out = Some(name.clone());
+            self.emit(Statement::Broken { out, error: first });
+            let node = self.hole();
+            bound.push(self.bind(&name, Source::Node(node)));
+        }
+        bound
     }
 
     fn condition_let(
@@ -261,6 +272,9 @@ impl Lowering<'_> {
     ) -> TokenStream {
         if syntax::has_job(guard) {
             rewrite::guard_job(self.errors, guard);
+        } else if syntax::binds(guard) {
+            let message = "a guard of a workflow can't bind names: `match` on that in the arm";
+            self.errors.at(guard, message);
         } else {
             let mut guard = guard.clone();
             for id in self.rewrite_place(&mut guard, bound) {

@@ -18,6 +18,7 @@ use quote::quote;
 use syn::visit_mut::VisitMut;
 use syn::{Expr, Label, Pat};
 
+use crate::canonical;
 use crate::errors::Errors;
 use crate::names::did_you_mean;
 use crate::spans::{Extent, hidden, on_line};
@@ -56,7 +57,7 @@ pub(crate) fn lower(head: &Head, body: &Group, errors: &Errors) -> Lowered {
     lowering.model.regions.push(Region::new(None));
     lowering.scopes.enter();
     let inputs = head.inputs.iter().map(|input| {
-        let ty = crate::canonical::text(input.stored());
+        let ty = canonical::text(input.stored());
         let node = lowering.node(&Naming::fixed(&input.name), NodeKind::Input, ty);
         lowering.bind(&input.name, Source::Node(node))
     });
@@ -238,14 +239,10 @@ impl Lowering<'_> {
     pub(crate) fn node(&mut self, naming: &Naming, kind: NodeKind, source: String) -> u32 {
         let name = self.unique_name(naming);
         let id = number(self.model.nodes.len());
-        let after = match kind {
-            // They are there with what they belong to.
-            NodeKind::Input
-            | NodeKind::Item
-            | NodeKind::Carried
-            | NodeKind::Caught
-            | NodeKind::Assigned { .. } => Vec::new(),
-            _ => self.fences(),
+        let after = if kind.is_given() {
+            Vec::new()
+        } else {
+            self.fences()
         };
         self.count(id);
         self.model.nodes.push(Node {
@@ -353,7 +350,8 @@ impl Lowering<'_> {
             matched: quote!(*#ident),
             uses: vec![whole],
             pattern: crate::workflow::rewrite::by_reference(pattern),
-            owned: Vec::new(),
+            owned: false,
+            names: syntax::bindings(pattern),
         });
         for name in syntax::bindings(pattern) {
             self.bind(&name, Source::Parts(parts));
@@ -407,6 +405,27 @@ impl Lowering<'_> {
         for node in self.model.nodes_of(uses) {
             self.touch_node(node);
         }
+    }
+
+    /// The source of a node, in which a variable is what it is made of, whatever it is called.
+    pub(crate) fn source_of(&self, tokens: TokenStream, uses: &[VariableId]) -> String {
+        let (whole, parts) = self.model.reads(uses);
+        let mut names = self.variable_names(uses);
+        if parts.is_empty() {
+            return canonical::text_over(tokens, &names);
+        }
+        names.extend(self.variable_names(&whole));
+        let parts = parts.into_iter().map(|id| &self.model.parts[id.0]);
+        let parts: Vec<&Parts> = parts.collect();
+        for part in &parts {
+            names.extend(part.names.iter().map(Ident::to_string));
+        }
+        let mut text = canonical::text_over(tokens, &names);
+        for part in parts {
+            let (pattern, matched) = (part.pattern.clone(), part.matched.clone());
+            text += &canonical::text_over(quote!(; #pattern = #matched), &names);
+        }
+        text
     }
 
     /// Says so if `name` is only defined further down.

@@ -163,6 +163,16 @@ pub(crate) enum NodeKind {
     },
 }
 
+impl NodeKind {
+    /// Whether it is there with what it belongs to, and has nothing to wait for.
+    pub(crate) fn is_given(&self) -> bool {
+        matches!(
+            self,
+            Self::Input | Self::Item | Self::Carried | Self::Caught | Self::Assigned { .. }
+        )
+    }
+}
+
 pub(crate) enum Argument {
     Copy(u32),
     Lend(u32),
@@ -222,8 +232,10 @@ pub(crate) struct Parts {
     pub(crate) matched: TokenStream,
     pub(crate) uses: Vec<VariableId>,
     pub(crate) pattern: TokenStream,
-    /// What it binds otherwise than by reference: a reference is made of that.
-    pub(crate) owned: Vec<Ident>,
+    /// What it binds.
+    pub(crate) names: Vec<Ident>,
+    /// Whether it binds otherwise than by reference, so that references are made of that.
+    pub(crate) owned: bool,
 }
 
 /// The statements of one block.

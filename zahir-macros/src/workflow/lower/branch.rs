@@ -151,7 +151,10 @@ impl Lowering<'_> {
             source,
             at,
         } = start;
-        let source = canonical::text_over(source, &self.variable_names(&uses));
+        // What the patterns of the arms call their parts makes no difference.
+        let mut known = uses.clone();
+        known.extend(sources.iter().flat_map(|arm| &arm.bound));
+        let source = canonical::text_over(source, &self.variable_names(&known));
         let node = self.node(naming, NodeKind::Value, source);
         let names = syntax::assigned(sources.iter().map(|arm| arm.body));
         let mut construct = self.begin_construct(node, &names, out.is_some());
@@ -339,11 +342,8 @@ impl Lowering<'_> {
             matched: matched.there.clone(),
             uses: matched.uses.clone(),
             pattern: in_place(pattern, matched.place),
-            owned: if matched.place {
-                Vec::new()
-            } else {
-                names.clone()
-            },
+            owned: !matched.place,
+            names: names.clone(),
         });
         let bound = names
             .iter()

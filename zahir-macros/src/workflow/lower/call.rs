@@ -5,7 +5,6 @@ use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::{Expr, ExprCall, ExprLit, ExprMethodCall, ExprPath, Lit};
 
-use crate::canonical;
 use crate::duration;
 use crate::job::options;
 use crate::spans::{Extent, group_at, on_line};
@@ -37,8 +36,7 @@ impl Lowering<'_> {
             NodeKind::Call,
             String::new(),
         );
-        let names = self.variable_names(&uses);
-        let source = canonical::text_over(chain.call.args.to_token_stream(), &names);
+        let source = self.source_of(chain.call.args.to_token_stream(), &uses);
         let lent = self.model.nodes_of(&uses);
         let lowered = self.model.node_mut(node);
         lowered.source = source;

@@ -5,7 +5,6 @@ use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::{Attribute, Expr, ExprBlock, ExprCall, Local, Pat, PatIdent, Stmt, Type};
 
-use crate::canonical;
 use crate::spans::Extent;
 use crate::workflow::lower::{Lowering, Naming, Value};
 use crate::workflow::model::{Argument, NodeKind, PureValue, Source, Statement, Tail, VariableId};
@@ -83,7 +82,7 @@ impl Lowering<'_> {
                 if let Some((otherwise, _)) = &init.diverge {
                     self.errors.at(
                         otherwise,
-                        "no `let .. else` in a workflow: a pattern here always matches",
+                        "no `let .. else` in a workflow: use `match` or `if let`",
                     );
                 }
                 let naming = match &plain {
@@ -390,10 +389,10 @@ impl Lowering<'_> {
         let written = expression.to_token_stream();
         let uses = self.rewrite_value(&mut expression);
         let node = self.node(naming, NodeKind::Value, String::new());
-        let names = self.variable_names(&uses);
         let nodes = self.model.nodes_of(&uses);
+        let source = self.source_of(written, &uses);
         let lowered = self.model.node_mut(node);
-        lowered.source = canonical::text_over(written, &names);
+        lowered.source = source;
         lowered.arguments = vec![Argument::Expression(nodes.clone())];
         lowered.uses = nodes;
         if self.errors.count() > before {

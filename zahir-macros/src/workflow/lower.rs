@@ -21,7 +21,7 @@ use syn::{Expr, Label, Pat};
 use crate::canonical;
 use crate::errors::Errors;
 use crate::names::did_you_mean;
-use crate::spans::{Extent, hidden, on_line};
+use crate::spans::{Extent, on_line};
 use crate::workflow::expand::Head;
 use crate::workflow::lower::region::OpenRegion;
 use crate::workflow::model::{

@@ -70,10 +70,6 @@ impl Model {
         nodes
     }
 
-    pub(crate) fn region(&self, number: u32) -> &Region {
-        &self.regions[index(number)]
-    }
-
     pub(crate) fn region_mut(&mut self, number: u32) -> &mut Region {
         &mut self.regions[index(number)]
     }

@@ -341,7 +341,11 @@ impl<J: Job> Def<J> {
                 value: Value::new(Entered(inputs)),
                 encoded: Vec::new(),
             }),
-            _ => Err(failure(FailureKind::Bug, "a call that is no call".to_owned()).into()),
+            _ => Err(failure(
+                FailureKind::Bug,
+                "a call that is no call".to_owned(),
+            )
+            .into()),
         }
     }
 

@@ -93,7 +93,7 @@ impl Wiring<'_> {
         let owned = owned.map(|name| quote!(#name = &#name));
         quote! {
             #[allow(unused_variables, irrefutable_let_patterns)]
-            let #pattern = #matched else { ::core::unreachable!() };
+            let (#pattern) = #matched else { ::core::unreachable!() };
             #(
                 #[allow(unused_variables)]
                 let #owned;

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Expr, ExprIf, ExprLet, ExprMatch, Pat, Stmt};
+use syn::{Expr, ExprIf, ExprLet, ExprMatch, Pat, PatIdent, Stmt};
 
 use crate::canonical;
 use crate::spans::{Extent, group_at};
@@ -349,20 +349,36 @@ impl Lowering<'_> {
             .iter()
             .map(|name| self.bind(name, Source::Parts(parts)));
         let bound: Vec<VariableId> = bound.collect();
-        self.check_mutable(pattern);
+        self.check_bindings(pattern);
         bound
     }
 
-    /// `Some(mut x)`, which has just been bound.
-    pub(crate) fn check_mutable(&mut self, pattern: &Pat) {
-        for (mutability, name) in syntax::mutable(pattern) {
+    /// `Some(mut x)`, `Some(ref x)`: what they say is not for a workflow to choose.
+    pub(crate) fn check_bindings(&mut self, pattern: &Pat) {
+        for PatIdent {
+            ident,
+            by_ref,
+            mutability,
+            ..
+        } in syntax::modified(pattern)
+        {
+            if let Some(by_ref) = by_ref {
+                let message = format!(
+                    "no `ref` here: a pattern of a workflow never moves anything; write `&{ident}` \
+                     where it is lent"
+                );
+                self.errors.at(&by_ref, message);
+            }
+            let Some(mutability) = mutability else {
+                continue;
+            };
             let message = format!(
                 "a part of a value can't be changed: give it to a variable of its own, as in `let \
-                 mut {name} = {name};`"
+                 mut {ident} = {ident};`"
             );
             self.errors.at(&mutability, message);
             // Assigning it is no second mistake.
-            if let Some(variable) = self.scopes.find(&name.to_string()) {
+            if let Some(variable) = self.scopes.find(&ident.to_string()) {
                 self.model.variable_mut(variable).mutable = true;
             }
         }

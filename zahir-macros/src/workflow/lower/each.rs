@@ -62,6 +62,7 @@ impl Lowering<'_> {
         let variable = self.variable(item, Source::Node(node));
         self.open_block();
         self.destructure(&each.pat, variable, Extent::of(&each.expr));
+        self.check_bindings(&each.pat);
         let head = self.close_block().statements;
         let mut block = self.block(pieces, unit);
         block.statements.splice(0..0, head);

@@ -116,7 +116,7 @@ impl Lowering<'_> {
         } else {
             let whole = self.variable(&out, Source::Node(node));
             self.destructure(&pattern, whole, at);
-            self.check_mutable(&pattern);
+            self.check_bindings(&pattern);
         }
     }
 
@@ -255,7 +255,12 @@ impl Lowering<'_> {
         if syntax::chain(&expression).is_none() && !syntax::is_construct(&expression) {
             self.rewrite_value(&mut expression.clone());
             if self.errors.count() == before {
-                self.errors.at(&expression, DOES_NOTHING);
+                let message = if syntax::is_method_of_place(&expression) {
+                    NO_CHANGE
+                } else {
+                    DOES_NOTHING
+                };
+                self.errors.at(&expression, message);
             }
         } else {
             let naming = Naming::derived(default_name(&expression), at.first);
@@ -416,6 +421,10 @@ impl Lowering<'_> {
         names.collect()
     }
 }
+
+const NO_CHANGE: &str = "this does nothing: the value of a node can't be changed in place; make a \
+                         new one, as in `let longer = pure({ let mut list = list; list.push(1); \
+                         list })`";
 
 const DOES_NOTHING: &str = "this does nothing: a statement of a workflow is a job call or a `let`";
 

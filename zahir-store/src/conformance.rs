@@ -305,10 +305,22 @@ fn what_is_too_large_is_refused(store: &dyn Store) {
         more(1, 1, vec![record])
     };
     let long = "x".repeat(TEXT_BYTES_MAX + 1);
+    let error = vec![7; PAYLOAD_BYTES_MAX + 1];
+    let error = Record::ErrorKept {
+        at: position(0),
+        error,
+    };
+    let signal = |name: &str, bytes| {
+        let (name, payload) = (name.to_owned(), vec![7; bytes]);
+        more(1, 1, vec![Record::SignalReceived { name, payload }])
+    };
     let mut definition = start(2, "order", None);
     definition.definition = Some(vec![0; PAYLOAD_BYTES_MAX + 1].into());
     for batch in [
         output(PAYLOAD_BYTES_MAX + 1),
+        more(1, 1, vec![error]),
+        signal("paid", PAYLOAD_BYTES_MAX + 1),
+        signal(&long, 0),
         start(2, &long, None),
         start(2, "order", Some(&long)),
         definition,

@@ -29,8 +29,8 @@
 //! * Damage in redb's own lists of free pages, which no read meets, can end the process when it
 //!   next appends or closes the file: redb then panics while it unwinds a panic. Once damage was
 //!   seen, a file is closed without a write.
-//! * An input, output or definition has at most 16 MiB, a name or idempotency key 4 KiB; of longer
-//!   messages and reasons the first 4 KiB are kept.
+//! * An input, output, error, signal or definition has at most 16 MiB, a name or idempotency key
+//!   4 KiB; of longer messages and reasons the first 4 KiB are kept.
 //!
 //! # Features
 //!

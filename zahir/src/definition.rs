@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 use zahir_store::DefinitionId;
 
-use crate::graph::NodeKind;
+use crate::graph::NodeDef;
 use crate::program::Site;
 
 /// The shape of a workflow and of everything it calls, as data.
@@ -112,24 +112,24 @@ impl DefinedNode {
     }
 }
 
-const fn kind(kind: &NodeKind) -> &'static str {
+const fn kind(kind: &NodeDef) -> &'static str {
     match kind {
-        NodeKind::Input { .. } => "an input",
-        NodeKind::Item => "an item",
-        NodeKind::Carried => "a variable of a loop",
-        NodeKind::Caught => "an error",
-        NodeKind::Assigned { .. } => "an assigned variable",
-        NodeKind::Job(_) => "a job",
-        NodeKind::Value => "a value",
-        NodeKind::Each { .. } => "a `for`",
-        NodeKind::Branch => "a branch",
-        NodeKind::Loop { .. } => "a loop",
-        NodeKind::Rescue => "a rescue",
-        NodeKind::Result(_) => "a result",
-        NodeKind::Finally => "a finally",
-        NodeKind::Race(_) => "a race",
-        NodeKind::Sleep => "a sleep",
-        NodeKind::Signal(_) => "a signal",
-        NodeKind::Workflow(_) => "a workflow",
+        NodeDef::Input { .. } => "an input",
+        NodeDef::Item => "an item",
+        NodeDef::Carried => "a variable of a loop",
+        NodeDef::Caught => "an error",
+        NodeDef::Assigned { .. } => "an assigned variable",
+        NodeDef::Job(_) => "a job",
+        NodeDef::Value => "a value",
+        NodeDef::Each { .. } => "a `for`",
+        NodeDef::Branch => "a branch",
+        NodeDef::Loop { .. } => "a loop",
+        NodeDef::Rescue => "a rescue",
+        NodeDef::Result(_) => "a result",
+        NodeDef::Finally => "a finally",
+        NodeDef::Race(_) => "a race",
+        NodeDef::Sleep => "a sleep",
+        NodeDef::Signal(_) => "a signal",
+        NodeDef::Workflow(_) => "a workflow",
     }
 }

@@ -11,6 +11,20 @@
 //! durable. What is pure (computing a value, counting items) is not on record and may be handed out
 //! at once; it is computed again after a restart.
 //!
+//! # Regions
+//!
+//! A region of a workflow (a body, an arm, a round of a loop, a handler ..) that is entered is a
+//! [`frame`]. [`branches`] has what decides and leaves, [`blocks`] what handles failure, [`races`],
+//! [`waits`] and [`items`] what their names say. [`stopping`] is how failure and cancellation
+//! spread.
+//!
+//! # Recovery
+//!
+//! Records are replayed, each as the change of state that made it, in frames that are opened as
+//! records speak of them. Then the body is woken, and what is pure, and so not on record, is
+//! computed again; each frame that had begun is woken when that has come to it. In a frame that has
+//! stopped only what is pure goes on: that is how a `finally` inside it is found again.
+//!
 //! # Invariants
 //!
 //! They are checked in release builds, too. A violation is a bug: the run halts with a report, and
@@ -22,41 +36,50 @@
 //! - **I3** A step is given only values that are there, and an attempt starts only when every record
 //!   it rests on is durable.
 //! - **I4** Attempts of a node instance are numbered 1, 2, 3 .. over restarts, one live at a time.
-//! - **I6** A run that is not over has something under way, something ready, a timer, or records on
-//!   their way.
+//! - **I6** A run that is not over has something under way, something ready, a timer, a wait for a
+//!   signal, or records on their way.
+//! - **I7** A frame is opened, left and closed by a node that has the region.
 //! - **I8** No more attempts start than were granted.
 //! - **I10** A timer never fires before its deadline.
 //! - **I16** A report of an attempt that is not live changes nothing.
-//! - **I18** After a cancel is on record, nothing starts.
+//! - **I18** After a cancel is on record, nothing starts but the `finally`s that are owed.
 //! - **I21** Time does not go back.
 
 mod action;
 mod advance;
 mod attempts;
+mod blocks;
+mod branches;
 mod ending;
 mod frame;
 mod items;
 mod outbox;
+mod races;
 mod replay;
 mod report;
 mod state;
+mod stopping;
 #[cfg(test)]
 mod tests;
+mod waits;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use zahir_store::{NodeId, Record, RunId, RunStart, Timestamp};
+use zahir_store::{NodeId, Position, Record, RunId, RunStart, Timestamp};
 
-use crate::plan::{Plan, RegionId};
+use crate::plan::{Plan, PlanKind, RegionId, SignalId};
 use frame::{Frame, FrameId, Frames};
 use outbox::Outbox;
 use state::{Change, Instance, State, Tries};
+use waits::Mailboxes;
 
 pub(crate) use action::{Action, Caught, Evaluation, Refusal, Violation};
 pub(crate) use frame::Place;
-pub(crate) use replay::RecoverError;
+pub(crate) use replay::{RecoverError, Stored};
 pub(crate) use report::{AttemptOutcome, Evaluated, Report};
+pub(crate) use waits::SIGNALS_MAX;
 
 /// One run. `V` is a value that flows between nodes, which the engine never looks into.
 #[derive(Debug)]
@@ -69,24 +92,42 @@ pub(crate) struct Engine<V> {
     now: Timestamp,
     frames: Frames<V>,
     body: FrameId,
-    /// Node instances that wait for a slot, in the order they became ready.
+    /// Node instances that wait for a slot, in the order they became ready; and some that did and
+    /// were taken back.
     ready: VecDeque<Place>,
+    /// How many wait.
+    ready_count: usize,
+    /// Those that were under way when the process died, in frames that have stopped since: they run
+    /// to their end.
+    owed: BTreeSet<Place>,
+    /// What became possible and is not done yet.
+    tasks: VecDeque<Task>,
+    /// Signals that came, or that somebody waits for now.
+    letters: BTreeSet<SignalId>,
+    /// Frames that have stopped and in which something ended: bodies of `finally`s first, inner ones
+    /// before those around them.
+    settling: BTreeSet<(bool, Reverse<usize>, FrameId)>,
     /// `for`s that may open another frame, the last opened first: what is begun is finished before
     /// more is begun.
     going: Vec<Place>,
-    /// When node instances in backoff are due.
+    /// When node instances that wait for a time are due.
     timers: BTreeSet<(Timestamp, Place)>,
     /// How many evaluations are under way.
     evaluating: usize,
+    mailboxes: Mailboxes,
     phase: Phase,
+    /// Whether a cancel is on record.
+    is_cancelled: bool,
     outbox: Outbox<V>,
+    /// The error that the next record, of a failed attempt, belongs to.
+    kept: Option<(Position, V)>,
     /// Frames that replay rebuilt and whose inputs are not there yet, by owner and index.
     replayed: BTreeMap<(Place, u32), FrameId>,
     progress: Progress,
 }
 
 /// Where a run is in its life.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Records are being replayed: nothing is started and nothing is handed out.
     Replaying,
@@ -102,6 +143,17 @@ enum Phase {
     Halted,
 }
 
+/// Something that became possible.
+#[derive(Clone, Copy, Debug)]
+enum Task {
+    /// Perhaps everything a node needs is there.
+    Unblock(Place),
+    /// Perhaps nothing more is to be expected of a frame.
+    Finish(FrameId),
+    /// A loop may begin its next round.
+    Round(Place),
+}
+
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
@@ -109,8 +161,11 @@ pub(crate) struct Progress {
     pub(crate) done: u64,
     /// Jobs under way.
     pub(crate) running: u64,
-    /// All jobs that are known of so far; grows as `for`s count their items.
+    /// All jobs that are known of so far, but for those that will not run; grows as regions are
+    /// entered.
     pub(crate) known: u64,
+    /// Jobs that will not run: in arms that were not taken, and behind what was left.
+    pub(crate) skipped: u64,
 }
 
 impl<V: Clone> Engine<V> {
@@ -129,7 +184,7 @@ impl<V: Clone> Engine<V> {
         }
         engine.phase = Phase::Going;
         engine.wake(engine.body, inputs);
-        engine.open_frames();
+        engine.go_on();
         engine
     }
 
@@ -142,16 +197,21 @@ impl<V: Clone> Engine<V> {
             // Replaced right below by the body's own frame.
             body: FrameId::NONE,
             ready: VecDeque::new(),
+            ready_count: 0,
+            owed: BTreeSet::new(),
+            tasks: VecDeque::new(),
+            letters: BTreeSet::new(),
+            settling: BTreeSet::new(),
             going: Vec::new(),
             timers: BTreeSet::new(),
             evaluating: 0,
+            mailboxes: Mailboxes::new(plan.signals.len()),
             phase: Phase::Replaying,
+            is_cancelled: false,
             outbox,
+            kept: None,
             replayed: BTreeMap::new(),
-            progress: Progress {
-                known: plan.region(RegionId::BODY).jobs,
-                ..Progress::default()
-            },
+            progress: Progress::default(),
             plan,
         };
         engine.body = engine.open_frame(RegionId::BODY, None, 0);
@@ -181,10 +241,31 @@ impl<V: Clone> Engine<V> {
             Report::Evaluated { place, result } => self.end_evaluation(place, result),
             Report::OutputEncoded { result } => self.end_concluding(result),
             Report::CancelRequested { reason, ticket } => self.cancel(reason, ticket),
-            Report::SignalReceived { .. } => {}
-            Report::ShutdownRequested => self.stop(),
+            Report::SignalReceived {
+                signal,
+                payload,
+                ticket,
+            } => self.take_signal(signal, payload, ticket),
+            Report::ShutdownRequested => self.shut_down(),
         }
-        self.open_frames();
+        self.go_on();
+    }
+
+    /// Does everything that became possible. What stopped is settled when nothing else is left to
+    /// be done.
+    fn go_on(&mut self) {
+        while !matches!(self.phase, Phase::Ended | Phase::Halted) {
+            if let Some(task) = self.tasks.pop_front() {
+                self.run_task(task);
+            } else if self.open_next_frame() {
+            } else if let Some(signal) = self.letters.pop_first() {
+                self.deliver(signal);
+            } else if let Some((.., frame)) = self.settling.pop_first() {
+                self.settle_now(frame);
+            } else {
+                return;
+            }
+        }
     }
 
     /// Takes in that it is `now`: whatever is due goes on.
@@ -194,9 +275,17 @@ impl<V: Clone> Engine<V> {
             && due <= self.now
         {
             self.timers.pop_first();
-            self.change(place, Change::Due);
-            self.unblock_if_free(place);
+            match self.instance(place).map(|instance| &instance.state) {
+                Some(State::Backoff(..)) => {
+                    self.change(place, Change::Due);
+                    self.unblock_if_free(place);
+                }
+                Some(State::Sleeping(_)) => self.complete(place, self.unit.clone()),
+                Some(State::Waiting(_)) => self.expire(place),
+                _ => {}
+            }
         }
+        self.go_on();
     }
 
     /// When [`Engine::handle_timeout`] wants to be called next.
@@ -216,7 +305,11 @@ impl<V: Clone> Engine<V> {
 
     /// How many job slots the run could use now.
     pub(crate) fn wanted(&self) -> usize {
-        if self.is_going() { self.ready.len() } else { 0 }
+        if self.phase == Phase::Going {
+            self.ready_count
+        } else {
+            0
+        }
     }
 
     /// How far the run has come.
@@ -238,12 +331,8 @@ impl<V: Clone> Engine<V> {
 
     /// The position that records name a node instance by.
     #[cfg(test)]
-    fn position(&self, place: Place) -> zahir_store::Position {
+    fn position(&self, place: Place) -> Position {
         self.frames.position(place)
-    }
-
-    fn is_going(&self) -> bool {
-        self.phase == Phase::Going && !self.is_failing(self.body)
     }
 
     fn live(&self) -> usize {
@@ -254,8 +343,9 @@ impl<V: Clone> Engine<V> {
     fn check_progress(&mut self) {
         let is_over = matches!(self.phase, Phase::Ended | Phase::Halted | Phase::Stopping);
         let can_go_on = self.live() > 0
-            || !self.ready.is_empty()
+            || self.ready_count > 0
             || !self.timers.is_empty()
+            || self.mailboxes.has_listeners()
             || self.phase == Phase::Concluding
             || self.outbox.is_waiting();
         if !is_over && !can_go_on {
@@ -283,19 +373,24 @@ impl<V: Clone> Engine<V> {
             state: State::Blocked(Tries::default()),
         };
         let nodes: Vec<_> = plan.nodes.iter().map(fresh).collect();
-        let open = nodes.len() - plan.inputs.len();
-        let path = owner.map(|owner| self.frames.path_into(owner, index));
-        self.frames.insert(Frame {
-            region,
-            owner,
-            index,
-            path,
-            is_awake: false,
-            open,
-            live: 0,
-            failure: None,
-            nodes,
-        })
+        let is_given = |node: &&NodeId| {
+            matches!(
+                self.plan.node(**node).kind,
+                PlanKind::Input | PlanKind::Assigned
+            )
+        };
+        let open = nodes.len() - plan.nodes.iter().filter(is_given).count();
+        let each = owner.map(|owner| self.plan.node(owner.node).kind);
+        if !matches!(each, Some(PlanKind::Each { .. })) {
+            // Those of the items were counted with the items.
+            self.progress.known += plan.jobs;
+        }
+        let mut frame = Frame::new(region, open, nodes);
+        frame.owner = owner;
+        frame.index = index;
+        frame.stop = owner.and_then(|owner| self.stop_inside(owner, index));
+        frame.path = owner.map(|owner| self.frames.path_into(owner, index));
+        self.frames.insert(frame)
     }
 }
 

@@ -1,10 +1,14 @@
 //! What can go wrong, by what the caller can do about it.
 
+mod signal;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
 use zahir_store::{Failure, FailureKind, RunId, StoreError};
+
+pub use signal::SignalError;
 
 /// Anything that can go wrong between opening a runtime and the output of a run.
 ///
@@ -19,6 +23,8 @@ pub enum Error {
     Start(StartError),
     /// A run ended badly.
     Run(RunError),
+    /// A run did not take a signal.
+    Signal(SignalError),
     /// The store could not be read.
     Store(StoreError),
     /// The runtime has halted.
@@ -164,6 +170,9 @@ pub enum RunErrorKind {
     Bug,
     /// The recorded output can't be decoded. It is kept as it is.
     Undecodable,
+    /// Only a signal can make it go on, and nobody can send one: the workflow was awaited without a
+    /// runtime.
+    NoSender,
 }
 
 impl RunError {
@@ -255,9 +264,15 @@ impl fmt::Display for RunError {
                 );
             }
             RunErrorKind::Halted => {
-                return f.write_str(" can't go on: the runtime halted, restart the program");
+                return f.write_str(" can't go on: the runtime halted");
             }
             RunErrorKind::Undecodable => " has an output that can't be decoded",
+            RunErrorKind::NoSender => {
+                return f.write_str(
+                    " waits for a signal, which nobody can send it here: start it on a `Runtime`, \
+                     and send the signal with its handle",
+                );
+            }
         })?;
         if let Some(attempt) = self.attempt().filter(|attempt| *attempt > 1) {
             write!(f, " at attempt {attempt}")?;
@@ -341,9 +356,7 @@ impl fmt::Display for StartError {
             Self::Parked { run, reason } => write!(f, "run {run} could not go on: {reason}"),
             Self::Store(_) => f.write_str("the store can't be read"),
             Self::ShutDown => f.write_str("the runtime is shut down, and takes no more runs"),
-            Self::Halted(_) => {
-                f.write_str("the runtime halted, and takes no more runs: restart the program")
-            }
+            Self::Halted(_) => f.write_str("the runtime halted, and takes no more runs"),
         }
     }
 }
@@ -412,6 +425,7 @@ impl fmt::Display for Error {
             Self::Open(error) => fmt::Display::fmt(error, f),
             Self::Start(error) => fmt::Display::fmt(error, f),
             Self::Run(error) => fmt::Display::fmt(error, f),
+            Self::Signal(error) => fmt::Display::fmt(error, f),
             Self::Store(error) => fmt::Display::fmt(error, f),
             Self::Halted(halted) => fmt::Display::fmt(halted, f),
         }
@@ -424,6 +438,7 @@ impl StdError for Error {
             Self::Open(error) => error.source(),
             Self::Start(error) => error.source(),
             Self::Run(error) => error.source(),
+            Self::Signal(error) => error.source(),
             Self::Store(error) => error.source(),
             Self::Halted(halted) => halted.source(),
         }
@@ -451,6 +466,12 @@ impl From<OpenError> for Error {
 impl From<StartError> for Error {
     fn from(error: StartError) -> Self {
         Self::Start(error)
+    }
+}
+
+impl From<SignalError> for Error {
+    fn from(error: SignalError) -> Self {
+        Self::Signal(error)
     }
 }
 

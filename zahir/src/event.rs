@@ -80,6 +80,49 @@ pub enum EventKind {
         /// How many.
         items: u32,
     },
+    /// A branch took one of its arms.
+    BranchTaken {
+        /// The branch.
+        node: Arc<str>,
+        /// Which arm, counted from 0. An `if` without `else` has two.
+        arm: u32,
+    },
+    /// A node will not run: it is in a branch that was not taken, or behind where it was left.
+    Skipped {
+        /// The node.
+        node: Arc<str>,
+    },
+    /// A sleep began, or a wait with a time limit.
+    TimerSet {
+        /// The sleep or the wait.
+        node: Arc<str>,
+        /// When it ends.
+        until: Timestamp,
+    },
+    /// Somebody sent the run a signal.
+    SignalReceived {
+        /// The signal's name.
+        signal: Arc<str>,
+    },
+    /// A wait has its signal.
+    SignalConsumed {
+        /// The wait.
+        node: Arc<str>,
+        /// The signal's name.
+        signal: Arc<str>,
+    },
+    /// A wait came to its time limit without a signal.
+    WaitTimedOut {
+        /// The wait.
+        node: Arc<str>,
+    },
+    /// An entry of a race ended first. The others are dropped.
+    RaceWon {
+        /// The race.
+        node: Arc<str>,
+        /// Which entry, counted from 0.
+        entry: u32,
+    },
     /// The run is over.
     RunFinished {
         /// How it ended.
@@ -268,6 +311,20 @@ impl Pending {
     }
 }
 
+impl Event {
+    /// A node will not run. There is no record of that: it follows from another.
+    pub(crate) fn skipped(run: (RunId, &Executable), at: Timestamp, node: &Position) -> Self {
+        let (run, executable) = run;
+        let node = executable.path(node).into();
+        Self {
+            run,
+            workflow: executable.name,
+            at,
+            kind: EventKind::Skipped { node },
+        }
+    }
+}
+
 impl EventKind {
     fn of(record: &Record, executable: &Executable) -> Option<Self> {
         let node = |at: &Position| executable.path(at).into();
@@ -300,15 +357,29 @@ impl EventKind {
                 node: node(at),
                 items: *items,
             },
-            Record::BranchTaken { .. }
-            | Record::BlockEntered { .. }
-            | Record::ErrorKept { .. }
-            | Record::RaceWon { .. }
-            | Record::TimerSet { .. }
-            | Record::SignalReceived { .. }
-            | Record::SignalConsumed { .. }
-            | Record::WaitTimedOut { .. }
-            | Record::CancelRequested(_) => return None,
+            Record::BranchTaken { at, arm } => Self::BranchTaken {
+                node: node(at),
+                arm: *arm,
+            },
+            Record::TimerSet { at, due } => Self::TimerSet {
+                node: node(at),
+                until: *due,
+            },
+            Record::SignalReceived { name, .. } => Self::SignalReceived {
+                signal: name.as_str().into(),
+            },
+            Record::SignalConsumed { at, .. } => Self::SignalConsumed {
+                node: node(at),
+                signal: executable.signal_name(at.node).unwrap_or_default().into(),
+            },
+            Record::WaitTimedOut { at } => Self::WaitTimedOut { node: node(at) },
+            Record::RaceWon { at, entry } => Self::RaceWon {
+                node: node(at),
+                entry: *entry,
+            },
+            Record::BlockEntered { .. } | Record::ErrorKept { .. } | Record::CancelRequested(_) => {
+                return None;
+            }
             Record::RunFinished(ending) => Self::RunFinished {
                 status: status(ending),
             },

@@ -1,15 +1,18 @@
 //! The graph of a workflow: read once, without running any of its code, and never changed.
 //!
 //! A node's number is its index and the slot of its value. Inputs and items are nodes, too. Nodes
-//! are in source order and need earlier ones only, so the graph has no cycle. Nodes live in regions:
-//! region 0 is the body, and each `for` owns one that is entered once per item.
+//! are in source order and need earlier ones only, so the graph has no cycle. Nodes live in regions,
+//! which form a tree: region 0 is the body, and a `for`, a branch, a loop owns those that it enters.
 
+mod defect;
 mod dot;
 pub(crate) mod fingerprint;
 pub(crate) mod instance;
+mod kind;
 mod mermaid;
 mod picture;
 mod read;
+mod region;
 pub(crate) mod shape;
 
 use std::fmt;
@@ -17,14 +20,15 @@ use std::fmt;
 use petgraph::graph::DiGraph;
 use zahir_store::NodeId;
 
-pub use shape::Argument;
-pub(crate) use shape::Exit;
+pub(crate) use kind::NodeDef;
+pub use kind::NodeKind;
+pub use region::{Region, RegionId};
+pub use shape::{Argument, Exit};
 
-use crate::job::JobDef;
 use crate::job::context::Context;
 use crate::job::policy::Policy;
-use crate::value::{Codec, Value};
-use crate::wire::{RaceDef, ResultDef, SignalDef, Step, Wire};
+use crate::value::Value;
+use crate::wire::{Step, Wire};
 use crate::workflow::WorkflowDef;
 
 /// The graph of a workflow.
@@ -50,6 +54,12 @@ impl Graph {
         &self.nodes
     }
 
+    /// The regions, the body of the workflow first; a region is behind the one around it.
+    #[must_use]
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
     /// The graph for algorithms of `petgraph`.
     #[must_use]
     pub fn petgraph(&self) -> &DiGraph<NodeId, Edge> {
@@ -65,13 +75,26 @@ impl Graph {
     /// The workflows that it calls.
     pub(crate) fn calls(&self) -> impl Iterator<Item = WorkflowDef> {
         self.nodes.iter().filter_map(|node| match &node.kind {
-            NodeKind::Workflow(called) => Some(*called),
+            NodeDef::Workflow(called) => Some(*called),
             _ => None,
         })
     }
 
-    pub(crate) fn regions(&self) -> &[Region] {
-        &self.regions
+    pub(crate) fn at(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(index(id))
+    }
+
+    /// The variables that each node assigns, by its number.
+    pub(crate) fn assigned(&self) -> Vec<Vec<NodeId>> {
+        let mut assigned = vec![Vec::new(); self.nodes.len()];
+        for node in &self.nodes {
+            if let NodeDef::Assigned { by } = node.kind
+                && let Some(variables) = assigned.get_mut(index(by))
+            {
+                variables.push(node.id);
+            }
+        }
+        assigned
     }
 
     /// Begins `node`. `values` are those of its `uses`, in order.
@@ -98,18 +121,17 @@ impl fmt::Debug for Graph {
     }
 }
 
-/// One use of a job, an input, or a value computed in the workflow itself.
+/// One use of a job, an input, a value computed in the workflow itself, or what enters regions.
 pub struct Node {
     pub(crate) id: NodeId,
     pub(crate) name: &'static str,
-    pub(crate) kind: NodeKind,
+    pub(crate) kind: NodeDef,
     pub(crate) region: RegionId,
     /// The values that the node needs. Its own step is lent the first [`Node::lends`] of them, in
     /// this order; the others are what the regions inside it need from around them.
     pub(crate) uses: Box<[NodeId]>,
     pub(crate) lends: usize,
-    /// The regions that it enters: the body of a `for`, a loop or a block, then its handler; the arms
-    /// of a branch; the entries of a race.
+    /// The regions that it enters.
     pub(crate) inside: Box<[RegionId]>,
     pub(crate) after: Box<[NodeId]>,
     pub(crate) arguments: &'static [Argument],
@@ -133,12 +155,31 @@ impl Node {
         self.name
     }
 
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> NodeKind {
+        self.kind.kind()
+    }
+
+    /// The region it is in.
+    #[must_use]
+    pub fn region(&self) -> RegionId {
+        self.region
+    }
+
+    /// The regions that it enters: the body of a `for`, a loop or a block, then its handler; the
+    /// arms of a branch; the entries of a race.
+    #[must_use]
+    pub fn regions(&self) -> &[RegionId] {
+        &self.inside
+    }
+
     /// The name of the job or workflow it calls.
     #[must_use]
     pub fn calls(&self) -> Option<&'static str> {
         match &self.kind {
-            NodeKind::Job(job) => Some(job.name),
-            NodeKind::Workflow(called) => Some(called.name),
+            NodeDef::Job(job) => Some(job.name),
+            NodeDef::Workflow(called) => Some(called.name),
             _ => None,
         }
     }
@@ -147,7 +188,7 @@ impl Node {
     #[must_use]
     pub fn subgraph(&self) -> Option<&'static Graph> {
         match &self.kind {
-            NodeKind::Workflow(called) => Some((called.graph)()),
+            NodeDef::Workflow(called) => Some((called.graph)()),
             _ => None,
         }
     }
@@ -195,7 +236,7 @@ impl Node {
     }
 
     pub(crate) fn index(&self) -> usize {
-        usize::try_from(self.id.number()).unwrap_or(usize::MAX)
+        index(self.id)
     }
 }
 
@@ -213,90 +254,9 @@ impl fmt::Debug for Node {
     }
 }
 
-/// What a node is.
-#[derive(Debug)]
-pub(crate) enum NodeKind {
-    /// An input of the workflow. In the body only, in order, before all other nodes.
-    Input { codec: Codec },
-    /// One item of a `for`. The first node of its body.
-    Item,
-    /// A variable at the beginning of a loop's round. The first nodes of its body.
-    Carried,
-    /// The error that a handler is given. Its first node.
-    Caught,
-    /// A variable behind the branch, loop or block `by`, which assigned it.
-    Assigned { by: NodeId },
-    /// A call of a job.
-    Job(JobDef),
-    /// A pure value: computed once when it is needed, never stored.
-    Value,
-    /// A `for`: its body once per item.
-    Each {
-        limit: Option<u32>,
-        join: fn(Vec<Value>) -> Value,
-    },
-    /// `if` or `match`: one of its arms.
-    Branch,
-    /// `loop` or `while`: its body until it breaks.
-    Loop {
-        /// What the carried variables begin with.
-        starts: &'static [u32],
-        max: Option<u32>,
-        or_last: bool,
-    },
-    /// `.rescue(..)`: its handler if its body fails.
-    Rescue,
-    /// `.result()`: failure becomes a value.
-    Result(ResultDef),
-    /// `.finally(..)`: its last region behind its body, however that ends.
-    Finally,
-    /// `race(..)`: the first entry to end.
-    Race(RaceDef),
-    /// `sleep(..)`, `sleep_until(..)`.
-    Sleep,
-    /// `signal(..)`.
-    Signal(SignalDef),
-    /// A call of a workflow.
-    Workflow(WorkflowDef),
-}
-
-/// A part of a graph that is entered as a whole.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct RegionId(u32);
-
-impl RegionId {
-    pub(crate) const fn new(number: u32) -> Self {
-        Self(number)
-    }
-
-    pub(crate) const fn number(self) -> u32 {
-        self.0
-    }
-
-    pub(crate) fn index(self) -> usize {
-        usize::try_from(self.0).unwrap_or(usize::MAX)
-    }
-}
-
-impl fmt::Debug for RegionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
-
-/// What [`RegionId`] stands for.
-#[derive(Debug)]
-pub(crate) struct Region {
-    /// The region around it.
-    pub(crate) parent: Option<RegionId>,
-    /// In source order.
-    pub(crate) nodes: Vec<NodeId>,
-    /// The node that gives its value; `None` if that is `()`.
-    pub(crate) result: Option<NodeId>,
-    /// Where a run goes on behind it.
-    pub(crate) exit: Exit,
-    /// What the assigned variables are at its end.
-    pub(crate) outs: Vec<NodeId>,
+/// A node's place in the list of nodes.
+fn index(id: NodeId) -> usize {
+    usize::try_from(id.number()).unwrap_or(usize::MAX)
 }
 
 /// Why one node comes after another.

@@ -52,10 +52,10 @@ mod value;
 mod wire;
 mod workflow;
 
-pub use error::{Error, Halted, OpenError, RunError, RunErrorKind, StartError};
+pub use error::{Error, Halted, OpenError, RunError, RunErrorKind, SignalError, StartError};
 pub use event::{Event, EventKind, Events, Lost};
 pub use failure::Failure;
-pub use graph::{Argument, Edge, Graph, Node};
+pub use graph::{Argument, Edge, Exit, Graph, Node, NodeKind, Region, RegionId};
 pub use job::context::Context;
 pub use job::policy::{Backoff, Policy};
 pub use job::{Call, Job, JobError, Options};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use zahir_store::NodeId;
 
 use crate::definition::Definition;
-use crate::graph::{Graph, Node, NodeKind, RegionId as GraphRegion};
+use crate::graph::{Graph, Node, NodeDef, RegionId as GraphRegion};
 use crate::job::policy::Policy;
 use crate::plan::{Plan, PlanKind, PlanNode, PlanRegion, RegionId, SignalId, Source, index};
 use crate::value::Codec;
@@ -54,8 +54,8 @@ impl Program {
     /// How a node's result is stored; `None` if it is not.
     pub(crate) fn codec(&self, node: NodeId) -> Option<Codec> {
         match &self.sites.get(index(node))?.node.kind {
-            NodeKind::Job(job) => Some(job.output),
-            NodeKind::Input { codec } => Some(*codec),
+            NodeDef::Job(job) => Some(job.output),
+            NodeDef::Input { codec } => Some(*codec),
             _ => None,
         }
     }
@@ -63,7 +63,7 @@ impl Program {
     /// How the error of a node's job is stored; `None` if it is not.
     pub(crate) fn error_codec(&self, node: NodeId) -> Option<Codec> {
         match &self.sites.get(index(node))?.node.kind {
-            NodeKind::Job(job) => job.error,
+            NodeDef::Job(job) => job.error,
             _ => None,
         }
     }
@@ -71,7 +71,7 @@ impl Program {
     /// What reads the payload of a signal of this name; `None` if nothing waits for one.
     pub(crate) fn signal(&self, name: &str) -> Option<PayloadDef> {
         self.sites.iter().find_map(|site| match &site.node.kind {
-            NodeKind::Signal(signal) if signal.name == name => Some(signal.payload),
+            NodeDef::Signal(signal) if signal.name == name => Some(signal.payload),
             _ => None,
         })
     }
@@ -127,11 +127,11 @@ impl Linker {
         let linked = self.add(graph);
         let (node, region, slots) = (linked.node, linked.region, linked.slots.clone());
         for inner in graph.regions() {
-            let is_job = |id: &&NodeId| matches!(graph.nodes()[index(**id)].kind, NodeKind::Job(_));
+            let is_job = |id: &&NodeId| matches!(graph.nodes()[index(**id)].kind, NodeDef::Job(_));
             let is_input = |id: &NodeId| {
                 matches!(
                     graph.nodes()[index(*id)].kind,
-                    NodeKind::Input { .. } | NodeKind::Item | NodeKind::Carried | NodeKind::Caught
+                    NodeDef::Input { .. } | NodeDef::Item | NodeDef::Carried | NodeDef::Caught
                 )
             };
             let numbered = inner.nodes.iter().enumerate();
@@ -158,8 +158,9 @@ impl Linker {
                 .map(|out| source(graph, &slots, from, *out));
             self.regions[region + at].outs = outs.collect();
         }
-        for inner in graph.nodes() {
-            let linked = self.node(graph, inner, region, &slots);
+        for (inner, assigned) in graph.nodes().iter().zip(graph.assigned()) {
+            let mut linked = self.node(graph, inner, region, &slots);
+            linked.assigned = assigned.iter().map(|id| slots[index(*id)]).collect();
             self.nodes.push(linked);
             self.sites.push(Site { graph, node: inner });
         }
@@ -174,7 +175,7 @@ impl Linker {
     ) -> PlanNode {
         let shift = |id: GraphRegion| RegionId(region + id.index());
         let mut inside: Vec<_> = node.inside.iter().copied().map(shift).collect();
-        if let NodeKind::Workflow(called) = &node.kind {
+        if let NodeDef::Workflow(called) = &node.kind {
             inside.push(RegionId(self.add((called.graph)()).region));
         }
         let kind = self.kind(graph, node);
@@ -183,10 +184,8 @@ impl Linker {
                 .map(|id| source(graph, slots, node.region, *id))
                 .collect()
         };
-        let is_assigned =
-            |other: &&Node| matches!(other.kind, NodeKind::Assigned { by } if by == node.id);
         let (keeps_error, policy) = match &node.kind {
-            NodeKind::Job(job) => (job.error.is_some(), node.policy),
+            NodeDef::Job(job) => (job.error.is_some(), node.policy),
             _ => (false, Policy::ONCE),
         };
         PlanNode {
@@ -194,7 +193,7 @@ impl Linker {
             region: shift(node.region),
             slot: slots[index(node.id)],
             uses: match &node.kind {
-                NodeKind::Loop { starts, .. } => {
+                NodeDef::Loop { starts, .. } => {
                     let starts: Vec<_> = starts.iter().copied().map(NodeId::new).collect();
                     sources(&starts)
                 }
@@ -202,12 +201,7 @@ impl Linker {
             },
             after: sources(&node.after),
             inside,
-            assigned: graph
-                .nodes()
-                .iter()
-                .filter(is_assigned)
-                .map(|other| slots[index(other.id)])
-                .collect(),
+            assigned: Vec::new(),
             keeps_error,
             policy,
             waits: 0,
@@ -217,32 +211,32 @@ impl Linker {
 
     fn kind(&mut self, graph: &Graph, node: &Node) -> PlanKind {
         match &node.kind {
-            NodeKind::Input { .. } | NodeKind::Item | NodeKind::Carried | NodeKind::Caught => {
+            NodeDef::Input { .. } | NodeDef::Item | NodeDef::Carried | NodeDef::Caught => {
                 PlanKind::Input
             }
-            NodeKind::Assigned { .. } => PlanKind::Assigned,
-            NodeKind::Job(_) => PlanKind::Job,
-            NodeKind::Value => PlanKind::Value,
-            NodeKind::Each { limit, .. } => PlanKind::Each { limit: *limit },
-            NodeKind::Branch => PlanKind::Branch,
-            NodeKind::Loop { max, or_last, .. } => PlanKind::Loop {
+            NodeDef::Assigned { .. } => PlanKind::Assigned,
+            NodeDef::Job(_) => PlanKind::Job,
+            NodeDef::Value => PlanKind::Value,
+            NodeDef::Each { limit, .. } => PlanKind::Each { limit: *limit },
+            NodeDef::Branch => PlanKind::Branch,
+            NodeDef::Loop { max, or_last, .. } => PlanKind::Loop {
                 max: *max,
                 or_last: *or_last,
             },
-            NodeKind::Rescue => PlanKind::Rescue {
+            NodeDef::Rescue => PlanKind::Rescue {
                 is_typed: fails_typed(graph, node),
             },
-            NodeKind::Result(_) => PlanKind::Result {
+            NodeDef::Result(_) => PlanKind::Result {
                 is_typed: fails_typed(graph, node),
             },
-            NodeKind::Finally => PlanKind::Finally,
-            NodeKind::Race(_) => PlanKind::Race,
-            NodeKind::Sleep => PlanKind::Sleep,
-            NodeKind::Signal(signal) => PlanKind::Signal {
+            NodeDef::Finally => PlanKind::Finally,
+            NodeDef::Race(_) => PlanKind::Race,
+            NodeDef::Sleep => PlanKind::Sleep,
+            NodeDef::Signal(signal) => PlanKind::Signal {
                 signal: self.signal(signal.name),
                 timeout: signal.timeout,
             },
-            NodeKind::Workflow(_) => PlanKind::Call,
+            NodeDef::Workflow(_) => PlanKind::Call,
         }
     }
 
@@ -264,7 +258,7 @@ fn fails_typed(graph: &Graph, node: &Node) -> bool {
         .and_then(|id| graph.regions().get(id.index()));
     let result = body.and_then(|body| body.result);
     result.is_some_and(|id| match &graph.nodes()[index(id)].kind {
-        NodeKind::Job(job) => job.error.is_some(),
+        NodeDef::Job(job) => job.error.is_some(),
         _ => false,
     })
 }

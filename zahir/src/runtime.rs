@@ -16,6 +16,7 @@ mod reader;
 pub(crate) mod recovery;
 pub(crate) mod run;
 mod shutdown;
+mod signal;
 mod slots;
 pub(crate) mod start;
 #[cfg(test)]
@@ -42,6 +43,10 @@ use crate::workflow::{Workflow, WorkflowDef};
 
 /// How many jobs may be in flight at once, if nothing else is said.
 const JOBS_MAX: usize = 1024;
+
+/// After so many actions in one go a run lets others go on: a loop of pure values alone may have no
+/// end.
+const ACTIONS_MAX: usize = 256;
 
 /// How large one encoded value may be, if nothing else is said.
 const VALUE_BYTES_MAX: usize = 2 * 1024 * 1024;

@@ -4,6 +4,7 @@
 //! names, human readable. Bytes are checked without recursion before they are decoded, so that a
 //! damaged file can neither overflow the stack nor ask for memory that it does not pay for.
 
+mod quiet;
 mod scan;
 
 use std::any::Any;
@@ -13,25 +14,29 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use quiet::{bury, drop_quietly};
 pub(crate) use scan::{map_entries, write_map_header, write_str};
 
 /// How deeply the lists, maps and structs of one value may be nested.
 pub(crate) const DEPTH_MAX: usize = 64;
 
 /// One value of a run, shared by all that use it.
+///
+/// A destructor that panics ends there. Otherwise two of them in one frame, or beside another panic,
+/// would end the process.
 #[derive(Clone)]
-pub struct Value(Arc<dyn Any + Send + Sync>);
+pub struct Value(Option<Arc<dyn Any + Send + Sync>>);
 
 impl Value {
     /// Shares `value`.
     pub fn new<T: Send + Sync + 'static>(value: T) -> Self {
-        Self(Arc::new(value))
+        Self(Some(Arc::new(value)))
     }
 
     /// The value, if it is a `T`.
     #[must_use]
     pub fn get<T: 'static>(&self) -> Option<&T> {
-        self.0.downcast_ref()
+        self.0.as_ref()?.downcast_ref()
     }
 
     /// The value itself, if it is a `T` and nobody else shares it.
@@ -39,9 +44,20 @@ impl Value {
     /// # Errors
     ///
     /// Gives the shared value back.
-    pub fn try_into_inner<T: Send + Sync + 'static>(self) -> Result<T, Self> {
-        let shared = self.0.downcast::<T>().map_err(Self)?;
-        Arc::try_unwrap(shared).map_err(|shared| Self(shared))
+    pub fn try_into_inner<T: Send + Sync + 'static>(mut self) -> Result<T, Self> {
+        let Some(shared) = self.0.take() else {
+            return Err(self);
+        };
+        let shared = shared
+            .downcast::<T>()
+            .map_err(|shared| Self(Some(shared)))?;
+        Arc::try_unwrap(shared).map_err(|shared| Self(Some(shared)))
+    }
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        drop_quietly(self.0.take());
     }
 }
 
@@ -144,7 +160,7 @@ pub struct CodecError {
 }
 
 impl CodecError {
-    pub(crate) fn new<T>(reason: impl fmt::Display) -> Self {
+    pub(crate) fn new<T: ?Sized>(reason: impl fmt::Display) -> Self {
         Self {
             type_name: std::any::type_name::<T>(),
             reason: reason.to_string(),
@@ -184,7 +200,7 @@ fn decode_erased<T: Payload>(bytes: &[u8]) -> Result<Value, CodecError> {
 }
 
 /// The bytes of `value`, checked to be readable again.
-pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
     let mut bytes = Vec::new();
     let mut serializer = rmp_serde::Serializer::new(&mut bytes)
         .with_struct_map()

@@ -11,11 +11,9 @@ workflow! {
             Vault::Shut => { write_audit(&user); }
         }
         let held = open_vault(&user);
-        let key = if let Vault::Open(secret) = held { secret.key } else { greet(String::new()) };
         let again = match held { Vault::Open(secret) => secret, Vault::Shut => new_secret(1) };
         let id = match user.name.as_str() { name if name.len() > 3 => measure(name), name => measure(&name) };
         measure(&again.key);
-        measure(&key);
         open_ticket(&user).after(id)
     }
 }

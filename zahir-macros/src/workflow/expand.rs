@@ -418,10 +418,7 @@ impl Wiring<'_> {
         let def = Ident::new("__zahir_def", at.first);
         // What a pattern takes of a value that is made here lives as long as the attempt, too.
         let (_, parts) = self.model.reads(uses);
-        let keeps = *keeps_temporaries
-            || parts
-                .iter()
-                .any(|id| !self.model.parts[id.0].owned.is_empty());
+        let keeps = *keeps_temporaries || parts.iter().any(|id| self.model.parts[id.0].owned);
         let reads = self.reads(uses);
         // `def.begin(wire, call)`, underlined as the user's call.
         let method = if keeps { "finish" } else { "begin" };

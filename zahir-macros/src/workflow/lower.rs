@@ -21,9 +21,10 @@ use quote::quote;
 use syn::visit_mut::VisitMut;
 use syn::{Expr, Label, Pat};
 
+use crate::canonical;
 use crate::errors::Errors;
 use crate::names::did_you_mean;
-use crate::spans::{Extent, hidden, on_line};
+use crate::spans::{Extent, on_line};
 use crate::workflow::expand::Head;
 use crate::workflow::lower::region::OpenRegion;
 use crate::workflow::model::{
@@ -59,7 +60,7 @@ pub(crate) fn lower(head: &Head, body: &Group, errors: &Errors) -> Lowered {
     lowering.model.regions.push(Region::new(None));
     lowering.scopes.enter();
     let inputs = head.inputs.iter().map(|input| {
-        let ty = crate::canonical::text(input.stored());
+        let ty = canonical::text(input.stored());
         let node = lowering.node(&Naming::fixed(&input.name), NodeKind::Input, ty);
         lowering.bind(&input.name, Source::Node(node))
     });
@@ -352,7 +353,8 @@ impl Lowering<'_> {
             matched: quote!(*#ident),
             uses: vec![whole],
             pattern: crate::workflow::rewrite::by_reference(pattern),
-            owned: Vec::new(),
+            owned: false,
+            names: syntax::bindings(pattern),
         });
         for name in syntax::bindings(pattern) {
             self.bind(&name, Source::Parts(parts));
@@ -406,6 +408,27 @@ impl Lowering<'_> {
         for node in self.model.nodes_of(uses) {
             self.touch_node(node);
         }
+    }
+
+    /// The source of a node, in which a variable is what it is made of, whatever it is called.
+    pub(crate) fn source_of(&self, tokens: TokenStream, uses: &[VariableId]) -> String {
+        let (whole, parts) = self.model.reads(uses);
+        let mut names = self.variable_names(uses);
+        if parts.is_empty() {
+            return canonical::text_over(tokens, &names);
+        }
+        names.extend(self.variable_names(&whole));
+        let parts = parts.into_iter().map(|id| &self.model.parts[id.0]);
+        let parts: Vec<&Parts> = parts.collect();
+        for part in &parts {
+            names.extend(part.names.iter().map(Ident::to_string));
+        }
+        let mut text = canonical::text_over(tokens, &names);
+        for part in parts {
+            let (pattern, matched) = (part.pattern.clone(), part.matched.clone());
+            text += &canonical::text_over(quote!(; #pattern = #matched), &names);
+        }
+        text
     }
 
     /// Says so if `name` is only defined further down.

@@ -72,10 +72,6 @@ impl Model {
         nodes
     }
 
-    pub(crate) fn region(&self, number: u32) -> &Region {
-        &self.regions[index(number)]
-    }
-
     pub(crate) fn region_mut(&mut self, number: u32) -> &mut Region {
         &mut self.regions[index(number)]
     }
@@ -166,7 +162,7 @@ pub(crate) enum NodeKind {
 }
 
 impl NodeKind {
-    /// Whether it is there with what it belongs to, and nothing has to be done for it.
+    /// Whether it is there with what it belongs to, and has nothing to wait for.
     pub(crate) fn is_given(&self) -> bool {
         matches!(
             self,
@@ -234,8 +230,10 @@ pub(crate) struct Parts {
     pub(crate) matched: TokenStream,
     pub(crate) uses: Vec<VariableId>,
     pub(crate) pattern: TokenStream,
-    /// What it binds otherwise than by reference: a reference is made of that.
-    pub(crate) owned: Vec<Ident>,
+    /// What it binds.
+    pub(crate) names: Vec<Ident>,
+    /// Whether it binds otherwise than by reference, so that references are made of that.
+    pub(crate) owned: bool,
 }
 
 /// The statements of one block.

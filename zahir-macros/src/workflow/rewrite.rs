@@ -68,7 +68,7 @@ impl<'l, 'a> Rewrite<'l, 'a> {
             let variable = self.lowering.model.variable(*id);
             let name = variable.ident.to_string();
             let lent = match variable.source {
-                Source::Parts(parts) => self.lowering.model.parts[parts.0].owned.is_empty(),
+                Source::Parts(parts) => !self.lowering.model.parts[parts.0].owned,
                 Source::Node(_) => true,
             };
             if lent {

@@ -1,6 +1,5 @@
 //! What an expression is, by its form alone.
 
-use syn::token::Mut;
 use syn::visit::{self, Visit};
 use syn::{
     Arm, Attribute, BinOp, Block, Expr, ExprCall, ExprLet, ExprMethodCall, ExprPath, Ident, Local,
@@ -238,22 +237,27 @@ impl<'ast> Visit<'ast> for Bindings {
     }
 }
 
-/// The names that a pattern would let change, with the word that says so.
-pub(crate) fn mutable(pattern: &Pat) -> Vec<(Mut, Ident)> {
-    let mut found = Mutable(Vec::new());
+/// The names that a pattern binds with `mut` or `ref`.
+pub(crate) fn modified(pattern: &Pat) -> Vec<PatIdent> {
+    let mut found = Modified(Vec::new());
     found.visit_pat(pattern);
     found.0
 }
 
-struct Mutable(Vec<(Mut, Ident)>);
+struct Modified(Vec<PatIdent>);
 
-impl<'ast> Visit<'ast> for Mutable {
+impl<'ast> Visit<'ast> for Modified {
     fn visit_pat_ident(&mut self, pattern: &'ast PatIdent) {
-        if let Some(mutability) = pattern.mutability {
-            self.0.push((mutability, pattern.ident.clone()));
+        if pattern.mutability.is_some() || pattern.by_ref.is_some() {
+            self.0.push(pattern.clone());
         }
         visit::visit_pat_ident(self, pattern);
     }
+}
+
+/// Whether the expression is a method of a variable, or of a part of one.
+pub(crate) fn is_method_of_place(expression: &Expr) -> bool {
+    matches!(expression, Expr::MethodCall(call) if is_place(&call.receiver))
 }
 
 /// The variable that an expression is.

@@ -67,21 +67,17 @@ pub fn finish(number: u128, first: u64) -> Append {
 }
 
 /// A record of each kind that may stand between the first and the last of a run.
+///
+/// What is added comes last: the files of the `golden` test hold these records in this order.
 #[must_use]
 pub fn inner_records() -> Vec<Record> {
-    let at = Position {
-        frames: vec![
-            FrameStep {
-                node: NodeId::new(3),
-                index: u32::MAX,
-            },
-            FrameStep {
-                node: NodeId::new(300),
-                index: 0,
-            },
-        ],
-        node: NodeId::new(u32::MAX),
-    };
+    let mut records = attempt_records();
+    records.extend(control_records());
+    records
+}
+
+fn attempt_records() -> Vec<Record> {
+    let at = deep_position();
     let attempt = Attempt::new(u32::MAX).unwrap();
     let mut records = vec![
         Record::AttemptStarted {
@@ -121,6 +117,56 @@ pub fn inner_records() -> Vec<Record> {
     records
 }
 
+fn control_records() -> Vec<Record> {
+    let at = deep_position();
+    vec![
+        Record::AttemptFailed {
+            at: position(5),
+            attempt: Attempt::FIRST,
+            failure: failure(FailureKind::Diverged),
+            retry_at: None,
+        },
+        Record::BranchTaken {
+            at: at.clone(),
+            arm: 2,
+        },
+        Record::BlockEntered { at: at.clone() },
+        Record::ErrorKept {
+            at: at.clone(),
+            error: vec![255, 0, 128],
+        },
+        Record::ErrorKept {
+            at: position(6),
+            error: Vec::new(),
+        },
+        Record::RaceWon {
+            at: position(7),
+            entry: u32::MAX,
+        },
+        Record::TimerSet {
+            at: position(8),
+            due: Timestamp::from_millis(1_700_000_000_000),
+        },
+        Record::TimerSet {
+            at: at.clone(),
+            due: Timestamp::MAX,
+        },
+        Record::SignalReceived {
+            name: "paid – in full".to_owned(),
+            payload: vec![1, 0, 254],
+        },
+        Record::SignalReceived {
+            name: String::new(),
+            payload: Vec::new(),
+        },
+        Record::SignalConsumed {
+            at: at.clone(),
+            signal: 128,
+        },
+        Record::WaitTimedOut { at },
+    ]
+}
+
 const FAILURE_KINDS: [FailureKind; 7] = [
     FailureKind::Error,
     FailureKind::Panic,
@@ -149,6 +195,23 @@ fn failure(kind: FailureKind) -> Failure {
     Failure {
         kind,
         message: "the card was declined".to_owned(),
+    }
+}
+
+/// A position whose numbers take from one byte to five.
+fn deep_position() -> Position {
+    Position {
+        frames: vec![
+            FrameStep {
+                node: NodeId::new(3),
+                index: u32::MAX,
+            },
+            FrameStep {
+                node: NodeId::new(300),
+                index: 0,
+            },
+        ],
+        node: NodeId::new(u32::MAX),
     }
 }
 

@@ -6,6 +6,31 @@
 //! its value; a position is the count of its frames, each a node and an index, and its node.
 //! Neither `usize` nor the layout of a Rust type reaches the disk.
 //!
+//! | tag | record | fields |
+//! |---|---|---|
+//! | 1 | `RunStarted` | workflow, text; key, option of a text; definition id, 16 bytes; input, payload |
+//! | 2 | `AttemptStarted` | position; attempt, number |
+//! | 3 | `AttemptSucceeded` | position; attempt, number; output, payload |
+//! | 4 | `AttemptFailed` | position; attempt, number; failure; time of the retry, option of a number |
+//! | 5 | `AttemptInterrupted` | position; attempt, number |
+//! | 6 | `ItemsCounted` | position; items, number |
+//! | 7 | `CancelRequested` | reason, text |
+//! | 8 | `RunFinished` | ending |
+//! | 9 | `BranchTaken` | position; arm, number |
+//! | 10 | `BlockEntered` | position |
+//! | 11 | `ErrorKept` | position; error, payload |
+//! | 12 | `RaceWon` | position; entry, number |
+//! | 13 | `TimerSet` | position; due, number |
+//! | 14 | `SignalReceived` | name, text; payload |
+//! | 15 | `SignalConsumed` | position; signal, number |
+//! | 16 | `WaitTimedOut` | position |
+//!
+//! A time is its milliseconds; all numbers but times and lengths have at most 32 bits. A definition
+//! id is little-endian. A failure is its kind, one byte, and its message, text: 1 `Error`,
+//! 2 `Panic`, 3 `TimedOut`, 4 `TooLarge`, 5 `Unencodable`, 6 `Undecodable`, 7 `Bug`, 8 `Diverged`.
+//! An ending is one byte and its fields: 1 `Succeeded`, output, payload; 2 `Failed`, option of a
+//! position, failure; 3 `Cancelled`.
+//!
 //! Decoding never recurses, checks each length against what is left before it allocates, and
 //! refuses unknown tags, numbers out of range and bytes left over.
 

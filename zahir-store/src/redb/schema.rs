@@ -1,7 +1,8 @@
 //! The file format, version 1, byte by byte.
 //!
-//! The file is a redb database (format 3 of redb). Numbers are little-endian; a *varint* is defined
-//! in `record::encode`; a *text* is a varint length and UTF-8.
+//! The file is a redb database (format 3 of redb). Numbers are little-endian; a *varint* and the
+//! bytes of a *record*, tag by tag, are defined in `record::encode`; a *text* is a varint length and
+//! UTF-8.
 //!
 //! | table | key | value |
 //! |---|---|---|

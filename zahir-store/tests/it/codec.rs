@@ -1,7 +1,10 @@
 //! Records as bytes: nothing is lost, and no bytes can harm the decoder.
 
 use zahir_store::conformance::{finish, inner_records, start};
-use zahir_store::{Attempt, FrameStep, NodeId, Position, Record, RunId, StoreErrorKind, Timestamp};
+use zahir_store::{
+    Attempt, FrameStep, NodeId, PAYLOAD_BYTES_MAX, Position, Record, RunId, StoreErrorKind,
+    TEXT_BYTES_MAX, Timestamp,
+};
 
 use crate::support::{Rng, knob};
 
@@ -11,11 +14,25 @@ fn encoded(record: &Record) -> Vec<u8> {
     bytes
 }
 
-fn any_record(rng: &mut Rng) -> Record {
+fn message(bytes: &[u8]) -> String {
+    let error = Record::decode(bytes).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Damaged);
+    let text = error.to_string();
+    let what = text.strip_prefix("these bytes are no record: ");
+    what.unwrap_or_else(|| panic!("{text}")).to_owned()
+}
+
+/// A record of each kind.
+fn records() -> Vec<Record> {
     let mut records = inner_records();
     records.extend(start(1, "order", Some("key")).records);
     records.extend(start(1, "", None).records);
     records.extend(finish(1, 1).records);
+    records
+}
+
+fn any_record(rng: &mut Rng) -> Record {
+    let mut records = records();
     let mut record = records.swap_remove(rng.index(records.len()));
     let shift = rng.below(32);
     let number = u32::try_from(rng.next() >> 32).unwrap() >> shift;
@@ -116,10 +133,7 @@ fn bytes_that_are_no_record_are_refused() {
 
 #[test]
 fn every_prefix_and_every_extension_of_a_record_is_refused() {
-    let mut records = inner_records();
-    records.extend(start(1, "order", Some("key")).records);
-    records.extend(finish(1, 1).records);
-    for record in records {
+    for record in records() {
         let bytes = encoded(&record);
         for kept in 0..bytes.len() {
             Record::decode(&bytes[..kept]).unwrap_err();
@@ -128,32 +142,161 @@ fn every_prefix_and_every_extension_of_a_record_is_refused() {
     }
 }
 
+/// A number as a varint.
+fn varint(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number >= 0x80 {
+        bytes.push(u8::try_from(number & 0x7f).unwrap() | 0x80);
+        number >>= 7;
+    }
+    bytes.push(u8::try_from(number).unwrap());
+    bytes
+}
+
+/// The tags that are known are those of [`records`]: none is left out of these tests.
+#[test]
+fn every_kind_of_record_is_tested() {
+    let tags: Vec<u8> = records().iter().map(|record| encoded(record)[0]).collect();
+    for tag in 0..=u8::MAX {
+        let is_known = message(&[tag]) != "its tag is unknown";
+        assert_eq!(tags.contains(&tag), is_known, "tag {tag}");
+    }
+}
+
+#[test]
+fn a_record_is_its_tag_and_its_fields_in_order() {
+    let at = Position {
+        frames: vec![FrameStep {
+            node: NodeId::new(2),
+            index: 300,
+        }],
+        node: NodeId::new(4),
+    };
+    let name = "paid".to_owned();
+    let bytes: [(Record, &[u8]); 8] = [
+        (
+            Record::BranchTaken {
+                at: at.clone(),
+                arm: 5,
+            },
+            &[9, 1, 2, 0xac, 2, 4, 5],
+        ),
+        (
+            Record::BlockEntered { at: at.clone() },
+            &[10, 1, 2, 0xac, 2, 4],
+        ),
+        (
+            Record::ErrorKept {
+                at: at.clone(),
+                error: vec![6, 7],
+            },
+            &[11, 1, 2, 0xac, 2, 4, 2, 6, 7],
+        ),
+        (
+            Record::RaceWon {
+                at: at.clone(),
+                entry: 5,
+            },
+            &[12, 1, 2, 0xac, 2, 4, 5],
+        ),
+        (
+            Record::TimerSet {
+                at: at.clone(),
+                due: Timestamp::from_millis(128),
+            },
+            &[13, 1, 2, 0xac, 2, 4, 0x80, 1],
+        ),
+        (
+            Record::SignalReceived {
+                name,
+                payload: vec![6],
+            },
+            b"\x0e\x04paid\x01\x06",
+        ),
+        (
+            Record::SignalConsumed {
+                at: at.clone(),
+                signal: 5,
+            },
+            &[15, 1, 2, 0xac, 2, 4, 5],
+        ),
+        (Record::WaitTimedOut { at }, &[16, 1, 2, 0xac, 2, 4]),
+    ];
+    for (record, bytes) in bytes {
+        assert_eq!(encoded(&record), bytes, "{record:?}");
+        assert_eq!(Record::decode(bytes).unwrap(), record);
+    }
+}
+
+/// Bytes that hold a text or a payload of the longest length are a record, with one more they are
+/// none: what stands before it, and behind it.
+#[test]
+fn what_is_too_long_is_not_read() {
+    let payloads: [&[u8]; 5] = [
+        &[3, 0, 1, 1],
+        &[8, 1],
+        &[11, 0, 1],
+        &[14, 0],
+        &[14, 1, b'x'],
+    ];
+    for before in payloads {
+        check_longest(before, PAYLOAD_BYTES_MAX, &[], "a payload is too long");
+    }
+    check_longest(&[7], TEXT_BYTES_MAX, &[], "a text is too long");
+    check_longest(&[14], TEXT_BYTES_MAX, &[0], "a text is too long");
+}
+
+#[track_caller]
+fn check_longest(before: &[u8], bytes_max: usize, behind: &[u8], too_long: &str) {
+    let bytes = |length| [before, &varint(length), &vec![b'x'; length], behind].concat();
+    let longest = bytes(bytes_max);
+    assert!(encoded(&Record::decode(&longest).unwrap()) == longest);
+    assert_eq!(message(&bytes(bytes_max + 1)), too_long, "{before:?}");
+}
+
 /// A length that nothing stands behind is refused before memory is asked for.
 #[test]
 fn a_length_bomb_is_refused() {
     let huge = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
-    let message = |bytes: &[u8]| Record::decode(bytes).unwrap_err().to_string();
+    let payloads: [&[u8]; 5] = [&[3, 0, 1, 1], &[7], &[11, 0, 1], &[14], &[14, 1, b'x']];
+    for before in payloads {
+        assert_eq!(
+            message(&[before, &huge].concat()),
+            "a length reaches beyond the end",
+            "{before:?}"
+        );
+    }
+    for tag in [2, 3, 4, 5, 6, 9, 10, 11, 12, 13, 15, 16] {
+        assert_eq!(
+            message(&[&[tag], &huge[..]].concat()),
+            "a position has more frames than bytes",
+            "tag {tag}"
+        );
+    }
+}
+
+#[test]
+fn what_no_field_can_be_is_refused() {
+    let beyond_64 = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02];
     assert_eq!(
-        message(&[&[3, 0, 1, 1], &huge[..]].concat()),
-        "these bytes are no record: a length reaches beyond the end"
+        message(&[&[7], &beyond_64[..]].concat()),
+        "a number is out of range"
     );
     assert_eq!(
-        message(&[&[2], &huge[..]].concat()),
-        "these bytes are no record: a position has more frames than bytes"
+        message(&[&[13, 0, 1], &beyond_64[..]].concat()),
+        "a number is out of range"
     );
-    let beyond = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02];
-    assert_eq!(
-        message(&[&[7], &beyond[..]].concat()),
-        "these bytes are no record: a number is out of range"
-    );
-    assert_eq!(
-        message(&[99]),
-        "these bytes are no record: its tag is unknown"
-    );
-    assert_eq!(
-        message(&[2, 0, 0, 0]),
-        "these bytes are no record: there is no attempt 0"
-    );
+    let beyond_32 = [0x80, 0x80, 0x80, 0x80, 0x10];
+    for tag in [2, 6, 9, 12, 15] {
+        assert_eq!(
+            message(&[&[tag, 0, 1], &beyond_32[..]].concat()),
+            "a number is out of range",
+            "tag {tag}"
+        );
+    }
+    assert_eq!(message(&[14, 1, 0xff, 0]), "a text is not UTF-8");
+    assert_eq!(message(&[99]), "its tag is unknown");
+    assert_eq!(message(&[2, 0, 0, 0]), "there is no attempt 0");
 }
 
 #[test]

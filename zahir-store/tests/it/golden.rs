@@ -1,7 +1,13 @@
-//! A file of format version 1 stays readable.
+//! Files of format version 1 stay readable.
 //!
-//! `golden/format-1.zahir` was written by this test with `ZAHIR_GOLDEN=write` set. It is never
-//! written again: a change of the format gets a version and a file of its own.
+//! | file in `golden` | what is in it |
+//! |---|---|
+//! | `format-1.zahir` | the records with tags up to 8 |
+//! | `format-1-tag-16.zahir` | those with tags up to 16 |
+//!
+//! A file was written by this test with `ZAHIR_GOLDEN=write` set, and one that exists is never
+//! written again: a record that is added gets a file of its own, any other change of the format a
+//! version too.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +16,11 @@ use zahir_store::{Append, CancelRequest, Ending, Record, RedbStore, Store};
 
 use crate::support::Content;
 
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/format-1.zahir")
-}
+/// How many of [`inner_records`] are in the first file.
+const FIRST: usize = 13;
 
-/// Every kind of record and of ending, runs with and without a key, finished and not.
-fn batches() -> Vec<Vec<Append>> {
+/// Every ending, runs with and without a key, finished and not, and these records.
+fn batches(records: Vec<Record>) -> Vec<Vec<Append>> {
     let reason = "too late".to_owned();
     let cancel = vec![
         Record::CancelRequested(CancelRequest { reason }),
@@ -24,37 +29,84 @@ fn batches() -> Vec<Vec<Append>> {
     vec![
         vec![start(3, "order", Some("a")), start(1, "order", None)],
         vec![attempt(3, 1), start(2, "refund", Some("a"))],
-        vec![more(3, 2, inner_records()), finish(1, 1)],
+        vec![more(3, 2, records), finish(1, 1)],
         vec![more(2, 1, cancel), start(4, "order", Some("b"))],
     ]
 }
 
-#[test]
-fn a_file_of_format_1_stays_readable() {
-    if std::env::var("ZAHIR_GOLDEN").is_ok_and(|value| value == "write") {
-        let store = RedbStore::open(golden()).unwrap();
-        for batch in batches() {
-            store.append(&batch).unwrap();
+fn first_batches() -> Vec<Vec<Append>> {
+    batches(inner_records()[..FIRST].to_vec())
+}
+
+fn golden(file: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    folder.join(file)
+}
+
+#[track_caller]
+fn check(file: &str, batches: &[Vec<Append>]) {
+    let golden = golden(file);
+    let is_write = std::env::var("ZAHIR_GOLDEN").is_ok_and(|value| value == "write");
+    if is_write && !golden.exists() {
+        let store = RedbStore::open(&golden).unwrap();
+        for batch in batches {
+            store.append(batch).unwrap();
         }
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
-    std::fs::copy(golden(), &path).unwrap();
+    std::fs::copy(golden, &path).unwrap();
     let store = RedbStore::open(&path).unwrap();
-    assert_eq!(Content::of(&store).unwrap(), Content::after(&batches()));
+    assert_eq!(Content::of(&store).unwrap(), Content::after(batches));
+    // Both stores decode: what they agree on has to be what was appended.
+    for append in batches.iter().flatten() {
+        let stored = store.load(append.run).unwrap().unwrap();
+        let records = stored.steps.into_iter().flat_map(|step| step.records);
+        let first = usize::try_from(append.first).unwrap();
+        let records = records.skip(first).take(append.records.len());
+        assert_eq!(records.collect::<Vec<_>>(), append.records);
+    }
     assert_eq!(store.find("refund", "a").unwrap(), Some(run(2)));
     store.append(&[attempt(4, 1)]).unwrap();
+}
+
+#[test]
+fn a_file_with_tags_up_to_8_stays_readable() {
+    check("format-1.zahir", &first_batches());
+}
+
+#[test]
+fn a_file_with_tags_up_to_16_stays_readable() {
+    check("format-1-tag-16.zahir", &batches(inner_records()));
+}
+
+#[test]
+fn a_file_with_tags_up_to_8_takes_records_with_higher_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    std::fs::copy(golden("format-1.zahir"), &path).unwrap();
+    let mut batches = first_batches();
+    batches.push(vec![more(4, 1, inner_records()[FIRST..].to_vec())]);
+    let last = batches.last().unwrap();
+    RedbStore::open(&path).unwrap().append(last).unwrap();
+    let store = RedbStore::open(&path).unwrap();
+    assert_eq!(Content::of(&store).unwrap(), Content::after(&batches));
 }
 
 /// The bytes of a record, which no version may read as another one.
 #[test]
 fn the_bytes_of_records_stay_the_same() {
-    let mut bytes = Vec::new();
-    for append in batches().iter().flatten() {
-        for record in &append.records {
+    let hash = |batches: &[Vec<Append>]| {
+        let mut bytes = Vec::new();
+        let records = batches.iter().flatten().flat_map(|append| &append.records);
+        for record in records {
             record.encode(&mut bytes).unwrap();
         }
-    }
-    let hash = xxhash_rust::xxh3::xxh3_64(&bytes);
-    assert_eq!((bytes.len(), hash), (483, 0x6DD8_BF90_757F_38D6));
+        (bytes.len(), xxhash_rust::xxh3::xxh3_64(&bytes))
+    };
+    assert_eq!(hash(&first_batches()), (483, 0x6DD8_BF90_757F_38D6));
+    assert_eq!(
+        hash(&batches(inner_records())),
+        (670, 0xEB03_6D53_EB07_8C1D)
+    );
 }

@@ -5,17 +5,31 @@ use zahir_store::{Failure, FailureKind};
 use super::action::{Action, Evaluation, Violation};
 use super::frame::{FrameId, Place};
 use super::report::Evaluated;
-use super::state::{Change, Instance, State};
-use super::{Engine, Phase};
-use crate::plan::{PlanKind, RegionId, Source, index};
+use super::state::{Change, Departure, Instance, Outcome, State};
+use super::{Engine, Phase, Task};
+use crate::plan::{Exit, PlanKind, RegionId, Source, index};
 
-/// How deep frames may lie in each other.
-const DEPTH_MAX: usize = 256;
+/// How deep workflows may call each other.
+const CALLS_MAX: usize = 256;
 
 impl<V: Clone> Engine<V> {
+    pub(super) fn run_task(&mut self, task: Task) {
+        match task {
+            Task::Unblock(place) => self.unblock_if_free(place),
+            Task::Finish(frame) => self.finish_frame(frame),
+            Task::Round(place) => self.start_round(place),
+        }
+    }
+
     /// Gives a frame its inputs and lets its nodes go on from where they are.
     pub(super) fn wake(&mut self, id: FrameId, inputs: impl IntoIterator<Item = V>) {
         self.supply(id, inputs);
+        let Some(frame) = self.frames.get(id) else {
+            return;
+        };
+        if frame.live > 0 {
+            self.interrupt_attempts(id);
+        }
         let Some(frame) = self.frames.get(id) else {
             return;
         };
@@ -24,11 +38,14 @@ impl<V: Clone> Engine<V> {
             let node = self.plan.region(region).nodes[slot];
             self.rouse(Place { frame: id, node });
         }
-        self.finish_frame(id);
+        if self.frames.get(id).is_some_and(|frame| frame.open == 0) {
+            self.tasks.push_back(Task::Finish(id));
+        }
+        self.settle(id);
     }
 
     /// Gives a frame its inputs.
-    pub(super) fn supply(&mut self, id: FrameId, inputs: impl IntoIterator<Item = V>) {
+    fn supply(&mut self, id: FrameId, inputs: impl IntoIterator<Item = V>) {
         let Some(frame) = self.frames.get_mut(id) else {
             return;
         };
@@ -47,26 +64,47 @@ impl<V: Clone> Engine<V> {
         }
     }
 
-    /// Lets a node of a frame that woke up go on from the state that it, or replay, left it in.
-    fn rouse(&mut self, place: Place) {
+    /// Lets a node of a frame that is awake go on from the state that it, or replay, left it in.
+    pub(super) fn rouse(&mut self, place: Place) {
         let Some(instance) = self.instance(place) else {
             return;
         };
+        let is_going = !self.is_stopped(place.frame);
         match &instance.state {
-            State::Running(_) | State::Ready(_) => self.change(place, Change::Interrupted),
-            State::Backoff(_, due) => {
-                let due = *due;
-                self.timers.insert((due, place));
+            State::Sleeping(due) if *due <= self.now => {
+                return self.complete(place, self.unit.clone());
+            }
+            State::Backoff(_, due) | State::Sleeping(due) if is_going => {
+                self.timers.insert((*due, place));
                 return;
             }
-            State::Blocked(_)
-            | State::Evaluating
-            | State::Calling
-            | State::Going(_)
-            | State::Succeeded(_)
-            | State::Failed => {}
+            State::Waiting(due) if is_going => {
+                let due = *due;
+                return self.listen(place, due);
+            }
+            _ => {}
         }
         self.unblock_if_free(place);
+    }
+
+    /// Attempts that were under way in a frame when the process died: they still count as such, and
+    /// are made again.
+    fn interrupt_attempts(&mut self, id: FrameId) {
+        let Some(frame) = self.frames.get(id) else {
+            return;
+        };
+        let region = frame.region;
+        for slot in 0..self.plan.region(region).nodes.len() {
+            let node = self.plan.region(region).nodes[slot];
+            let place = Place { frame: id, node };
+            let is_running = self
+                .instance(place)
+                .is_some_and(|it| matches!(it.state, State::Running(_)));
+            if is_running {
+                self.change(place, Change::Interrupted);
+                self.owed.insert(place);
+            }
+        }
     }
 
     pub(super) fn unblock_if_free(&mut self, place: Place) {
@@ -78,33 +116,55 @@ impl<V: Clone> Engine<V> {
         }
     }
 
-    /// Goes on with a node whose every need is there.
+    /// Goes on with a node whose every need is there; in a frame that has stopped, only with what is
+    /// pure or on record.
     fn unblock(&mut self, place: Place) {
-        if self.phase == Phase::Stopping || self.is_failing(place.frame) {
+        if self.phase != Phase::Going {
             return;
         }
         let Some(instance) = self.instance(place) else {
             return;
         };
-        let kind = self.plan.node(place.node).kind;
-        match (kind, &instance.state) {
-            (PlanKind::Job, State::Blocked(_)) => {
-                self.change(place, Change::Unblocked);
-                self.ready.push_back(place);
+        let is_new = !self.is_stopped(place.frame);
+        match (self.plan.node(place.node).kind, &instance.state) {
+            (PlanKind::Job, State::Blocked(_)) if is_new || self.is_owed(place) => {
+                self.make_ready(place);
             }
-            (PlanKind::Value | PlanKind::Call | PlanKind::Each { .. }, State::Blocked(_)) => {
-                self.change(place, Change::Evaluating);
+            (PlanKind::Value | PlanKind::Call, State::Blocked(_)) => self.evaluate_step(place),
+            (PlanKind::Each { .. } | PlanKind::Branch | PlanKind::Sleep, State::Blocked(_))
+                if is_new =>
+            {
                 self.evaluate_step(place);
             }
-            (PlanKind::Each { .. }, State::Going(each)) if each.items.is_none() => {
-                self.evaluate_step(place);
+            (PlanKind::Each { .. }, State::Going(_)) => self.compute_items(place),
+            (PlanKind::Branch, State::Taken(arm)) => {
+                let arm = *arm;
+                self.enter(place, arm, Change::Entered, None);
             }
+            (PlanKind::Loop { .. }, State::Blocked(_)) => self.begin_loop(place),
+            (PlanKind::Loop { .. }, State::Looping(_)) => {
+                self.tasks.push_back(Task::Round(place));
+            }
+            (PlanKind::Rescue { .. } | PlanKind::Result { .. }, State::Blocked(_))
+            | (PlanKind::Finally, State::Begun) => {
+                self.enter(place, 0, Change::Entered, None);
+            }
+            (PlanKind::Finally, State::Blocked(_)) if is_new => self.begin_finally(place),
+            (PlanKind::Race, State::Blocked(_)) if is_new || self.is_rebuilt(place) => {
+                self.enter_race(place);
+            }
+            (PlanKind::Race, State::Won(_)) => self.enter_race(place),
+            (PlanKind::Signal { timeout, .. }, State::Blocked(_)) if is_new => {
+                self.wait(place, timeout);
+            }
+            (PlanKind::Signal { .. }, State::Received(_) | State::Expired) => self.receive(place),
             (_, _) => {}
         }
     }
 
     fn evaluate_step(&mut self, place: Place) {
         if let Some(inputs) = self.inputs(place) {
+            self.change(place, Change::Evaluating);
             self.evaluate(place, Evaluation::Step, inputs);
         }
     }
@@ -133,28 +193,52 @@ impl<V: Clone> Engine<V> {
         if self.phase == Phase::Ended {
             return;
         }
-        match (result, self.plan.node(place.node).kind) {
-            (Ok(Evaluated::Value(value)), PlanKind::Value | PlanKind::Each { .. }) => {
-                self.complete(place, value);
-            }
-            (Ok(Evaluated::Items(items)), PlanKind::Each { .. }) => {
-                let body = self.plan.node(place.node).inside[0];
-                self.count_items(place, body, items);
-            }
-            (Ok(Evaluated::Inputs(inputs)), PlanKind::Call) => {
-                let body = self.plan.node(place.node).inside[0];
-                self.call(place, body, inputs);
-            }
-            (Ok(_), _) => self.halt(violation("I16 an evaluation fits its node", place)),
-            (Err(failure), _) => self.fail(place, failure),
+        match result {
+            Ok(evaluated) => self.use_evaluated(place, evaluated),
+            Err(failure) => self.fail(place, failure),
         }
-        self.settle_failure(place.frame);
+        self.settle(place.frame);
+    }
+
+    fn use_evaluated(&mut self, place: Place, evaluated: Evaluated<V>) {
+        let is_decision = match evaluated {
+            Evaluated::Items(_) => self.each(place).is_none(),
+            Evaluated::Arm(_) | Evaluated::Sleep(_) | Evaluated::SleepUntil(_) => true,
+            Evaluated::Value(_) | Evaluated::Inputs(_) => false,
+        };
+        if is_decision && self.is_stopped(place.frame) {
+            // Nothing new is decided where everything comes to its end.
+            return;
+        }
+        match (evaluated, self.plan.node(place.node).kind) {
+            (Evaluated::Value(error), PlanKind::Rescue { .. }) => {
+                self.enter(place, 1, Change::Handled, Some(error));
+            }
+            (
+                Evaluated::Value(value),
+                PlanKind::Value
+                | PlanKind::Each { .. }
+                | PlanKind::Result { .. }
+                | PlanKind::Race
+                | PlanKind::Signal { .. },
+            ) => self.complete(place, value),
+            (Evaluated::Items(items), PlanKind::Each { .. }) => self.count_items(place, items),
+            (Evaluated::Inputs(inputs), PlanKind::Call) => self.call(place, inputs),
+            (Evaluated::Arm(arm), PlanKind::Branch) => self.decide(place, arm),
+            (Evaluated::Sleep(duration), PlanKind::Sleep) => {
+                self.sleep(place, self.now.after(duration));
+            }
+            (Evaluated::SleepUntil(due), PlanKind::Sleep) => self.sleep(place, due),
+            (_, _) => self.halt(violation("I16 an evaluation fits its node", place)),
+        }
     }
 
     /// Enters the workflow that a node calls.
-    fn call(&mut self, place: Place, body: RegionId, inputs: Vec<V>) {
-        if self.frames.depth(place.frame) >= DEPTH_MAX {
-            let message = format!("workflows call each other {DEPTH_MAX} deep here, and no deeper");
+    fn call(&mut self, place: Place, inputs: Vec<V>) {
+        let is_call = |node| self.plan.node(node).kind == PlanKind::Call;
+        let way = self.frames.way(place.frame);
+        if way.iter().filter(|step| is_call(step.node)).count() >= CALLS_MAX {
+            let message = format!("workflows call each other {CALLS_MAX} deep here, and no deeper");
             return self.fail(
                 place,
                 Failure {
@@ -163,22 +247,85 @@ impl<V: Clone> Engine<V> {
                 },
             );
         }
-        self.change(place, Change::Called);
-        let frame = self.replayed.remove(&(place, 0)).unwrap_or_else(|| {
-            self.progress.known += self.plan.region(body).jobs;
-            self.open_frame(body, Some(place), 0)
-        });
-        self.wake(frame, inputs);
+        self.enter(place, 0, Change::Entered, inputs);
+    }
+
+    /// Enters a region of a node: the frame that replay rebuilt of it, or a new one.
+    pub(super) fn enter(
+        &mut self,
+        place: Place,
+        index: u32,
+        change: Change<V>,
+        inputs: impl IntoIterator<Item = V>,
+    ) {
+        self.change(place, change);
+        if let Some(frame) = self.frame_of(place, index) {
+            self.wake(frame, inputs);
+        }
+    }
+
+    /// The frame that replay rebuilt for a region of a node, or a new one.
+    pub(super) fn frame_of(&mut self, place: Place, index: u32) -> Option<FrameId> {
+        if let Some(frame) = self.replayed.remove(&(place, index)) {
+            return Some(frame);
+        }
+        let Some(region) = self.region_of(place, index) else {
+            self.halt(violation("I7 a node enters only regions it has", place));
+            return None;
+        };
+        Some(self.open_frame(region, Some(place), index))
+    }
+
+    /// The region of a node's frame of this number.
+    pub(super) fn region_of(&self, place: Place, index: u32) -> Option<RegionId> {
+        let node = self.plan.node(place.node);
+        let at = match node.kind {
+            PlanKind::Each { .. } | PlanKind::Loop { .. } => 0,
+            _ => usize::try_from(index).ok()?,
+        };
+        node.inside.get(at).copied()
     }
 
     /// Gives a node instance its result, and goes on with all that follows.
     pub(super) fn complete(&mut self, place: Place, value: V) {
+        self.complete_with(place, value, Vec::new());
+    }
+
+    /// The same with what the variables are that the regions of the node assign.
+    pub(super) fn complete_with(&mut self, place: Place, value: V, outs: Vec<V>) {
+        if outs.len() != self.plan.node(place.node).assigned.len() {
+            return self.halt(violation("I3 every assigned variable is given", place));
+        }
         self.change(place, Change::Succeeded(value));
-        if let Some(frame) = self.frames.get_mut(place.frame) {
-            frame.open -= 1;
+        self.close(place);
+        for (at, out) in outs.into_iter().enumerate() {
+            let slot = self.plan.node(place.node).assigned[at];
+            let region = self.plan.node(place.node).region;
+            let node = self.plan.region(region).nodes[slot];
+            let assigned = Place { node, ..place };
+            self.change(assigned, Change::Succeeded(out));
+            self.release_dependents(assigned, true);
         }
         self.release_dependents(place, true);
-        self.finish_frame(place.frame);
+    }
+
+    /// Nothing more is to be expected of a node.
+    pub(super) fn close(&mut self, place: Place) {
+        self.drop_rebuilt(place, u32::MAX);
+        if let Some(frame) = self.frames.get_mut(place.frame) {
+            frame.open -= 1;
+            if frame.open == 0 {
+                self.tasks.push_back(Task::Finish(place.frame));
+            }
+        }
+    }
+
+    /// Forgets frames that replay rebuilt, and that turned out to be over: those below `index`.
+    pub(super) fn drop_rebuilt(&mut self, owner: Place, index: u32) {
+        while let Some((_, frame)) = self.replayed.range((owner, 0)..(owner, index)).next() {
+            let frame = *frame;
+            self.remove_tree(frame);
+        }
     }
 
     /// Tells the nodes that wait for `place` that it is there.
@@ -192,16 +339,16 @@ impl<V: Clone> Engine<V> {
             frame.nodes[slot].waits -= 1;
             if and_unblock && frame.is_awake && frame.nodes[slot].waits == 0 {
                 let node = self.plan.region(frame.region).nodes[slot];
-                self.unblock(Place {
+                self.tasks.push_back(Task::Unblock(Place {
                     frame: place.frame,
                     node,
-                });
+                }));
             }
         }
     }
 
-    /// If every node of the frame has its result: hands the frame's value to whoever opened it.
-    fn finish_frame(&mut self, id: FrameId) {
+    /// If nothing more is to be expected of a frame: hands what it gives to whoever opened it.
+    pub(super) fn finish_frame(&mut self, id: FrameId) {
         let Some(frame) = self.frames.get(id) else {
             return;
         };
@@ -209,29 +356,80 @@ impl<V: Clone> Engine<V> {
             return;
         }
         let (owner, index) = (frame.owner, frame.index);
-        let value = match self.plan.region(frame.region).result {
-            None => self.unit.clone(),
-            // Replay finishes a frame only when it wakes, if its value is not on record.
-            Some(source) => match self.value(id, source) {
-                Some(value) => value.clone(),
-                None => return,
-            },
+        if self.is_held(id, owner) {
+            return;
+        }
+        let Some(departure) = self.depart(id) else {
+            return;
         };
         let Some(owner) = owner else {
-            return self.conclude(value);
+            return self.conclude(departure.value);
         };
-        self.frames.remove(id);
-        self.replayed.remove(&(owner, index));
-        match self.plan.node(owner.node).kind {
-            PlanKind::Each { .. } => self.finish_item(owner, index, value),
-            PlanKind::Call => self.complete(owner, value),
-            _ => {
-                self.halt(violation(
-                    "I7 a frame is opened by a node that has a region",
-                    owner,
-                ));
-            }
+        self.remove_tree(id);
+        match (self.plan.node(owner.node).kind, index) {
+            (PlanKind::Each { .. }, _) => self.finish_item(owner, index, departure),
+            (PlanKind::Call, _) => self.complete(owner, departure.value),
+            (PlanKind::Loop { .. }, _) => self.finish_round(owner, index, departure),
+            (PlanKind::Branch | PlanKind::Rescue { .. }, _) => self.land(owner, departure),
+            (PlanKind::Result { .. }, _) => self.land_result(owner, departure),
+            (PlanKind::Finally, 0) => self.begin_last(owner, Outcome::Ended(departure)),
+            (PlanKind::Finally, _) => self.end_last(owner, None),
+            (PlanKind::Race, _) => self.win(owner, index, Outcome::Ended(departure)),
+            _ => self.halt(violation(
+                "I7 a frame is opened by a node that has a region",
+                owner,
+            )),
         }
+        self.settle(owner.frame);
+    }
+
+    /// Whether a frame that is at its end has to stay: in replay, because what it gives may have to
+    /// be computed; and where everything comes to its end, because it would decide something.
+    fn is_held(&self, id: FrameId, owner: Option<Place>) -> bool {
+        let is_replaying = self.phase == Phase::Replaying;
+        let Some(owner) = owner else {
+            return is_replaying || self.is_stopped(id);
+        };
+        match self.plan.node(owner.node).kind {
+            PlanKind::Rescue { .. } | PlanKind::Result { .. } | PlanKind::Finally => is_replaying,
+            PlanKind::Race => {
+                let is_decided = self
+                    .instance(owner)
+                    .is_some_and(|instance| matches!(instance.state, State::Won(_)));
+                is_replaying || !is_decided && self.is_stopped(owner.frame)
+            }
+            _ => false,
+        }
+    }
+
+    /// Goes on behind a node whose region came to its end: right behind it, or elsewhere.
+    pub(super) fn land(&mut self, place: Place, departure: Departure<V>) {
+        if departure.exit == Exit::Value {
+            self.complete_with(place, departure.value, departure.outs);
+        } else {
+            self.leave(place, departure);
+        }
+    }
+
+    /// What a frame gives, if all of it is there: in replay, pure values are not.
+    fn depart(&mut self, id: FrameId) -> Option<Departure<V>> {
+        if let Some(departure) = self.frames.get_mut(id)?.departure.take() {
+            return Some(*departure);
+        }
+        let plan = std::sync::Arc::clone(&self.plan);
+        let region = plan.region(self.frames.get(id)?.region);
+        let value = match region.result {
+            None => self.unit.clone(),
+            Some(source) => self.value(id, source)?.clone(),
+        };
+        let outs = region.outs.iter();
+        Some(Departure {
+            exit: region.exit,
+            value,
+            outs: outs
+                .map(|out| self.value(id, *out).cloned())
+                .collect::<Option<_>>()?,
+        })
     }
 
     /// The values that the step of a node is given.
@@ -301,6 +499,25 @@ impl<V: Clone> Engine<V> {
                 frame.live.saturating_sub(1)
             };
             at = frame.owner.map(|owner| owner.frame);
+        }
+    }
+
+    /// Takes a frame out, and all frames inside it.
+    pub(super) fn remove_tree(&mut self, id: FrameId) {
+        let mut all = vec![id];
+        let mut at = 0;
+        while let Some(id) = all.get(at).copied() {
+            all.extend(self.frames.inside(id).map(|(id, _)| id));
+            at += 1;
+        }
+        for id in all.into_iter().rev() {
+            if !self.replayed.is_empty()
+                && let Some(frame) = self.frames.get(id)
+                && let Some(owner) = frame.owner
+            {
+                self.replayed.remove(&(owner, frame.index));
+            }
+            self.frames.remove(id);
         }
     }
 }

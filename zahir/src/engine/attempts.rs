@@ -6,7 +6,7 @@ use super::action::{Action, Violation};
 use super::advance::violation;
 use super::frame::Place;
 use super::report::AttemptOutcome;
-use super::state::{Change, Tries};
+use super::state::{Change, Failing, State, Tries};
 use super::{Engine, Phase, mix};
 
 impl<V: Clone> Engine<V> {
@@ -18,12 +18,27 @@ impl<V: Clone> Engine<V> {
                 seen: format!("{slots} slots for {} nodes", self.wanted()),
             });
         }
-        for _ in 0..slots {
-            let Some(place) = self.ready.pop_front() else {
-                return;
-            };
-            self.start_attempt(place);
+        let mut free = slots;
+        while free > 0
+            && let Some(place) = self.ready.pop_front()
+        {
+            // It may have been taken back since.
+            let is_ready = self
+                .instance(place)
+                .is_some_and(|instance| matches!(instance.state, State::Ready(_)));
+            if is_ready {
+                free -= 1;
+                self.ready_count -= 1;
+                self.start_attempt(place);
+            }
         }
+    }
+
+    /// A job waits for a slot.
+    pub(super) fn make_ready(&mut self, place: Place) {
+        self.change(place, Change::Unblocked);
+        self.ready.push_back(place);
+        self.ready_count += 1;
     }
 
     fn start_attempt(&mut self, place: Place) {
@@ -38,7 +53,9 @@ impl<V: Clone> Engine<V> {
             attempt,
         });
         self.change(place, Change::Started(attempt));
-        self.shift_live(place.frame, true);
+        if !self.owed.remove(&place) {
+            self.shift_live(place.frame, true);
+        }
         self.progress.running += 1;
         let timeout = self.plan.node(place.node).policy.timeout;
         let frames = self
@@ -80,7 +97,9 @@ impl<V: Clone> Engine<V> {
                 self.progress.done += 1;
                 self.complete(place, value);
             }
-            AttemptOutcome::Failed { failure, .. } => self.fail_attempt(place, attempt, failure),
+            AttemptOutcome::Failed { failure, error } => {
+                self.fail_attempt(place, attempt, failure, error);
+            }
             AttemptOutcome::Interrupted => {
                 self.outbox.record(|| Record::AttemptInterrupted {
                     at: self.frames.position(place),
@@ -90,23 +109,41 @@ impl<V: Clone> Engine<V> {
                 self.unblock_if_free(place);
             }
         }
-        self.settle_failure(place.frame);
+        self.settle(place.frame);
     }
 
-    fn fail_attempt(&mut self, place: Place, attempt: Attempt, failure: Failure) {
+    fn fail_attempt(
+        &mut self,
+        place: Place,
+        attempt: Attempt,
+        failure: Failure,
+        error: Option<(V, Vec<u8>)>,
+    ) {
         let policy = self.plan.node(place.node).policy;
         let failures = self
             .tries(place)
             .map_or(1, |tries| tries.failures.saturating_add(1));
         let at = self.frames.position(place);
         if failures > policy.retry {
+            let kept = error.filter(|_| self.plan.node(place.node).keeps_error);
+            let (error, encoded) = kept.unzip();
+            if let Some(error) = encoded {
+                let at = at.clone();
+                self.outbox.record(|| Record::ErrorKept { at, error });
+            }
             self.outbox.record(|| Record::AttemptFailed {
-                at,
+                at: at.clone(),
                 attempt,
                 failure: failure.clone(),
                 retry_at: None,
             });
-            return self.fail(place, failure);
+            let failing = Failing {
+                at,
+                attempt: Some(attempt),
+                failure,
+                error,
+            };
+            return self.fail_with(place, Box::new(failing));
         }
         let delay = policy.delay(failures, self.jitter_seed(place));
         let due = self.now.after(delay);
@@ -117,7 +154,9 @@ impl<V: Clone> Engine<V> {
             retry_at: Some(due),
         });
         self.change(place, Change::Retried(due));
-        self.timers.insert((due, place));
+        if !self.is_stopped(place.frame) {
+            self.timers.insert((due, place));
+        }
     }
 
     /// The same for a node instance over restarts, different for its neighbors.

@@ -2,24 +2,28 @@
 
 use std::sync::Arc;
 
-use zahir_store::{Failure, FrameStep, NodeId, Position};
+use zahir_store::{FrameStep, NodeId, Position};
 
-use super::state::Instance;
+use super::state::{Departure, Failing, Instance};
 use crate::plan::RegionId;
 
 /// One activation of a region. Reused after it ended, under another generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FrameId {
-    index: usize,
+    index: u32,
     generation: u32,
 }
 
 impl FrameId {
     /// No frame.
     pub(super) const NONE: Self = Self {
-        index: usize::MAX,
+        index: u32::MAX,
         generation: u32::MAX,
     };
+
+    fn at(self) -> usize {
+        usize::try_from(self.index).unwrap_or(usize::MAX)
+    }
 }
 
 /// A node instance: a node in a frame.
@@ -46,17 +50,67 @@ pub(super) struct Frame<V> {
     pub(super) open: usize,
     /// How many attempts and evaluations are under way in it and in the frames inside it.
     pub(super) live: usize,
-    /// The first failure that nothing inside it handled. It starts nothing more.
-    pub(super) failure: Option<Box<(Position, Failure)>>,
+    /// How many `finally`s are under way in it and in the frames inside it.
+    pub(super) closing: usize,
+    /// Whether, and why, it starts nothing more.
+    pub(super) stop: Option<Stop>,
+    /// The first failure that nothing inside it handled.
+    pub(super) failure: Option<Box<Failing<V>>>,
+    /// Where the run goes on behind it, if that is not where its region says.
+    pub(super) departure: Option<Box<Departure<V>>>,
     /// Its nodes, by slot.
     pub(super) nodes: Vec<Instance<V>>,
+    links: Links,
+}
+
+impl<V> Frame<V> {
+    pub(super) const fn new(region: RegionId, open: usize, nodes: Vec<Instance<V>>) -> Self {
+        Self {
+            region,
+            owner: None,
+            index: 0,
+            path: None,
+            is_awake: false,
+            open,
+            live: 0,
+            closing: 0,
+            stop: None,
+            failure: None,
+            departure: None,
+            nodes,
+            links: Links {
+                first: FrameId::NONE,
+                next: FrameId::NONE,
+                previous: FrameId::NONE,
+            },
+        }
+    }
+}
+
+/// A frame among the others inside the frame around it.
+#[derive(Debug)]
+struct Links {
+    /// The first frame inside it.
+    first: FrameId,
+    /// Its neighbors.
+    next: FrameId,
+    previous: FrameId,
+}
+
+/// Why a frame starts nothing more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// Something in it, or around it, failed: what is under way comes to its end.
+    Failed,
+    /// It was cancelled: what is under way is dropped.
+    Cancelled,
 }
 
 /// All frames of a run.
 #[derive(Debug)]
 pub(super) struct Frames<V> {
     cells: Vec<Cell<V>>,
-    free: Vec<usize>,
+    free: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -73,42 +127,90 @@ impl<V> Frames<V> {
         }
     }
 
+    /// Adds a frame, as the first inside the frame of its owner.
     pub(super) fn insert(&mut self, frame: Frame<V>) -> FrameId {
+        let around = frame.owner.map(|owner| owner.frame);
+        let id = self.place(frame);
+        if let Some(around) = around.and_then(|around| self.get_mut(around)) {
+            let next = std::mem::replace(&mut around.links.first, id);
+            if let Some(frame) = self.get_mut(id) {
+                frame.links.next = next;
+            }
+            if let Some(next) = self.get_mut(next) {
+                next.links.previous = id;
+            }
+        }
+        id
+    }
+
+    fn place(&mut self, frame: Frame<V>) -> FrameId {
         if let Some(index) = self.free.pop() {
-            let cell = &mut self.cells[index];
+            let at = FrameId {
+                index,
+                generation: 0,
+            }
+            .at();
+            let cell = &mut self.cells[at];
             cell.frame = Some(frame);
             return FrameId {
                 index,
                 generation: cell.generation,
             };
         }
+        let index = u32::try_from(self.cells.len()).unwrap_or(u32::MAX);
         self.cells.push(Cell {
             generation: 0,
             frame: Some(frame),
         });
         FrameId {
-            index: self.cells.len() - 1,
+            index,
             generation: 0,
         }
     }
 
+    /// Takes a frame out. What is inside it must be gone.
     pub(super) fn remove(&mut self, id: FrameId) {
-        let cell = &mut self.cells[id.index];
-        cell.frame = None;
+        let Some(cell) = self.cells.get_mut(id.at()) else {
+            return;
+        };
+        let Some(frame) = cell.frame.take() else {
+            return;
+        };
         cell.generation = cell.generation.wrapping_add(1);
         self.free.push(id.index);
+        let Links { next, previous, .. } = frame.links;
+        if let Some(next) = self.get_mut(next) {
+            next.links.previous = previous;
+        }
+        if let Some(previous) = self.get_mut(previous) {
+            previous.links.next = next;
+        } else if let Some(around) = frame.owner.and_then(|owner| self.get_mut(owner.frame)) {
+            around.links.first = next;
+        }
+    }
+
+    /// The frames right inside a frame.
+    pub(super) fn inside(&self, id: FrameId) -> impl Iterator<Item = (FrameId, &Frame<V>)> {
+        let first = self
+            .get(id)
+            .map_or(FrameId::NONE, |frame| frame.links.first);
+        std::iter::successors(self.entry(first), |(_, frame)| self.entry(frame.links.next))
+    }
+
+    fn entry(&self, id: FrameId) -> Option<(FrameId, &Frame<V>)> {
+        self.get(id).map(|frame| (id, frame))
     }
 
     pub(super) fn get(&self, id: FrameId) -> Option<&Frame<V>> {
         self.cells
-            .get(id.index)
+            .get(id.at())
             .filter(|cell| cell.generation == id.generation)
             .and_then(|cell| cell.frame.as_ref())
     }
 
     pub(super) fn get_mut(&mut self, id: FrameId) -> Option<&mut Frame<V>> {
         self.cells
-            .get_mut(id.index)
+            .get_mut(id.at())
             .filter(|cell| cell.generation == id.generation)
             .and_then(|cell| cell.frame.as_mut())
     }
@@ -123,42 +225,32 @@ impl<V> Frames<V> {
 
     /// The position that records name a node instance by.
     pub(super) fn position(&self, place: Place) -> Position {
-        let path = self
-            .get(place.frame)
-            .and_then(|frame| frame.path.as_deref());
         Position {
-            frames: path.unwrap_or_default().to_vec(),
+            frames: self.way(place.frame).to_vec(),
             node: place.node,
         }
     }
 
-    /// How many frames are around this one.
-    pub(super) fn depth(&self, id: FrameId) -> usize {
+    /// The nodes that were entered on the way to a frame, from the body inwards.
+    pub(super) fn way(&self, id: FrameId) -> &[FrameStep] {
         self.get(id)
             .and_then(|frame| frame.path.as_deref())
-            .map_or(0, <[FrameStep]>::len)
+            .unwrap_or_default()
     }
 
     /// The way to the `index`-th activation of the region of `owner`.
     pub(super) fn path_into(&self, owner: Place, index: u32) -> Arc<[FrameStep]> {
-        let around = self
-            .get(owner.frame)
-            .and_then(|frame| frame.path.as_deref());
         let step = FrameStep {
             node: owner.node,
             index,
         };
-        around
-            .unwrap_or_default()
-            .iter()
-            .copied()
-            .chain([step])
-            .collect()
+        let around = self.way(owner.frame).iter().copied();
+        around.chain([step]).collect()
     }
 
     /// Every frame there is, in a fixed order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (FrameId, &Frame<V>)> {
-        self.cells.iter().enumerate().filter_map(|(index, cell)| {
+        self.cells.iter().zip(0..).filter_map(|(cell, index)| {
             let id = FrameId {
                 index,
                 generation: cell.generation,

@@ -4,17 +4,27 @@ use zahir_store::{Failure, FailureKind, Record};
 
 use super::action::Evaluation;
 use super::frame::Place;
-use super::state::{Change, Each};
+use super::state::{Change, Departure, Each};
 use super::{Engine, Phase};
-use crate::plan::{PlanKind, RegionId};
+use crate::plan::{Exit, PlanKind};
 
 /// How many nodes may be ready before no further item is begun. A `for` over a million items keeps
 /// about this many frames beyond those that have a job under way.
 const READY_AHEAD: usize = 256;
 
 impl<V: Clone> Engine<V> {
+    /// The items of a `for` that is on record are computed again, once.
+    pub(super) fn compute_items(&mut self, place: Place) {
+        let is_needed = self.each_mut(place).is_some_and(|each| {
+            each.items.is_none() && !std::mem::replace(&mut each.is_computing, true)
+        });
+        if is_needed && let Some(inputs) = self.inputs(place) {
+            self.evaluate(place, Evaluation::Step, inputs);
+        }
+    }
+
     /// The items of a `for` are known.
-    pub(super) fn count_items(&mut self, place: Place, body: RegionId, items: Vec<V>) {
+    pub(super) fn count_items(&mut self, place: Place, items: Vec<V>) {
         let Ok(count) = u32::try_from(items.len()) else {
             let message = format!(
                 "this `for` goes over {} items; at most {} are possible",
@@ -36,7 +46,7 @@ impl<V: Clone> Engine<V> {
                     at: self.frames.position(place),
                     items: count,
                 });
-                self.set_count(place, body, items.len());
+                self.set_count(place, items.len());
             }
             Some(recorded) if recorded == items.len() => {}
             Some(recorded) => {
@@ -57,9 +67,10 @@ impl<V: Clone> Engine<V> {
     }
 
     /// Makes room for the results; the same for a live count and for one on record.
-    pub(super) fn set_count(&mut self, place: Place, body: RegionId, count: usize) {
+    pub(super) fn set_count(&mut self, place: Place, count: usize) {
         self.change(place, Change::Counted(count));
-        let jobs = self.plan.region(body).jobs;
+        let body = self.region_of(place, 0);
+        let jobs = body.map_or(0, |body| self.plan.region(body).jobs);
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         self.progress.known = self
             .progress
@@ -81,6 +92,7 @@ impl<V: Clone> Engine<V> {
         }
         if let Some(each) = self.each_mut(place) {
             each.items = Some(waiting.into_iter());
+            each.is_computing = true;
             each.active = u32::try_from(rebuilt.len()).unwrap_or(u32::MAX);
         }
         self.going.push(place);
@@ -90,20 +102,26 @@ impl<V: Clone> Engine<V> {
         self.join_if_done(place);
     }
 
-    /// An item has its result.
-    pub(super) fn finish_item(&mut self, owner: Place, index: u32, value: V) {
+    /// A round for an item came to its end.
+    pub(super) fn finish_item(&mut self, owner: Place, index: u32, departure: Departure<V>) {
         let Some(each) = self.each_mut(owner) else {
             return;
         };
-        let Some(result) = usize::try_from(index)
-            .ok()
-            .and_then(|at| each.results.get_mut(at))
-        else {
-            return;
-        };
-        *result = Some(value);
-        each.left -= 1;
         each.active = each.active.saturating_sub(1);
+        if departure.exit == Exit::Value {
+            let at = usize::try_from(index).ok();
+            let Some(result) = at.and_then(|at| each.results.get_mut(at)) else {
+                return;
+            };
+            *result = Some(departure.value);
+            each.left -= 1;
+        } else if each
+            .departure
+            .as_ref()
+            .is_none_or(|(first, _)| index < *first)
+        {
+            each.departure = Some((index, departure));
+        }
         if std::mem::take(&mut each.is_at_limit) {
             self.going.push(owner);
         }
@@ -111,13 +129,22 @@ impl<V: Clone> Engine<V> {
     }
 
     /// If every item has its result: joins them, in item order.
+    ///
+    /// If the workflow returns from items, it returns from the first of them, and all before that
+    /// have their results.
     fn join_if_done(&mut self, place: Place) {
-        if self.is_failing(place.frame) {
-            return;
-        }
         let Some(each) = self.each_mut(place) else {
             return;
         };
+        if each.departure.is_some() {
+            if each.active > 0 || each.items.is_none() || each.next_index().is_some() {
+                return;
+            }
+            if let Some((_, departure)) = each.departure.take() {
+                self.leave(place, departure);
+            }
+            return;
+        }
         // Taking the items away makes sure that it happens once.
         if each.left > 0 || each.items.take().is_none() {
             return;
@@ -126,30 +153,39 @@ impl<V: Clone> Engine<V> {
             .into_iter()
             .flatten()
             .collect();
-        self.going.retain(|other| *other != place);
         self.evaluate(place, Evaluation::Join, results);
     }
 
-    /// Opens frames for items until enough is ready.
-    pub(super) fn open_frames(&mut self) {
-        if self.phase != Phase::Going {
-            return;
+    /// Opens a frame for an item, unless enough is ready; whether it did.
+    pub(super) fn open_next_frame(&mut self) -> bool {
+        if self.phase != Phase::Going || self.ready_count + self.evaluating >= READY_AHEAD {
+            return false;
         }
-        while self.ready.len() + self.evaluating < READY_AHEAD {
-            let Some(place) = self.going.last().copied() else {
-                return;
-            };
-            let PlanKind::Each { limit } = self.plan.node(place.node).kind else {
-                return;
-            };
-            let body = self.plan.node(place.node).inside[0];
-            let Some((index, item)) = self.each_mut(place).and_then(|each| each.take(limit)) else {
-                self.going.pop();
-                continue;
-            };
-            let frame = self.open_frame(body, Some(place), index);
-            self.wake(frame, [item]);
+        while let Some(place) = self.going.last().copied() {
+            let opened = self.take_item(place).and_then(|(index, item)| {
+                let frame = self.frame_of(place, index)?;
+                Some((frame, item))
+            });
+            if let Some((frame, item)) = opened {
+                self.wake(frame, [item]);
+                return true;
+            }
+            self.going.pop();
         }
+        false
+    }
+
+    /// The next item of a `for` that needs a frame, if there may be one. Where everything comes to
+    /// its end no job starts any more, but what is pure goes on.
+    fn take_item(&mut self, place: Place) -> Option<(u32, V)> {
+        let PlanKind::Each { limit } = self.plan.node(place.node).kind else {
+            return None;
+        };
+        let body = self.region_of(place, 0)?;
+        if self.is_stopped(place.frame) && self.plan.region(body).jobs > 0 {
+            return None;
+        }
+        self.each_mut(place)?.take(limit)
     }
 
     pub(super) fn each(&self, place: Place) -> Option<&Each<V>> {
@@ -167,10 +203,19 @@ impl<V> Each<V> {
             .ok()
             .and_then(|at| self.results.get(at))
             .is_some_and(Option::is_none)
+            && self.departure.as_ref().is_none_or(|(it, _)| *it != index)
+    }
+
+    /// The next item that needs a frame: none behind one from which the workflow returns.
+    fn next_index(&self) -> Option<u32> {
+        let (next, _) = self.items.as_ref()?.as_slice().first()?;
+        let last = self.departure.as_ref().map(|(index, _)| *index);
+        last.is_none_or(|last| *next < last).then_some(*next)
     }
 
     /// The next item to open a frame for.
     fn take(&mut self, limit: Option<u32>) -> Option<(u32, V)> {
+        self.next_index()?;
         let items = self.items.as_mut()?;
         if limit.is_some_and(|limit| self.active >= limit) {
             self.is_at_limit = items.len() > 0;

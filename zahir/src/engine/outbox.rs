@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use zahir_store::Record;
+use zahir_store::{Attempt, Record};
 
 use super::action::{Action, Violation};
+use super::frame::Place;
 
 /// Records on their way to the store, and the actions that wait for them.
 #[derive(Debug)]
@@ -73,13 +74,20 @@ impl<V> Outbox<V> {
             .count()
     }
 
-    /// Takes back the attempts that have not been handed out.
-    pub(super) fn take_starts(&mut self) -> Vec<Action<V>> {
-        let (starts, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.gated)
-            .into_iter()
-            .partition(|(_, action)| matches!(action, Action::Start { .. }));
-        self.gated = rest;
-        starts.into_iter().map(|(_, action)| action).collect()
+    /// Takes back the attempts at these places that have not been handed out.
+    pub(super) fn take_starts(
+        &mut self,
+        mut is_taken: impl FnMut(Place) -> bool,
+    ) -> Vec<(Place, Attempt)> {
+        let mut taken = Vec::new();
+        self.gated.retain(|(_, action)| match action {
+            Action::Start { place, attempt, .. } if is_taken(*place) => {
+                taken.push((*place, *attempt));
+                false
+            }
+            _ => true,
+        });
+        taken
     }
 
     /// Forgets everything that has not been handed out.

@@ -3,15 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use zahir_store::{Attempt, Failure, NodeId, Position, Record, StoredRun};
+use zahir_store::{Attempt, Failure, NodeId, Position, Record, StoredRun, Timestamp};
 
-use super::frame::Place;
+use super::frame::{FrameId, Place, Stop};
 use super::outbox::Outbox;
-use super::state::Change;
-use super::{Engine, Phase};
-use crate::plan::{Plan, PlanKind, index};
+use super::state::{Change, Failing, Race, State};
+use super::{Engine, Phase, Task};
+use crate::plan::{Plan, PlanKind, SignalId, index};
 
 const NO_SUCH_NODE: &str = "there is no such node";
+const OTHER_KIND: &str = "the node is of another kind";
 
 /// A run that can't go on from its records.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +48,17 @@ impl fmt::Display for RecoverError {
     }
 }
 
-/// Turns the stored bytes of a node's result into a value.
-pub(crate) type Decode<'a, V> = dyn FnMut(NodeId, &[u8]) -> Result<V, Failure> + 'a;
+/// What the stored bytes of a node are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// Its result.
+    Output,
+    /// The error of its last attempt.
+    Error,
+}
+
+/// Turns the stored bytes of a node into a value.
+pub(crate) type Decode<'a, V> = dyn FnMut(NodeId, Stored, &[u8]) -> Result<V, Failure> + 'a;
 
 impl<V: Clone> Engine<V> {
     /// Goes on with a run where its records end.
@@ -72,7 +82,10 @@ impl<V: Clone> Engine<V> {
                 number += 1;
             }
         }
-        engine.go_on(inputs);
+        engine.settling.clear();
+        engine.phase = Phase::Going;
+        engine.wake(engine.body, inputs);
+        engine.go_on();
         Ok(engine)
     }
 
@@ -85,44 +98,40 @@ impl<V: Clone> Engine<V> {
         let applied = match record {
             Record::RunStarted(_) if number == 0 => Ok(()),
             Record::RunStarted(_) => Err("the run started before"),
-            Record::AttemptStarted { at, attempt } => {
-                self.replay_change(at, None, || Change::Started(*attempt))
-            }
-            Record::AttemptSucceeded {
-                at,
-                attempt,
-                output,
-            } => {
-                let value =
-                    decode(at.node, output).map_err(|failure| RecoverError::Undecodable {
-                        at: at.clone(),
-                        failure,
-                    })?;
-                self.live_place(at, *attempt).map(|place| {
-                    self.progress.done += 1;
-                    self.complete(place, value);
-                })
-            }
-            Record::AttemptFailed {
-                at,
-                attempt,
-                retry_at: Some(due),
-                ..
-            } => self.replay_change(at, Some(*attempt), || Change::Retried(*due)),
-            Record::AttemptFailed {
-                at,
-                attempt,
-                failure,
-                retry_at: None,
-            } => self
-                .live_place(at, *attempt)
-                .map(|place| self.fail(place, failure.clone())),
-            Record::AttemptInterrupted { at, attempt } => {
-                self.replay_change(at, Some(*attempt), || Change::Interrupted)
-            }
+            Record::AttemptStarted { .. }
+            | Record::AttemptSucceeded { .. }
+            | Record::AttemptFailed { .. }
+            | Record::AttemptInterrupted { .. }
+            | Record::ErrorKept { .. } => self.replay_attempt(record, decode)?,
             Record::ItemsCounted { at, items } => self.replay_count(at, *items),
-            _ => Err("the run is over"),
+            Record::BranchTaken { at, arm } => self.replay_decision(at, *arm),
+            Record::BlockEntered { at } => self.replay_change(at, is_finally, || Change::Begun),
+            Record::RaceWon { at, entry } => {
+                let winner = *entry;
+                let race = Race {
+                    winner,
+                    outcome: None,
+                    is_entered: false,
+                };
+                let won = self.replay_change(at, is_race, || Change::Won(race));
+                won.and_then(|()| self.place(at).ok_or(NO_SUCH_NODE))
+                    .map(|place| self.cancel_losers(place))
+            }
+            Record::TimerSet { at, due } => self.replay_timer(at, *due),
+            Record::SignalReceived { name, payload } => self.replay_signal(name, payload),
+            Record::SignalConsumed { at, signal } => self.replay_consumed(at, *signal),
+            Record::WaitTimedOut { at } => self.replay_change(at, is_signal, || Change::Expired),
+            Record::CancelRequested(_) if self.is_cancelled => Err("the run was cancelled before"),
+            Record::CancelRequested(_) => {
+                self.is_cancelled = true;
+                self.stop(self.body, Stop::Cancelled);
+                Ok(())
+            }
+            Record::RunFinished(_) => Err("the run is over"),
         };
+        while let Some(task) = self.tasks.pop_front() {
+            self.run_task(task);
+        }
         let reason = match applied {
             Err(reason) => reason,
             Ok(()) if self.phase == Phase::Halted => "the node can't have changed like that",
@@ -134,17 +143,77 @@ impl<V: Clone> Engine<V> {
         })
     }
 
-    /// Applies a recorded change; of a live attempt, if there must be one.
+    fn replay_attempt(
+        &mut self,
+        record: &Record,
+        decode: &mut Decode<'_, V>,
+    ) -> Result<Result<(), &'static str>, RecoverError> {
+        let mut decode = |at: &Position, what, bytes: &[u8]| {
+            decode(at.node, what, bytes).map_err(|failure| RecoverError::Undecodable {
+                at: at.clone(),
+                failure,
+            })
+        };
+        Ok(match record {
+            Record::AttemptStarted { at, attempt } => self.replay_start(at, *attempt),
+            Record::AttemptSucceeded {
+                at,
+                attempt,
+                output,
+            } => {
+                let value = decode(at, Stored::Output, output)?;
+                self.ended_place(at, *attempt).map(|place| {
+                    self.progress.done += 1;
+                    self.complete(place, value);
+                })
+            }
+            Record::ErrorKept { at, error } => {
+                let value = decode(at, Stored::Error, error)?;
+                self.kept = Some((at.clone(), value));
+                Ok(())
+            }
+            Record::AttemptFailed {
+                at,
+                attempt,
+                retry_at: Some(due),
+                ..
+            } => self
+                .ended_place(at, *attempt)
+                .map(|place| self.change(place, Change::Retried(*due))),
+            Record::AttemptFailed {
+                at,
+                attempt,
+                failure,
+                retry_at: None,
+            } => {
+                let kept = self.kept.take().filter(|(kept, _)| kept == at);
+                let failing = Failing {
+                    at: at.clone(),
+                    attempt: Some(*attempt),
+                    failure: failure.clone(),
+                    error: kept.map(|(_, error)| error),
+                };
+                self.ended_place(at, *attempt)
+                    .map(|place| self.fail_with(place, Box::new(failing)))
+            }
+            Record::AttemptInterrupted { at, attempt } => self
+                .ended_place(at, *attempt)
+                .map(|place| self.change(place, Change::Interrupted)),
+            _ => Err("it is of no attempt"),
+        })
+    }
+
+    /// Applies a recorded change of a node of the right kind.
     fn replay_change(
         &mut self,
         at: &Position,
-        live: Option<Attempt>,
+        fits: fn(PlanKind) -> bool,
         change: impl FnOnce() -> Change<V>,
     ) -> Result<(), &'static str> {
-        let place = match live {
-            Some(attempt) => self.live_place(at, attempt)?,
-            None => self.place(at).ok_or(NO_SUCH_NODE)?,
-        };
+        let place = self.place(at).ok_or(NO_SUCH_NODE)?;
+        if !fits(self.plan.node(place.node).kind) {
+            return Err(OTHER_KIND);
+        }
         self.change(place, change());
         Ok(())
     }
@@ -154,19 +223,77 @@ impl<V: Clone> Engine<V> {
         let PlanKind::Each { .. } = self.plan.node(place.node).kind else {
             return Err("items of a node that is no `for`");
         };
-        let body = self.plan.node(place.node).inside[0];
         let count = usize::try_from(items).map_err(|_| "too many items")?;
-        self.set_count(place, body, count);
+        self.set_count(place, count);
         Ok(())
     }
 
-    /// The node instance whose attempt was under way.
-    fn live_place(&mut self, at: &Position, attempt: Attempt) -> Result<Place, &'static str> {
+    /// The arm is rebuilt at once: if nothing in it is pure, the branch is over.
+    fn replay_decision(&mut self, at: &Position, arm: u32) -> Result<(), &'static str> {
+        let place = self.place(at).ok_or(NO_SUCH_NODE)?;
+        if self.plan.node(place.node).kind != PlanKind::Branch {
+            return Err(OTHER_KIND);
+        }
+        let region = self.region_of(place, arm).ok_or("there is no such arm")?;
+        self.take_arm(place, arm);
+        let frame = self.open_frame(region, Some(place), arm);
+        self.replayed.insert((place, arm), frame);
+        self.tasks.push_back(Task::Finish(frame));
+        Ok(())
+    }
+
+    fn replay_timer(&mut self, at: &Position, due: Timestamp) -> Result<(), &'static str> {
+        let place = self.place(at).ok_or(NO_SUCH_NODE)?;
+        match self.plan.node(place.node).kind {
+            PlanKind::Sleep => self.change(place, Change::Slept(due)),
+            PlanKind::Signal { .. } => self.change(place, Change::Waited(Some(due))),
+            _ => return Err(OTHER_KIND),
+        }
+        Ok(())
+    }
+
+    fn replay_signal(&mut self, name: &str, payload: &[u8]) -> Result<(), &'static str> {
+        let known = self.plan.signals.iter().position(|known| known == name);
+        let signal = known.ok_or("no node waits for a signal of that name")?;
+        self.mailboxes.put(SignalId(signal), payload.into());
+        Ok(())
+    }
+
+    fn replay_consumed(&mut self, at: &Position, number: u32) -> Result<(), &'static str> {
+        let place = self.place(at).ok_or(NO_SUCH_NODE)?;
+        let PlanKind::Signal { signal, .. } = self.plan.node(place.node).kind else {
+            return Err(OTHER_KIND);
+        };
+        let payload = self.mailboxes.take(signal, number);
+        let payload = payload.ok_or("there is no such signal")?;
+        self.change(place, Change::Received(payload));
+        Ok(())
+    }
+
+    /// An attempt was started: it counts as under way until its end is on record.
+    fn replay_start(&mut self, at: &Position, attempt: Attempt) -> Result<(), &'static str> {
+        let place = self.place(at).ok_or(NO_SUCH_NODE)?;
+        if self.plan.node(place.node).kind != PlanKind::Job {
+            return Err(OTHER_KIND);
+        }
+        let was_running = self
+            .instance(place)
+            .is_some_and(|it| matches!(it.state, State::Running(_)));
+        if !was_running {
+            self.shift_live(place.frame, true);
+        }
+        self.change(place, Change::Started(attempt));
+        Ok(())
+    }
+
+    /// The node instance whose attempt was under way, and is no more.
+    fn ended_place(&mut self, at: &Position, attempt: Attempt) -> Result<Place, &'static str> {
         let place = self.place(at).ok_or(NO_SUCH_NODE)?;
         let is_running = self
             .instance(place)
             .is_some_and(|it| it.state.is_running(attempt));
         if is_running {
+            self.shift_live(place.frame, false);
             Ok(place)
         } else {
             Err("that attempt was not under way")
@@ -185,25 +312,10 @@ impl<V: Clone> Engine<V> {
             if self.frames.get(frame)?.region != region {
                 return None;
             }
-            let known = self.replayed.get(&(owner, step.index)).copied();
-            frame = match (known, self.plan.node(step.node).kind) {
-                (Some(known), _) => known,
-                (None, PlanKind::Each { .. }) => {
-                    let body = self.plan.node(step.node).inside[0];
-                    let count = self.each(owner)?.results.len();
-                    if usize::try_from(step.index).is_ok_and(|index| index >= count) {
-                        return None;
-                    }
-                    self.open_frame(body, Some(owner), step.index)
-                }
-                (None, PlanKind::Call) if step.index == 0 => {
-                    let body = self.plan.node(step.node).inside[0];
-                    self.progress.known += self.plan.region(body).jobs;
-                    self.open_frame(body, Some(owner), 0)
-                }
-                (None, _) => return None,
+            frame = match self.replayed.get(&(owner, step.index)).copied() {
+                Some(known) => known,
+                None => self.rebuild(owner, step.index)?,
             };
-            self.replayed.insert((owner, step.index), frame);
         }
         let node = self.plan.nodes.get(index(position.node))?;
         (self.frames.get(frame)?.region == node.region).then_some(Place {
@@ -212,13 +324,41 @@ impl<V: Clone> Engine<V> {
         })
     }
 
-    /// Everything on record is in place: goes on from there.
-    fn go_on(&mut self, inputs: Vec<V>) {
-        self.phase = Phase::Going;
-        if self.is_failing(self.body) {
-            return self.settle_failure(self.body);
-        }
-        self.wake(self.body, inputs);
-        self.open_frames();
+    /// Whether a frame of a node had begun before the restart, and is not awake yet.
+    pub(super) fn is_rebuilt(&self, owner: Place) -> bool {
+        let mut of_owner = self.replayed.range((owner, 0)..=(owner, u32::MAX));
+        of_owner.next().is_some()
     }
+
+    /// Opens a frame that had begun.
+    fn rebuild(&mut self, owner: Place, index: u32) -> Option<FrameId> {
+        let can_be = match (
+            self.plan.node(owner.node).kind,
+            &self.instance(owner)?.state,
+        ) {
+            (PlanKind::Each { .. }, State::Going(each)) => {
+                usize::try_from(index).is_ok_and(|index| index < each.results.len())
+            }
+            // What is decided is rebuilt with the decision.
+            (PlanKind::Each { .. } | PlanKind::Branch, _)
+            | (_, State::Succeeded(_) | State::Failed | State::Skipped | State::Left) => false,
+            (_, _) => true,
+        };
+        let region = self.region_of(owner, index).filter(|_| can_be)?;
+        let frame = self.open_frame(region, Some(owner), index);
+        self.replayed.insert((owner, index), frame);
+        Some(frame)
+    }
+}
+
+const fn is_finally(kind: PlanKind) -> bool {
+    matches!(kind, PlanKind::Finally)
+}
+
+const fn is_race(kind: PlanKind) -> bool {
+    matches!(kind, PlanKind::Race)
+}
+
+const fn is_signal(kind: PlanKind) -> bool {
+    matches!(kind, PlanKind::Signal { .. })
 }

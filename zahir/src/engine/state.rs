@@ -5,20 +5,25 @@
 //!                  ▼                                               │
 //!   Blocked ─Unblocked─▶ Ready ─Started─▶ Running ─Retried─▶ Backoff
 //!      │                                     │
-//!      │                                     ├─Succeeded─▶ Succeeded
-//!      │                                     └─Failed────▶ Failed
-//!      ├─Evaluating─▶ Evaluating ─Called─▶ Calling ─┐
-//!      │                  └─────────────────────────┼─Succeeded, Failed─▶ ...
-//!      └─Counted────▶ Going ────────────────────────┘
+//!      │                                     └─Succeeded, Failed─▶ ...
+//!      ├─Evaluating─▶ Evaluating ─Entered, Counted, Slept, Decided─▶ ...
+//!      ├─Entered────▶ Inside ─Handled─▶ Handling ─┐
+//!      │                 └─Closed─▶ Closing ──────┼─Succeeded, Failed, Left─▶ ...
+//!      ├─Counted────▶ Going ──────────────────────┤
+//!      ├─Looped─────▶ Looping ────────────────────┤
+//!      ├─Raced──────▶ Racing ─Won─▶ Won ──────────┘
+//!      ├─Slept, Waited─▶ Sleeping, Waiting ─Evaluating─▶ Evaluating
+//!      └─Skipped────▶ Skipped
 //! ```
 //!
 //! Replay applies recorded changes to instances that have not been unblocked: what unblocks them
-//! may be a pure value, which is not on record. So `Started`, and the success of a called workflow,
-//! are also legal in `Blocked`.
+//! may be a pure value, which is not on record. So what is on record is also legal in `Blocked`.
 
 use std::vec;
 
-use zahir_store::{Attempt, Timestamp};
+use zahir_store::{Attempt, Failure, Position, Timestamp};
+
+use crate::plan::Exit;
 
 /// A node in a frame.
 #[derive(Debug)]
@@ -39,16 +44,42 @@ pub(super) enum State<V> {
     Running(Tries),
     /// It waits to be tried again.
     Backoff(Tries, Timestamp),
-    /// Its pure step is being computed.
+    /// Something pure is being computed for it.
     Evaluating,
-    /// The workflow it calls is under way.
-    Calling,
+    /// The arm it takes is on record; this process has not entered it.
+    Taken(u32),
+    /// That its first region began is on record; this process has not entered it.
+    Begun,
+    /// A region of it is under way: a called workflow, the arm of a branch, what may fail.
+    Inside,
+    /// Its handler is under way.
+    Handling,
+    /// Its `finally` is under way. What comes after that.
+    Closing(Box<Outcome<V>>),
     /// Its items are under way.
     Going(Box<Each<V>>),
+    /// Its rounds are under way.
+    Looping(Box<Rounds<V>>),
+    /// Its entries are under way.
+    Racing,
+    /// One of its entries has won.
+    Won(Box<Race<V>>),
+    /// It sleeps until then.
+    Sleeping(Timestamp),
+    /// It waits for a signal, perhaps not longer than that.
+    Waiting(Option<Timestamp>),
+    /// The signal it got is on record; this process has not read it.
+    Received(Box<[u8]>),
+    /// That no signal came in time is on record.
+    Expired,
     /// It has its result.
     Succeeded(V),
     /// It has none and will have none.
     Failed,
+    /// It does not run: an arm that was not taken, or behind a point that was left.
+    Skipped,
+    /// The run went on elsewhere from inside it: a `break`, `continue` or `return`.
+    Left,
 }
 
 /// How often a node instance was tried.
@@ -67,11 +98,46 @@ impl Tries {
     }
 }
 
+/// How a frame came to its end, and what it gives.
+#[derive(Debug)]
+pub(super) struct Departure<V> {
+    /// Where the run goes on.
+    pub(super) exit: Exit,
+    pub(super) value: V,
+    /// What the assigned variables are.
+    pub(super) outs: Vec<V>,
+}
+
+/// A failure on its way out.
+#[derive(Debug)]
+pub(super) struct Failing<V> {
+    /// The node instance that failed.
+    pub(super) at: Position,
+    /// Its last attempt, if it failed in one.
+    pub(super) attempt: Option<Attempt>,
+    pub(super) failure: Failure,
+    /// The error itself, if it was kept.
+    pub(super) error: Option<V>,
+}
+
+/// How what a node runs ended.
+#[derive(Debug)]
+pub(super) enum Outcome<V> {
+    /// By itself.
+    Ended(Departure<V>),
+    /// With a failure.
+    Failed(Box<Failing<V>>),
+    /// It was stopped, because something around it failed or was cancelled.
+    Stopped,
+}
+
 /// A `for` under way.
 #[derive(Debug)]
 pub(super) struct Each<V> {
     /// The items that have no frame yet; `None` until they are computed in this process.
     pub(super) items: Option<vec::IntoIter<(u32, V)>>,
+    /// Whether they are being computed, or were.
+    pub(super) is_computing: bool,
     /// The results so far, by item.
     pub(super) results: Vec<Option<V>>,
     /// How many items have no result.
@@ -80,6 +146,8 @@ pub(super) struct Each<V> {
     pub(super) active: u32,
     /// Whether it has items left but must not open another frame.
     pub(super) is_at_limit: bool,
+    /// The first item, in their order, from which the workflow returned.
+    pub(super) departure: Option<(u32, Departure<V>)>,
 }
 
 impl<V> Each<V> {
@@ -88,12 +156,34 @@ impl<V> Each<V> {
         results.resize_with(count, || None);
         Self {
             items: None,
+            is_computing: false,
             results,
             left: count,
             active: 0,
             is_at_limit: false,
+            departure: None,
         }
     }
+}
+
+/// A loop under way.
+#[derive(Debug)]
+pub(super) struct Rounds<V> {
+    /// The round that is under way, or about to begin, counted from 0.
+    pub(super) round: u32,
+    /// What it begins with, if it is about to.
+    pub(super) next: Option<Vec<V>>,
+}
+
+/// A race that is decided.
+#[derive(Debug)]
+pub(super) struct Race<V> {
+    /// The entry that won.
+    pub(super) winner: u32,
+    /// How that ended, as soon as this process knows.
+    pub(super) outcome: Option<Outcome<V>>,
+    /// Whether this process has entered it.
+    pub(super) is_entered: bool,
 }
 
 /// What happens to a node instance.
@@ -113,12 +203,38 @@ pub(super) enum Change<V> {
     Interrupted,
     /// The next attempt is due.
     Due,
-    /// Its pure step is being computed.
+    /// Something pure is being computed for it.
     Evaluating,
-    /// The workflow it calls has its inputs.
-    Called,
+    /// It takes this arm.
+    Decided(u32),
+    /// Its first region began, durably.
+    Begun,
+    /// A region of it is entered.
+    Entered,
+    /// Its handler is entered.
+    Handled,
+    /// Its `finally` is entered.
+    Closed(Outcome<V>),
     /// It goes over this many items.
     Counted(usize),
+    /// It goes into its rounds.
+    Looped(Rounds<V>),
+    /// Its entries are entered.
+    Raced,
+    /// This entry of it won.
+    Won(Race<V>),
+    /// It sleeps until then.
+    Slept(Timestamp),
+    /// It waits for a signal.
+    Waited(Option<Timestamp>),
+    /// It got a signal.
+    Received(Box<[u8]>),
+    /// It got no signal in time.
+    Expired,
+    /// It will not run.
+    Skipped,
+    /// The run goes on elsewhere.
+    Left,
 }
 
 /// A change that makes no sense in the state it met.
@@ -129,6 +245,25 @@ impl<V> State<V> {
     /// The state after `change`. Inlined, so that a change known at compile time costs one arm.
     #[inline]
     pub(super) fn next(self, change: Change<V>) -> Result<Self, IllegalChange> {
+        match change {
+            Change::Unblocked
+            | Change::Started(_)
+            | Change::Retried(_)
+            | Change::Interrupted
+            | Change::Due => self.attempted(change),
+            Change::Succeeded(value) if self.may_end() => Ok(Self::Succeeded(value)),
+            Change::Failed if self.may_end() => Ok(Self::Failed),
+            Change::Left if self.may_end() => Ok(Self::Left),
+            Change::Skipped if matches!(self, Self::Blocked(_)) || self.is_waiting() => {
+                Ok(Self::Skipped)
+            }
+            other => self.entered(other),
+        }
+    }
+
+    /// The state after a change of a job's attempts.
+    #[inline]
+    fn attempted(self, change: Change<V>) -> Result<Self, IllegalChange> {
         match (self, change) {
             (Self::Blocked(tries), Change::Unblocked) => Ok(Self::Ready(tries)),
             (
@@ -141,14 +276,6 @@ impl<V> State<V> {
                 attempts: attempt.number(),
                 ..tries
             })),
-            (
-                Self::Running(_)
-                | Self::Evaluating
-                | Self::Calling
-                | Self::Going(_)
-                | Self::Blocked(_),
-                Change::Succeeded(value),
-            ) => Ok(Self::Succeeded(value)),
             (Self::Running(tries), Change::Retried(due)) => Ok(Self::Backoff(
                 Tries {
                     failures: tries.failures + 1,
@@ -156,19 +283,66 @@ impl<V> State<V> {
                 },
                 due,
             )),
-            (
-                Self::Running(_) | Self::Evaluating | Self::Calling | Self::Going(_),
-                Change::Failed,
-            ) => Ok(Self::Failed),
             (Self::Running(tries) | Self::Ready(tries), Change::Interrupted)
             | (Self::Backoff(tries, _), Change::Due) => Ok(Self::Blocked(tries)),
-            (Self::Blocked(_), Change::Evaluating) => Ok(Self::Evaluating),
-            (Self::Evaluating, Change::Called) => Ok(Self::Calling),
+            (_, _) => Err(IllegalChange),
+        }
+    }
+
+    /// The state after a change of what is inside the node, or of what it waits for.
+    #[inline]
+    fn entered(self, change: Change<V>) -> Result<Self, IllegalChange> {
+        match (self, change) {
+            (
+                Self::Blocked(_)
+                | Self::Inside
+                | Self::Won(_)
+                | Self::Waiting(_)
+                | Self::Received(_)
+                | Self::Expired,
+                Change::Evaluating,
+            ) => Ok(Self::Evaluating),
+            (Self::Blocked(_) | Self::Evaluating, Change::Decided(arm)) => Ok(Self::Taken(arm)),
+            (Self::Blocked(_), Change::Begun) => Ok(Self::Begun),
+            (
+                Self::Blocked(_) | Self::Evaluating | Self::Taken(_) | Self::Begun,
+                Change::Entered,
+            ) => Ok(Self::Inside),
+            (Self::Evaluating, Change::Handled) => Ok(Self::Handling),
+            (Self::Inside, Change::Closed(outcome)) => Ok(Self::Closing(Box::new(outcome))),
             (Self::Blocked(_) | Self::Evaluating, Change::Counted(items)) => {
                 Ok(Self::Going(Box::new(Each::new(items))))
             }
+            (Self::Blocked(_), Change::Looped(rounds)) => Ok(Self::Looping(Box::new(rounds))),
+            (Self::Blocked(_), Change::Raced) => Ok(Self::Racing),
+            (Self::Blocked(_) | Self::Racing, Change::Won(race)) => Ok(Self::Won(Box::new(race))),
+            (Self::Blocked(_) | Self::Evaluating, Change::Slept(due)) => Ok(Self::Sleeping(due)),
+            (Self::Blocked(_), Change::Waited(due)) => Ok(Self::Waiting(due)),
+            (Self::Blocked(_) | Self::Waiting(_), Change::Received(payload)) => {
+                Ok(Self::Received(payload))
+            }
+            (Self::Waiting(_), Change::Expired) => Ok(Self::Expired),
             (_, _) => Err(IllegalChange),
         }
+    }
+
+    /// Whether something of it is under way that can come to an end. In `Blocked` it may have been
+    /// under way before a restart.
+    const fn may_end(&self) -> bool {
+        !matches!(
+            self,
+            Self::Ready(_)
+                | Self::Backoff(_, _)
+                | Self::Succeeded(_)
+                | Self::Failed
+                | Self::Skipped
+                | Self::Left
+        )
+    }
+
+    /// Whether it waits for a time or a signal.
+    pub(super) const fn is_waiting(&self) -> bool {
+        matches!(self, Self::Sleeping(_) | Self::Waiting(_))
     }
 
     /// Its result, if it has one.
@@ -193,6 +367,33 @@ impl<V> State<V> {
     pub(super) fn each_mut(&mut self) -> Option<&mut Each<V>> {
         if let Self::Going(each) = self {
             Some(each)
+        } else {
+            None
+        }
+    }
+
+    /// Its rounds, if it is a loop under way.
+    pub(super) fn rounds_mut(&mut self) -> Option<&mut Rounds<V>> {
+        if let Self::Looping(rounds) = self {
+            Some(rounds)
+        } else {
+            None
+        }
+    }
+
+    /// Its race, if that is decided.
+    pub(super) fn race_mut(&mut self) -> Option<&mut Race<V>> {
+        if let Self::Won(race) = self {
+            Some(race)
+        } else {
+            None
+        }
+    }
+
+    /// What comes after its `finally`, if that is under way.
+    pub(super) fn outcome_mut(&mut self) -> Option<&mut Outcome<V>> {
+        if let Self::Closing(outcome) = self {
+            Some(outcome)
         } else {
             None
         }

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::graph::picture::{Start, label};
-use crate::graph::{Graph, Node, NodeKind, Region, RegionId};
+use crate::graph::picture::{Arrow, Line, Shown, arrows, box_label, label, region_label};
+use crate::graph::{Graph, Node, NodeDef, Region, RegionId};
 
 impl Graph {
     /// The graph in the language of [graphviz](https://graphviz.org): `dot -Tsvg`.
@@ -15,7 +15,10 @@ impl Graph {
             graph: self,
             text: String::new(),
         };
-        dot.line(0, &format!("digraph {} {{", quoted(&[self.name()])));
+        dot.line(
+            0,
+            &format!("digraph {} {{", quoted(&[self.name().to_owned()])),
+        );
         dot.line(1, "compound=true; fontname=\"sans-serif\"; labeljust=l;");
         dot.line(
             1,
@@ -42,83 +45,100 @@ impl Dot<'_> {
     }
 
     fn region(&mut self, depth: usize, region: &Region) {
-        for (node, inner) in self.graph.drawn(region) {
-            let label = label(node);
-            let label: Vec<&str> = label.iter().map(String::as_str).collect();
-            match inner {
-                Some((id, inner)) => {
-                    self.line(depth, &format!("subgraph {} {{", cluster(id)));
-                    self.line(depth + 1, &format!("label={};", quoted(&label)));
+        for shown in self.graph.drawn(region) {
+            match shown {
+                Shown::Node(node) => {
+                    let text = quoted(&label(node));
+                    let line = format!("n{:?} [label={text}{}];", node.id, attributes(node));
+                    self.line(depth, &line);
+                }
+                Shown::Box(node, inner) => {
+                    self.open(
+                        depth,
+                        &format!("n{:?}", node.id),
+                        &box_label(node, inner),
+                        "rounded",
+                    );
                     self.region(depth + 1, inner);
                     self.line(depth, "}");
                 }
-                None => {
-                    let line = format!(
-                        "{} [label={}{}];",
-                        name(node),
-                        quoted(&label),
-                        attributes(node)
-                    );
-                    self.line(depth, &line);
+                Shown::Boxes(node) => {
+                    self.open(depth, &format!("n{:?}", node.id), &label(node), "rounded");
+                    for id in &node.inside {
+                        self.inner(depth + 1, *id);
+                    }
+                    self.line(depth, "}");
                 }
             }
         }
     }
 
+    /// One of several regions in a box.
+    fn inner(&mut self, depth: usize, id: RegionId) {
+        let Some(region) = self.graph.region(id) else {
+            return;
+        };
+        let label = [region_label(region)];
+        if region.nodes.is_empty() {
+            let line = format!("r{id:?} [label={}, shape=plaintext];", quoted(&label));
+            self.line(depth, &line);
+        } else {
+            self.open(depth, &format!("r{id:?}"), &label, "dotted");
+            self.region(depth + 1, region);
+            self.line(depth, "}");
+        }
+    }
+
+    /// Begins a box. Its style is told, or it would be that of the box around it.
+    fn open(&mut self, depth: usize, name: &str, label: &[String], style: &str) {
+        self.line(depth, &format!("subgraph cluster_{name} {{"));
+        self.line(
+            depth + 1,
+            &format!("label={}; style={style};", quoted(label)),
+        );
+    }
+
     fn arrows(&mut self) {
-        for arrow in self.graph.arrows() {
+        for Arrow { from, to, line } in arrows(self.graph) {
+            let (tail, head) = (self.graph.leaf(from, true), self.graph.leaf(to, false));
             let mut attributes = Vec::new();
-            let from = match arrow.from {
-                Start::Node(id) => id,
-                Start::Box(region) => {
-                    attributes.push(format!("ltail={}", cluster(region)));
-                    self.last_of(region).unwrap_or(arrow.to)
-                }
-            };
-            if arrow.order {
-                attributes.push("style=dashed".to_owned());
+            if tail != from {
+                attributes.push(format!("ltail=cluster_{from}"));
+            }
+            if head != to {
+                attributes.push(format!("lhead=cluster_{to}"));
+            }
+            match line {
+                Line::Data => {}
+                Line::Order => attributes.push("style=dashed".to_owned()),
+                Line::Back => attributes.push("style=bold, constraint=false".to_owned()),
             }
             let attributes = if attributes.is_empty() {
                 String::new()
             } else {
                 format!(" [{}]", attributes.join(", "))
             };
-            self.line(1, &format!("n{from:?} -> n{:?}{attributes};", arrow.to));
+            let line = format!("{tail} -> {head}{attributes};");
+            self.line(1, &line);
         }
     }
-
-    /// A node inside of a box, for an arrow to start at.
-    fn last_of(&self, region: RegionId) -> Option<zahir_store::NodeId> {
-        let region = self.graph.regions().get(region.index())?;
-        let drawn: Vec<_> = self.graph.drawn(region).collect();
-        let mut plain = drawn.iter().filter(|(_, inner)| inner.is_none());
-        let result = plain
-            .clone()
-            .find(|(node, _)| Some(node.id()) == region.result);
-        result.or(plain.next_back()).map(|(node, _)| node.id())
-    }
-}
-
-fn name(node: &Node) -> String {
-    format!("n{:?}", node.id())
-}
-
-fn cluster(region: RegionId) -> String {
-    format!("cluster_{region:?}")
 }
 
 fn attributes(node: &Node) -> &'static str {
     match node.kind {
-        NodeKind::Input { .. } => ", shape=ellipse",
-        NodeKind::Item => ", shape=ellipse, style=dashed",
-        NodeKind::Value => ", style=\"rounded,dashed\"",
-        NodeKind::Workflow(_) => ", peripheries=2",
+        NodeDef::Input { .. } => ", shape=ellipse",
+        NodeDef::Item | NodeDef::Carried | NodeDef::Caught => ", shape=ellipse, style=dashed",
+        NodeDef::Assigned { .. } => ", fontsize=10, width=0, height=0, margin=\"0.08,0.04\"",
+        NodeDef::Value => ", style=\"rounded,dashed\"",
+        NodeDef::Sleep => ", shape=octagon",
+        NodeDef::Signal(_) => ", shape=cds, margin=\"0.2,0.1\"",
+        NodeDef::Workflow(_) => ", peripheries=2",
         _ => "",
     }
 }
 
 /// Lines as one string of graphviz.
-fn quoted(lines: &[&str]) -> String {
+fn quoted(lines: &[String]) -> String {
     let lines: Vec<String> = lines
         .iter()
         .map(|line| {

@@ -1,14 +1,27 @@
 //! Structural fingerprints: what a stored result depends on.
 //!
 //! A fingerprint hashes a canonical byte string: every part is preceded by its length, so that no
-//! two definitions share one. Part of it are the kind of a node, its job's name, version and types,
-//! its expressions and the fingerprints of what it uses and waits for. Not part of it are
-//! documentation, retries, timeouts, tags, limits, lines, and the names of nodes.
+//! two definitions share one.
+//!
+//! - Part of it are the kind of a node, its job's name, version and types, its expressions, and the
+//!   fingerprints of what it uses and waits for; of a signal its name and whether the wait for it can
+//!   time out; of a loop that may end with its last values, after how many rounds.
+//! - A node that enters regions covers all that is in them, in order, with their values and exits, so
+//!   that what follows sees a change of any arm. What is inside sees only what the node was made of so
+//!   far: an item what its `for` goes over, an error the block that it comes from.
+//! - A carried variable covers the whole loop: what it is in a round comes from the round before.
+//! - Not part of it are documentation, retries, timeouts, tags, limits, lines, and the names of nodes
+//!   and variables.
+//!
+//! The work is linear in the size of the graph, and in how deep loops are nested.
+
+use std::collections::BTreeMap;
 
 use xxhash_rust::const_xxh3;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use zahir_store::NodeId;
 
-use crate::graph::{Graph, Node, NodeKind, Region};
+use crate::graph::{Exit, Graph, Node, NodeDef, Region, index};
 
 /// Changes with anything but the definition itself that fingerprints depend on.
 const SCHEME: u64 = 1;
@@ -38,124 +51,178 @@ pub(crate) fn fill(nodes: &mut [Node], regions: &[Region]) {
 pub(crate) fn of_graph(graph: &Graph) -> u128 {
     let mut bytes = Canonical::default().text(graph.name());
     for node in graph.nodes() {
-        let NodePlace { region, result } = NodePlace::of(node, graph.regions());
         bytes = bytes
             .text(node.name)
             .number(node.fingerprint)
-            .number(region)
-            .number(u64::from(result));
+            .number(u64::from(node.region.number()));
+    }
+    for region in graph.regions() {
+        bytes = bytes.end_of(region, |id| Some(u64::from(id.number())));
     }
     xxh3_128(&bytes.0)
 }
 
-struct NodePlace {
-    region: u64,
-    result: bool,
-}
-
-impl NodePlace {
-    fn of(node: &Node, regions: &[Region]) -> Self {
-        Self {
-            region: u64::from(node.region.number()),
-            result: regions.iter().any(|region| region.result == Some(node.id)),
-        }
-    }
-}
-
 /// The nodes of one region, in source order, and of the regions in it. Nodes use earlier ones only.
 fn region(nodes: &mut [Node], regions: &[Region], within: &Region) {
+    // How many variables of the region each node has assigned or carried so far.
+    let mut variables: BTreeMap<Option<NodeId>, u64> = BTreeMap::new();
     for id in &within.nodes {
         let index = index(*id);
-        let entry = entry(nodes, index);
-        if let Some(node) = nodes.get_mut(index) {
-            node.fingerprint = entry;
-        }
-        // What is inside sees what the node is made of; what follows sees all of it.
-        let inside = nodes
-            .get(index)
-            .map_or(Box::default(), |node| node.inside.clone());
-        for id in &inside {
-            let Some(inner) = regions.get(id.index()) else {
-                continue;
-            };
+        let Some(node) = nodes.get(index) else {
+            continue;
+        };
+        let place = match node.kind {
+            NodeDef::Assigned { by } => Some(Some(by)),
+            NodeDef::Carried => Some(None),
+            _ => None,
+        };
+        let place = place.map_or(0, |whose| {
+            let place = variables.entry(whose).or_default();
+            *place += 1;
+            *place
+        });
+        set(nodes, index, entry(nodes, regions, node, place));
+        let inside = nodes[index].inside.clone();
+        for inner in inside.iter().filter_map(|id| regions.get(id.index())) {
             region(nodes, regions, inner);
-            let entry = nodes.get(index).map_or(0, |node| node.fingerprint);
-            let whole = body_of(nodes, inner, entry);
-            if let Some(node) = nodes.get_mut(index) {
-                node.fingerprint = whole;
-            }
+            set(
+                nodes,
+                index,
+                extended(nodes, nodes[index].fingerprint, inner),
+            );
         }
     }
 }
 
-fn entry(nodes: &[Node], index: usize) -> u64 {
-    let Some(node) = nodes.get(index) else {
-        return 0;
+fn set(nodes: &mut [Node], index: usize, fingerprint: u64) {
+    if let Some(node) = nodes.get_mut(index) {
+        node.fingerprint = fingerprint;
+    }
+}
+
+/// What a node is made of, without the regions in it. `place` counts variables of one construct.
+fn entry(nodes: &[Node], regions: &[Region], node: &Node, place: u64) -> u64 {
+    let of = |id: NodeId| nodes.get(index(id)).map_or(0, |node| node.fingerprint);
+    let owner = || {
+        let owner = regions
+            .get(node.region.index())
+            .and_then(|region| region.owner);
+        owner.map_or(0, of)
     };
-    let mut bytes = Canonical::default().number(SCHEME);
-    bytes = match &node.kind {
-        NodeKind::Input { .. } => bytes.text("input").text(node.name),
-        NodeKind::Item => bytes.text("item").number(owner(nodes, node)),
-        NodeKind::Carried => bytes.text("carried").number(owner(nodes, node)),
-        NodeKind::Caught => bytes.text("caught").number(owner(nodes, node)),
-        NodeKind::Assigned { by } => bytes
-            .text("assigned")
-            .number(nodes.get(self::index(*by)).map_or(0, |by| by.fingerprint)),
-        NodeKind::Value => bytes.text("value"),
-        NodeKind::Job(job) => bytes.text("job").number(job.fingerprint),
-        NodeKind::Each { .. } => bytes.text("for"),
-        NodeKind::Branch => bytes.text("branch"),
-        NodeKind::Loop { .. } => bytes.text("loop"),
-        NodeKind::Rescue => bytes.text("rescue"),
-        NodeKind::Result(_) => bytes.text("result"),
-        NodeKind::Finally => bytes.text("finally"),
-        NodeKind::Race(_) => bytes.text("race"),
-        NodeKind::Sleep => bytes.text("sleep"),
-        NodeKind::Signal(signal) => bytes.text("signal").text(signal.name),
-        NodeKind::Workflow(called) => bytes.text("workflow").number(called.fingerprint),
-    };
-    bytes = bytes.text(node.source);
-    let read = node.lends;
-    for (kind, ids) in [("uses", &node.uses[..read]), ("after", &node.after[..])] {
+    let mut bytes = own(node);
+    match &node.kind {
+        NodeDef::Item | NodeDef::Caught => bytes = bytes.number(owner()),
+        NodeDef::Carried => bytes = bytes.number(owner()).number(place),
+        NodeDef::Assigned { by } => bytes = bytes.number(of(*by)).number(place),
+        NodeDef::Loop { starts, .. } => {
+            bytes = bytes.number(len(starts));
+            for start in *starts {
+                bytes = bytes.number(of(NodeId::new(*start)));
+            }
+            bytes = bytes.number(round(nodes, regions, node));
+        }
+        _ => {}
+    }
+    let lent = node.uses.get(..node.lends).unwrap_or(&node.uses);
+    for (kind, ids) in [("uses", lent), ("after", &node.after)] {
         bytes = bytes.text(kind).number(len(ids));
         for id in ids {
-            bytes = bytes.number(
-                nodes
-                    .get(self::index(*id))
-                    .map_or(0, |node| node.fingerprint),
-            );
+            bytes = bytes.number(of(*id));
         }
     }
     bytes.hash()
 }
 
-/// The fingerprint of the node that enters the region of this one.
-fn owner(nodes: &[Node], inner: &Node) -> u64 {
-    let owner = nodes
-        .iter()
-        .find(|node| node.inside.contains(&inner.region));
-    owner.map_or(0, |owner| owner.fingerprint)
-}
-
-fn body_of(nodes: &[Node], body: &Region, entry: u64) -> u64 {
-    let fingerprint = |id: &_| {
-        nodes
-            .get(index(*id))
-            .map_or(0, |node: &Node| node.fingerprint)
+/// What a node is in itself, whatever its place in the graph.
+fn own(node: &Node) -> Canonical {
+    let bytes = Canonical::default().number(SCHEME);
+    let bytes = match &node.kind {
+        NodeDef::Input { .. } => bytes.text("input").text(node.name),
+        NodeDef::Item => bytes.text("item"),
+        NodeDef::Carried => bytes.text("carried"),
+        NodeDef::Caught => bytes.text("caught"),
+        NodeDef::Assigned { .. } => bytes.text("assigned"),
+        NodeDef::Value => bytes.text("value"),
+        NodeDef::Job(job) => bytes
+            .text("job")
+            .number(job.fingerprint)
+            .number(u64::from(job.error.is_some())),
+        NodeDef::Each { .. } => bytes.text("for"),
+        NodeDef::Branch => bytes.text("branch"),
+        // Elsewhere the rounds are counted only to fail, as attempts are.
+        NodeDef::Loop {
+            max: Some(max),
+            or_last: true,
+            ..
+        } => bytes.text("loop or last").number(u64::from(*max)),
+        NodeDef::Loop { .. } => bytes.text("loop"),
+        NodeDef::Rescue => bytes.text("rescue"),
+        NodeDef::Result(_) => bytes.text("result"),
+        NodeDef::Finally => bytes.text("finally"),
+        NodeDef::Race(_) => bytes.text("race"),
+        NodeDef::Sleep => bytes.text("sleep"),
+        NodeDef::Signal(signal) => bytes
+            .text("signal")
+            .text(signal.name)
+            .number(u64::from(signal.timeout.is_some())),
+        NodeDef::Workflow(called) => bytes.text("workflow").number(called.fingerprint),
     };
-    let mut bytes = Canonical::default().number(entry).number(len(&body.nodes));
-    for id in &body.nodes {
-        bytes = bytes.number(fingerprint(id));
-    }
-    let result = body.result.as_ref().map(fingerprint);
-    bytes
-        .number(u64::from(result.is_some()))
-        .number(result.unwrap_or(0))
-        .hash()
+    bytes.text(node.source)
 }
 
-fn index(id: zahir_store::NodeId) -> usize {
-    usize::try_from(id.number()).unwrap_or(usize::MAX)
+/// What one region adds to the fingerprint of the node that enters it.
+fn extended(nodes: &[Node], so_far: u64, inner: &Region) -> u64 {
+    let of = |id: NodeId| nodes.get(index(id)).map(|node| node.fingerprint);
+    let mut bytes = Canonical::default()
+        .number(so_far)
+        .number(len(&inner.nodes));
+    for id in &inner.nodes {
+        bytes = bytes.number(of(*id).unwrap_or(0));
+    }
+    bytes.end_of(inner, of).hash()
+}
+
+/// What one round of a loop does, before the fingerprints of its nodes are known, as they depend on
+/// what the variables are that the round before left. So nodes inside are told by their distance.
+fn round(nodes: &[Node], regions: &[Region], entered: &Node) -> u64 {
+    let told = |id: NodeId| {
+        let outside = id <= entered.id;
+        Some(if outside {
+            nodes.get(index(id)).map_or(0, |node| node.fingerprint)
+        } else {
+            u64::from(id.number() - entered.id.number())
+        })
+    };
+    let mut bytes = Canonical::default();
+    let mut open: Vec<_> = entered.inside.to_vec();
+    while let Some(inner) = open.pop().and_then(|id| regions.get(id.index())) {
+        bytes = bytes.number(len(&inner.nodes));
+        for node in inner.nodes.iter().filter_map(|id| nodes.get(index(*id))) {
+            let regions = len(&node.inside);
+            bytes = bytes
+                .number(own(node).hash())
+                .number(told(node.id).unwrap_or(0))
+                .number(regions);
+            let starts = match &node.kind {
+                NodeDef::Loop { starts, .. } => starts,
+                _ => &[][..],
+            };
+            let starts: Vec<_> = starts.iter().copied().map(NodeId::new).collect();
+            let by = match node.kind {
+                NodeDef::Assigned { by } => Some(by),
+                _ => None,
+            };
+            for ids in [&node.uses[..], &node.after, &starts, by.as_slice()] {
+                bytes = bytes.number(len(ids));
+                for id in ids {
+                    bytes = bytes.number(told(*id).unwrap_or(0));
+                }
+            }
+            open.extend(node.inside.iter().copied());
+        }
+        bytes = bytes.end_of(inner, told);
+    }
+    bytes.hash()
 }
 
 fn len<T>(list: &[T]) -> u64 {
@@ -175,6 +242,25 @@ impl Canonical {
 
     fn number(mut self, number: u64) -> Self {
         self.0.extend(number.to_le_bytes());
+        self
+    }
+
+    /// The value and the exit of a region, its nodes told by `of`.
+    fn end_of(mut self, region: &Region, of: impl Fn(NodeId) -> Option<u64>) -> Self {
+        let result = region.result.and_then(&of);
+        self = self
+            .number(u64::from(result.is_some()))
+            .number(result.unwrap_or(0))
+            .text(match region.exit {
+                Exit::Value => "value",
+                Exit::Break => "break",
+                Exit::Continue => "continue",
+                Exit::Return => "return",
+            })
+            .number(len(&region.outs));
+        for out in &region.outs {
+            self = self.number(of(*out).unwrap_or(0));
+        }
         self
     }
 

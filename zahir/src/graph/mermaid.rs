@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::graph::picture::{Start, label};
-use crate::graph::{Graph, Node, NodeKind, Region};
+use crate::graph::picture::{Line, Shown, arrows, box_label, label, region_label};
+use crate::graph::{Graph, Node, NodeDef, Region, RegionId};
 
 impl Graph {
     /// The graph in the language of [mermaid](https://mermaid.js.org), which many sites draw in
@@ -12,47 +12,87 @@ impl Graph {
     /// The same graph always gives the same text.
     #[must_use]
     pub fn to_mermaid(&self) -> String {
-        let mut text = String::from("flowchart TD\n");
+        let mut mermaid = Mermaid {
+            graph: self,
+            text: String::new(),
+        };
+        mermaid.line(0, "flowchart TD");
         if let Some(body) = self.regions().first() {
-            self.mermaid_region(1, body, &mut text);
+            mermaid.region(1, body);
         }
-        for arrow in self.arrows() {
-            let from = match arrow.from {
-                Start::Node(id) => format!("n{id:?}"),
-                Start::Box(region) => format!("r{region:?}"),
+        for arrow in arrows(self) {
+            let line = match arrow.line {
+                Line::Data => "-->",
+                Line::Order => "-.->",
+                Line::Back => "==>",
             };
-            let line = if arrow.order { "-.->" } else { "-->" };
-            // Writing to a string never fails.
-            let _ = writeln!(text, "  {from} {line} n{:?}", arrow.to);
+            mermaid.line(1, &format!("{} {line} {}", arrow.from, arrow.to));
         }
-        text
+        mermaid.text
+    }
+}
+
+struct Mermaid<'g> {
+    graph: &'g Graph,
+    text: String,
+}
+
+impl Mermaid<'_> {
+    fn line(&mut self, depth: usize, line: &str) {
+        // Writing to a string never fails.
+        let _ = writeln!(self.text, "{:indent$}{line}", "", indent = 2 * depth);
     }
 
-    fn mermaid_region(&self, depth: usize, region: &Region, text: &mut String) {
-        let indent = "  ".repeat(depth);
-        for (node, inner) in self.drawn(region) {
-            let label = quoted(&label(node));
-            match inner {
-                Some((id, inner)) => {
-                    let _ = writeln!(text, "{indent}subgraph r{id:?} [{label}]");
-                    self.mermaid_region(depth + 1, inner, text);
-                    let _ = writeln!(text, "{indent}end");
-                }
-                None => {
+    fn region(&mut self, depth: usize, region: &Region) {
+        for shown in self.graph.drawn(region) {
+            match shown {
+                Shown::Node(node) => {
                     let (open, close) = shape(node);
-                    let _ = writeln!(text, "{indent}n{:?}{open}{label}{close}", node.id());
+                    let label = quoted(&label(node));
+                    self.line(depth, &format!("n{:?}{open}{label}{close}", node.id));
+                }
+                Shown::Box(node, inner) => {
+                    let label = quoted(&box_label(node, inner));
+                    self.line(depth, &format!("subgraph n{:?} [{label}]", node.id));
+                    self.region(depth + 1, inner);
+                    self.line(depth, "end");
+                }
+                Shown::Boxes(node) => {
+                    let label = quoted(&label(node));
+                    self.line(depth, &format!("subgraph n{:?} [{label}]", node.id));
+                    for id in &node.inside {
+                        self.inner(depth + 1, *id);
+                    }
+                    self.line(depth, "end");
                 }
             }
+        }
+    }
+
+    /// One of several regions in a box.
+    fn inner(&mut self, depth: usize, id: RegionId) {
+        let Some(region) = self.graph.region(id) else {
+            return;
+        };
+        let label = quoted(&[region_label(region)]);
+        if region.nodes.is_empty() {
+            self.line(depth, &format!("r{id:?}[{label}]"));
+        } else {
+            self.line(depth, &format!("subgraph r{id:?} [{label}]"));
+            self.region(depth + 1, region);
+            self.line(depth, "end");
         }
     }
 }
 
 fn shape(node: &Node) -> (&'static str, &'static str) {
     match node.kind {
-        NodeKind::Input { .. } => ("([", "])"),
-        NodeKind::Item => ("(", ")"),
-        NodeKind::Value => ("{{", "}}"),
-        NodeKind::Workflow(_) => ("[[", "]]"),
+        NodeDef::Input { .. } => ("([", "])"),
+        NodeDef::Item | NodeDef::Carried | NodeDef::Caught | NodeDef::Assigned { .. } => ("(", ")"),
+        NodeDef::Value => ("{{", "}}"),
+        NodeDef::Sleep => ("[/", "\\]"),
+        NodeDef::Signal(_) => (">", "]"),
+        NodeDef::Workflow(_) => ("[[", "]]"),
         _ => ("[", "]"),
     }
 }

@@ -4,7 +4,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use zahir_store::NodeId;
 
 use crate::graph::shape::{Argument, NodeShape, Shape, ShapeKind};
-use crate::graph::{Edge, Graph, Node, NodeKind, Region, RegionId, fingerprint};
+use crate::graph::{Edge, Graph, Node, NodeDef, Region, RegionId, fingerprint, region};
 use crate::job::policy::Policy;
 use crate::value::Codec;
 use crate::wire::{Description, SignalDef, Step, Wire};
@@ -15,10 +15,13 @@ impl Graph {
     #[doc(hidden)]
     #[must_use]
     pub fn of<W: Wired>() -> Self {
-        Self::read(W::name(), W::SHAPE, W::INPUTS, W::wire)
+        let graph = Self::read(W::name(), W::SHAPE, W::INPUTS, W::wire);
+        debug_assert_eq!(graph.defect(), None, "`{}`", graph.name);
+        graph
     }
 
-    fn read(
+    /// The graph as it is written down, whether or not that makes sense.
+    pub(crate) fn read(
         name: &'static str,
         shape: &'static Shape,
         inputs: &[Codec],
@@ -29,20 +32,7 @@ impl Graph {
             .zip(shape.nodes)
             .map(|(number, shape)| node(number, shape, &mut codecs, wire))
             .collect();
-        let regions: Vec<Region> = (0..)
-            .zip(shape.regions)
-            .map(|(number, region)| Region {
-                parent: region.parent.map(|(parent, _)| RegionId::new(parent)),
-                nodes: nodes
-                    .iter()
-                    .filter(|node| node.region.number() == number)
-                    .map(|node| node.id)
-                    .collect(),
-                result: region.result.map(NodeId::new),
-                exit: region.exit,
-                outs: region.outs.iter().copied().map(NodeId::new).collect(),
-            })
-            .collect();
+        let regions = region::read(shape, &nodes);
         fingerprint::fill(&mut nodes, &regions);
         let mut graph = Self {
             name,
@@ -53,29 +43,7 @@ impl Graph {
             wire,
         };
         graph.fingerprint = fingerprint::of_graph(&graph);
-        debug_assert_eq!(graph.defect(), None, "`{name}`");
         graph
-    }
-
-    /// What is wrong with the graph. Always `None`: the macro wires backwards only.
-    pub(crate) fn defect(&self) -> Option<String> {
-        let count = self.nodes.len();
-        for (index, node) in self.nodes.iter().enumerate() {
-            let earlier = |id: &NodeId| usize::try_from(id.number()).is_ok_and(|id| id < index);
-            if node.index() != index || index >= count {
-                return Some(format!("`{}` has the number of another node", node.name));
-            }
-            if !node.uses.iter().chain(&node.after).all(earlier) {
-                return Some(format!("`{}` needs a node below it", node.name));
-            }
-            let twin = self.nodes[..index]
-                .iter()
-                .any(|other| other.region == node.region && other.name == node.name);
-            if twin {
-                return Some(format!("two nodes are named `{}`", node.name));
-            }
-        }
-        petgraph::algo::is_cyclic_directed(&self.petgraph).then(|| "a cycle".to_owned())
     }
 }
 
@@ -87,7 +55,7 @@ fn node(
 ) -> Node {
     let kind = kind(number, shape, inputs, wire);
     let policy = match &kind {
-        NodeKind::Job(job) => Policy::of(&job.options, shape.settings),
+        NodeDef::Job(job) => Policy::of(&job.options, shape.settings),
         _ => Policy::ONCE,
     };
     let ids = |numbers: &[u32]| numbers.iter().copied().map(NodeId::new).collect();
@@ -166,32 +134,32 @@ fn kind(
     shape: &NodeShape,
     inputs: &mut impl Iterator<Item = Codec>,
     wire: for<'e> fn(Wire<'e>) -> Step<'e>,
-) -> NodeKind {
+) -> NodeDef {
     match shape.kind {
-        ShapeKind::Input => NodeKind::Input {
+        ShapeKind::Input => NodeDef::Input {
             codec: inputs.next().unwrap_or_else(Codec::of::<()>),
         },
-        ShapeKind::Item => NodeKind::Item,
-        ShapeKind::Carried => NodeKind::Carried,
-        ShapeKind::Caught => NodeKind::Caught,
-        ShapeKind::Assigned { by } => NodeKind::Assigned {
+        ShapeKind::Item => NodeDef::Item,
+        ShapeKind::Carried => NodeDef::Carried,
+        ShapeKind::Caught => NodeDef::Caught,
+        ShapeKind::Assigned { by } => NodeDef::Assigned {
             by: NodeId::new(by),
         },
-        ShapeKind::Value => NodeKind::Value,
-        ShapeKind::Branch { .. } => NodeKind::Branch,
+        ShapeKind::Value => NodeDef::Value,
+        ShapeKind::Branch { .. } => NodeDef::Branch,
         ShapeKind::Loop {
             starts,
             max,
             or_last,
             ..
-        } => NodeKind::Loop {
+        } => NodeDef::Loop {
             starts,
             max,
             or_last,
         },
-        ShapeKind::Rescue { .. } => NodeKind::Rescue,
-        ShapeKind::Finally { .. } => NodeKind::Finally,
-        ShapeKind::Sleep => NodeKind::Sleep,
+        ShapeKind::Rescue { .. } => NodeDef::Rescue,
+        ShapeKind::Finally { .. } => NodeDef::Finally,
+        ShapeKind::Sleep => NodeDef::Sleep,
         ShapeKind::Call
         | ShapeKind::Each { .. }
         | ShapeKind::Result { .. }
@@ -217,17 +185,17 @@ fn kind(
 }
 
 /// What only the types of a node tell, put to what its shape says.
-fn described(kind: ShapeKind, description: Description) -> Option<NodeKind> {
+fn described(kind: ShapeKind, description: Description) -> Option<NodeDef> {
     Some(match (kind, description) {
-        (ShapeKind::Call, Description::Job(job)) => NodeKind::Job(job),
-        (ShapeKind::Call, Description::Workflow(called)) => NodeKind::Workflow(called),
+        (ShapeKind::Call, Description::Job(job)) => NodeDef::Job(job),
+        (ShapeKind::Call, Description::Workflow(called)) => NodeDef::Workflow(called),
         (ShapeKind::Each { limit, .. }, Description::Each { join }) => {
-            NodeKind::Each { limit, join }
+            NodeDef::Each { limit, join }
         }
-        (ShapeKind::Result { .. }, Description::Result(result)) => NodeKind::Result(result),
-        (ShapeKind::Race { .. }, Description::Race(race)) => NodeKind::Race(race),
+        (ShapeKind::Result { .. }, Description::Result(result)) => NodeDef::Result(result),
+        (ShapeKind::Race { .. }, Description::Race(race)) => NodeDef::Race(race),
         (ShapeKind::Signal { name, timeout }, Description::Signal(payload)) => {
-            NodeKind::Signal(SignalDef {
+            NodeDef::Signal(SignalDef {
                 name,
                 timeout,
                 payload,
@@ -253,7 +221,7 @@ fn petgraph(nodes: &[Node], regions: &[Region]) -> DiGraph<NodeId, Edge> {
         for before in &node.after {
             graph.add_edge(at(*before), at(node.id), Edge::After);
         }
-        if let NodeKind::Assigned { by } = node.kind {
+        if let NodeDef::Assigned { by } = node.kind {
             let arguments = Vec::new();
             graph.add_edge(at(by), at(node.id), Edge::Data { arguments });
         }

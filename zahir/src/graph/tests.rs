@@ -1,15 +1,18 @@
 //! Nodes, begun one by one.
 
+mod pictures;
+mod shapes;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use zahir_store::{Attempt, FailureKind, NodeId, RunId};
 
-use crate::graph::{Graph, NodeKind, Region};
+use crate::graph::{Graph, NodeDef, Region};
 use crate::job::context::Context;
 use crate::value::{Codec, Value};
-use crate::wire::Step;
+use crate::wire::{Failed, Step};
 use crate::workflow::Workflow as _;
 use crate::{job, workflow};
 
@@ -99,7 +102,7 @@ fn run_node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Value>) -> Value
     let lent: Vec<Value> = node.uses.iter().map(|id| values[id].clone()).collect();
     let context = Context::new(RunId::from_u128(1), node.name, None, id, Attempt::FIRST);
     match (graph.step(id, &context, &lent, true), &node.kind) {
-        (Step::Run(attempt), NodeKind::Job(job)) => {
+        (Step::Run(attempt), NodeDef::Job(job)) => {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .build()
                 .unwrap();
@@ -107,21 +110,17 @@ fn run_node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Value>) -> Value
             // What is stored is the value.
             (job.output.decode)(&produced.encoded).unwrap()
         }
-        (Step::Value(value), NodeKind::Value) => value,
-        (
-            Step::Items(items),
-            NodeKind::Each {
-                item, body, join, ..
-            },
-        ) => {
+        (Step::Value(value), NodeDef::Value) => value,
+        (Step::Items(items), NodeDef::Each { join, .. }) => {
+            let body = &graph.regions()[node.regions()[0].index()];
             let rounds = items.into_iter().map(|value| {
                 let mut values = values.clone();
-                values.insert(*item, value);
-                run_region(graph, &graph.regions()[body.index()], values)
+                values.insert(body.nodes[0], value);
+                run_region(graph, body, values)
             });
             join(rounds.collect())
         }
-        (Step::Enter(inputs), NodeKind::Workflow(called)) => run((called.graph)(), inputs),
+        (Step::Enter(inputs), NodeDef::Workflow(called)) => run((called.graph)(), inputs),
         (step, kind) => panic!("{kind:?} began as {step:?}"),
     }
 }
@@ -146,14 +145,12 @@ fn rounds_are_collected_in_item_order() {
     let graph = Tour::graph();
     let id = |name: &str| graph.nodes().iter().find(|node| node.name == name).unwrap();
     let lines = id("lines");
-    let (NodeKind::Each { lends, .. }, names) = (&lines.kind, &lines.uses) else {
-        panic!("`lines` is a `for`");
-    };
-    let names: Vec<&str> = names
+    let names: Vec<&str> = lines
+        .uses
         .iter()
         .map(|id| graph.nodes()[usize::try_from(id.number()).unwrap()].name)
         .collect();
-    assert_eq!((*lends, names), (1, vec!["words", "sub", "id_name"]));
+    assert_eq!((lines.lends, names), (1, vec!["words", "sub", "id_name"]));
 }
 
 #[test]
@@ -187,7 +184,7 @@ fn a_failure_has_kind_and_text() {
     let Step::Run(attempt) = graph.step(NodeId::new(2), &context, &values, false) else {
         panic!("`user` is a job");
     };
-    let failure = attempt.now_or_never().unwrap().unwrap_err();
+    let Failed { failure, .. } = attempt.now_or_never().unwrap().unwrap_err();
     assert_eq!(failure.kind, FailureKind::Error);
     assert_eq!(
         failure.message,

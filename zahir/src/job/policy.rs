@@ -10,7 +10,7 @@ use crate::job::Options;
 pub struct Backoff {
     /// The wait after the first failure.
     pub first: Duration,
-    /// No wait is longer, but for the jitter.
+    /// No wait is longer.
     pub longest: Duration,
 }
 
@@ -101,19 +101,16 @@ impl Policy {
 
     /// How long to wait after the `failures`-th failure in a row, counted from 1.
     ///
-    /// Doubles from the first wait to the longest; then adds a jitter of up to a fifth, which
-    /// depends on `seed` and `failures` alone.
+    /// Doubles from the first wait, and adds a jitter of up to a fifth, which depends on `seed` and
+    /// `failures` alone; but never waits longer than the longest.
     #[must_use]
     pub fn delay(&self, failures: u32, seed: u64) -> Duration {
         let doublings = failures.saturating_sub(1);
         let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-        let wait = self
-            .backoff
-            .first
-            .saturating_mul(factor)
-            .min(self.backoff.longest);
+        let wait = self.backoff.first.saturating_mul(factor);
         let jitter = u32::from(jitter_per_mille(seed, failures));
         wait.saturating_add((wait / 1000).saturating_mul(jitter))
+            .min(self.backoff.longest)
     }
 }
 
@@ -141,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_the_longest_plus_a_fifth() {
+    fn waits_double_with_a_jitter_of_up_to_a_fifth_up_to_the_longest() {
         let policy = policy(100, 1_000);
         for (failures, base) in [
             (1, 100),
@@ -152,10 +149,11 @@ mod tests {
             (90, 1_000),
         ] {
             let base = Duration::from_millis(base);
+            let most = (base + base / 5).min(policy.backoff.longest);
             for seed in 0..50 {
                 let wait = policy.delay(failures, seed);
                 assert!(
-                    wait >= base && wait <= base + base / 5,
+                    wait >= base && wait <= most,
                     "{failures}: {wait:?}"
                 );
             }
@@ -168,8 +166,8 @@ mod tests {
         assert_eq!(extreme.delay(u32::MAX, 3), extreme.delay(u32::MAX, 3));
         assert_eq!(policy(0, 0).delay(7, 1), Duration::ZERO);
         assert_ne!(
-            policy(1_000, 1_000).delay(1, 1),
-            policy(1_000, 1_000).delay(1, 2)
+            policy(1_000, 2_000).delay(1, 1),
+            policy(1_000, 2_000).delay(1, 2)
         );
     }
 

@@ -3,6 +3,7 @@
 //! Reads everything that was reported, hands out job slots, carries out actions until there are
 //! none, starts what is to be started, and sleeps until there is more.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,12 +12,15 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
 use tokio::time::Sleep;
-use zahir_store::{Append, Attempt, Ending, NodeId, Position, Record, RunStart, Timestamp};
+use zahir_store::{Append, Attempt, Ending, Position, Record, RunStart, Timestamp};
 
-use crate::engine::{Action, AttemptOutcome, Engine, Place, Report};
+use crate::engine::{Action, AttemptOutcome, Engine, Evaluation, Place, Refusal, Report};
 use crate::error::{FailedNode, RunError};
-use crate::event::Pending;
+use crate::event::{Event, Pending};
+use crate::plan::{PlanKind, SignalId};
+use crate::runtime::ACTIONS_MAX;
 use crate::runtime::core::Core;
 use crate::runtime::executor::{self, Key, Start};
 use crate::runtime::run::{Left, Message, Outcome, Run};
@@ -26,6 +30,9 @@ use crate::value::Value;
 
 /// No sleep is longer: the wall clock may be set forward meanwhile, or the machine suspended.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
+
+/// The ticket of a cancel.
+const CANCEL: u64 = 0;
 
 /// Drives one run.
 pub(crate) struct Driver {
@@ -44,8 +51,12 @@ pub(crate) struct Driver {
     /// Attempts about to be started; empty otherwise.
     starts: Vec<Start>,
     events: Pending,
-    /// The first attempt that failed with no retry left, by node.
-    failed: Option<(NodeId, Attempt)>,
+    /// Those who sent a signal and wait for it to be durable, by ticket.
+    senders: BTreeMap<u64, oneshot::Sender<Result<(), Refusal>>>,
+    /// The ticket of the last signal.
+    ticket: u64,
+    /// Whether something in the run takes its time from the clock.
+    is_timed: bool,
     is_stopping: bool,
 }
 
@@ -54,10 +65,24 @@ struct Alarm {
     sleep: Pin<Box<Sleep>>,
 }
 
+/// Whether a node takes its time from the clock.
+const fn has_timer(kind: &PlanKind) -> bool {
+    matches!(
+        kind,
+        PlanKind::Sleep
+            | PlanKind::Signal {
+                timeout: Some(_),
+                ..
+            }
+    )
+}
+
 /// What is to be done after one round.
 enum Turn {
     /// Another round.
     Again,
+    /// Another round, but all others first.
+    Yield,
     /// Wait for something to happen.
     Wait,
     /// The run is over, or is left.
@@ -83,6 +108,8 @@ impl Driver {
     /// The driver of a run that goes on where `engine` is.
     pub(crate) fn new(core: &Arc<Core>, run: &Arc<Run>, engine: Engine<Value>) -> Self {
         run.publish(engine.progress());
+        let nodes = run.executable.plan.nodes.iter();
+        let is_timed = nodes.map(|node| &node.kind).any(has_timer);
         Self {
             core: Arc::clone(core),
             run: Arc::clone(run),
@@ -95,7 +122,9 @@ impl Driver {
             mail: Vec::new(),
             starts: Vec::new(),
             events: Pending::default(),
-            failed: None,
+            senders: BTreeMap::new(),
+            ticket: CANCEL,
+            is_timed,
             is_stopping: false,
         }
     }
@@ -119,6 +148,10 @@ impl Driver {
                     return outcome;
                 }
                 Turn::Again => tokio::task::consume_budget().await,
+                Turn::Yield => {
+                    tokio::task::yield_now().await;
+                    self.now = self.core.clock.now();
+                }
                 Turn::Wait => {
                     std::future::poll_fn(|context| self.poll_wake(context)).await;
                     self.now = self.core.clock.now();
@@ -138,24 +171,30 @@ impl Driver {
         {
             self.engine.handle_timeout(self.now);
         }
+        let mut budget = ACTIONS_MAX;
         loop {
             // First, so that what starts at once is in the same append as what it follows from.
             self.grant();
-            while let Some(action) = self.engine.poll_action() {
+            while budget > 0
+                && let Some(action) = self.engine.poll_action()
+            {
+                budget -= 1;
                 if let Some(outcome) = self.perform(action) {
                     return Turn::Over(outcome);
                 }
             }
-            if self.engine.wanted() == 0 || self.queued.is_some() {
+            if budget == 0 || self.engine.wanted() == 0 || self.queued.is_some() {
                 break;
             }
         }
+        // What was aborted has given its slot back, and nobody may come to ask for it.
+        self.held.keep(self.running());
         if self.is_stopping && self.engine.is_idle() {
             return Turn::Over(Outcome::Left(Left::Stopped));
         }
         let turn = self.launch();
         self.run.publish(self.engine.progress());
-        turn
+        if budget == 0 { Turn::Yield } else { turn }
     }
 
     /// Feeds what was reported into the engine.
@@ -172,9 +211,15 @@ impl Driver {
                 } => self.end_attempt(place, attempt, outcome),
                 Message::Durable { seq } => self.acknowledge(seq),
                 Message::Cancel { reason } => {
+                    let ticket = CANCEL;
                     self.engine
-                        .handle(self.now, Report::CancelRequested { reason, ticket: 0 });
+                        .handle(self.now, Report::CancelRequested { reason, ticket });
                 }
+                Message::Signal {
+                    signal,
+                    payload,
+                    answer,
+                } => self.receive(signal, payload, answer),
                 Message::Stop => {
                     self.is_stopping = true;
                     self.engine.handle(self.now, Report::ShutdownRequested);
@@ -188,13 +233,9 @@ impl Driver {
     }
 
     fn end_attempt(&mut self, place: Place, attempt: Attempt, outcome: AttemptOutcome<Value>) {
-        if let AttemptOutcome::Failed { .. } = &outcome {
-            // The wait for a retry starts when the attempt ends.
+        if self.is_timed || matches!(outcome, AttemptOutcome::Failed { .. }) {
+            // What waits from here on, for a retry, a time or a signal, waits from when this ended.
             self.now = self.core.clock.now();
-            let retry = self.run.executable.plan.node(place.node).policy.retry;
-            if self.failed.is_none() && attempt.number() > retry {
-                self.failed = Some((place.node, attempt));
-            }
         }
         self.engine.handle(
             self.now,
@@ -204,6 +245,34 @@ impl Driver {
                 outcome,
             },
         );
+    }
+
+    fn receive(
+        &mut self,
+        signal: SignalId,
+        payload: Vec<u8>,
+        answer: oneshot::Sender<Result<(), Refusal>>,
+    ) {
+        self.ticket += 1;
+        let ticket = self.ticket;
+        self.senders.insert(ticket, answer);
+        self.engine.handle(
+            self.now,
+            Report::SignalReceived {
+                signal,
+                payload,
+                ticket,
+            },
+        );
+    }
+
+    /// Tells whoever sent a signal what became of it. Whoever cancels waits for the outcome of the
+    /// run, which follows.
+    fn answer(&mut self, ticket: u64, answer: Result<(), Refusal>) {
+        if let Some(sender) = self.senders.remove(&ticket) {
+            // A sender that stopped waiting need not be told.
+            drop(sender.send(answer));
+        }
     }
 
     fn acknowledge(&mut self, seq: u64) {
@@ -228,7 +297,7 @@ impl Driver {
     /// each.
     fn grant(&mut self) {
         let wanted = self.engine.wanted();
-        let running = usize::try_from(self.engine.progress().running).unwrap_or(usize::MAX);
+        let running = self.running();
         if wanted == 0 {
             self.held.keep(running);
             self.queued = None;
@@ -252,6 +321,11 @@ impl Driver {
         if slots > 0 {
             self.engine.handle(self.now, Report::Granted { slots });
         }
+    }
+
+    /// How many attempts are under way.
+    fn running(&self) -> usize {
+        usize::try_from(self.engine.progress().running).unwrap_or(usize::MAX)
     }
 
     fn perform(&mut self, action: Action<Value>) -> Option<Outcome> {
@@ -279,17 +353,17 @@ impl Driver {
                 place,
                 what,
                 inputs,
-            } => {
-                let result = executor::evaluate(&self.run, place, what, inputs);
-                self.engine
-                    .handle(self.now, Report::Evaluated { place, result });
-            }
+            } => self.evaluate(place, what, inputs),
             Action::EncodeOutput { output } => self.encode_output(output),
-            Action::Abort { place, attempt } => self.run.crew.abort(Key { place, attempt }),
-            // Whoever cancels waits for the outcome of the run, which follows.
-            Action::Answer { ticket: _ } => {}
-            Action::Refuse { .. } | Action::Skip { .. } => {}
-            Action::Finish { ending, output, .. } => return Some(self.finish(ending, output)),
+            Action::Abort { place, attempt } => self.abort(Key { place, attempt }),
+            Action::Answer { ticket } => self.answer(ticket, Ok(())),
+            Action::Refuse { ticket, why } => self.answer(ticket, Err(why)),
+            Action::Skip { at } => self.skip(&at),
+            Action::Finish {
+                ending,
+                attempt,
+                output,
+            } => return Some(self.finish(ending, attempt, output)),
             Action::Halt(violation) => {
                 tracing::error!(
                     target: "zahir",
@@ -300,6 +374,32 @@ impl Driver {
             }
         }
         None
+    }
+
+    fn evaluate(&mut self, place: Place, what: Evaluation, inputs: Vec<Value>) {
+        let result = executor::evaluate(&self.run, place, what, inputs);
+        if self.is_timed {
+            // A sleep begins when its time is known, however long that took.
+            self.now = self.core.clock.now();
+        }
+        self.engine
+            .handle(self.now, Report::Evaluated { place, result });
+    }
+
+    /// Drops an attempt, which may not have been started yet.
+    fn abort(&mut self, key: Key) {
+        match self.starts.iter().position(|start| start.key == key) {
+            Some(at) => executor::drop_quietly(self.starts.remove(at)),
+            None => self.run.crew.abort(key),
+        }
+    }
+
+    fn skip(&self, node: &Position) {
+        if self.core.hub.is_watched() {
+            let run = (self.run.id, &*self.run.executable);
+            let event = Event::skipped(run, self.core.clock.now().max(self.now), node);
+            self.core.hub.emit(std::iter::once(event));
+        }
     }
 
     fn append(&mut self, seq: u64, first: u64, records: Vec<Record>) {
@@ -341,30 +441,23 @@ impl Driver {
             .handle(self.now, Report::OutputEncoded { result });
     }
 
-    fn finish(&self, ending: Ending, output: Option<Value>) -> Outcome {
+    fn finish(&self, ending: Ending, attempt: Option<Attempt>, output: Option<Value>) -> Outcome {
         match ending {
             Ending::Succeeded { output: encoded } => Outcome::Succeeded {
                 value: output,
                 encoded,
             },
             Ending::Failed { at, failure } => {
-                let failed = at.map(|at| self.failed_node(&at));
+                let failed = at.map(|at| FailedNode {
+                    path: self.run.executable.path(&at),
+                    attempt: attempt.map(Attempt::number),
+                });
                 let error = RunError::new(failure)
                     .of_run(self.run.id, self.run.executable.name)
                     .at(failed);
                 Outcome::Failed(error)
             }
             Ending::Cancelled => Outcome::Cancelled,
-        }
-    }
-
-    fn failed_node(&self, at: &Position) -> FailedNode {
-        FailedNode {
-            path: self.run.executable.path(at),
-            attempt: self
-                .failed
-                .filter(|(node, _)| *node == at.node)
-                .map(|(_, attempt)| attempt.number()),
         }
     }
 

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use zahir_store::{DefinitionId, Failure, FailureKind, FrameStep, NodeId, Position};
 
 use crate::definition::Definition;
-use crate::graph::{Graph, NodeKind};
+use crate::graph::{Graph, NodeDef};
 use crate::job::context::Context;
 use crate::job::failure;
 use crate::plan::{Plan, PlanKind, index};
 use crate::program::{Program, Site};
 use crate::value::{Codec, CodecError, Value};
-use crate::wire::Step;
+use crate::wire::{Description, PayloadDef, Step};
 use crate::workflow::WorkflowDef;
 
 /// A workflow that can be run.
@@ -32,7 +32,7 @@ pub(crate) struct Executable {
 /// The user's code behind the nodes of a plan. Every method may panic.
 pub(crate) trait Code: Send + Sync + 'static {
     /// Begins a node: an attempt of a job, a pure value, the items of a `for`, the inputs of a
-    /// called workflow.
+    /// called workflow, the arm of a branch, the time of a sleep.
     fn step<'e>(
         &'e self,
         node: NodeId,
@@ -41,11 +41,18 @@ pub(crate) trait Code: Send + Sync + 'static {
         encode: bool,
     ) -> Step<'e>;
 
-    /// The results of a `for`, in item order, as one value; `None` for another node.
-    fn join(&self, node: NodeId, results: Vec<Value>) -> Option<Value>;
+    /// How what the node has run or waited for becomes its value; `None` if it has the value as it
+    /// is.
+    fn describe(&self, node: NodeId) -> Option<Description>;
+
+    /// What a signal of this name carries; `None` if nothing waits for one.
+    fn signal(&self, name: &str) -> Option<PayloadDef>;
 
     /// The recorded output of a job.
     fn decode(&self, node: NodeId, bytes: &[u8]) -> Result<Value, CodecError>;
+
+    /// The recorded error of a job.
+    fn decode_error(&self, node: NodeId, bytes: &[u8]) -> Result<Value, CodecError>;
 
     /// The output of a run.
     fn encode_output(&self, output: &Value) -> Result<Vec<u8>, CodecError>;
@@ -94,12 +101,13 @@ impl Executable {
         }
     }
 
-    /// Where a node instance is, in the words of the source: `words[17]/longest_word`.
+    /// Where a node instance is, in the words of the source: `words[17]/longest_word`. The items of
+    /// a `for` and the rounds of a loop have numbers; what is in an arm or a block has none.
     pub(crate) fn path(&self, at: &Position) -> String {
         let mut path = String::new();
         for FrameStep { node, index } in &at.frames {
             path.push_str(self.code.node_name(*node));
-            if self.is_each(*node) {
+            if self.is_repeated(*node) {
                 path.push_str(&format!("[{index}]"));
             }
             path.push('/');
@@ -108,11 +116,18 @@ impl Executable {
         path
     }
 
-    fn is_each(&self, node: NodeId) -> bool {
-        self.plan
-            .nodes
-            .get(index(node))
-            .is_some_and(|node| matches!(node.kind, PlanKind::Each { .. }))
+    /// Whether the number of a frame tells which item or round it is.
+    fn is_repeated(&self, node: NodeId) -> bool {
+        let node = self.plan.nodes.get(index(node));
+        node.is_some_and(|node| matches!(node.kind, PlanKind::Each { .. } | PlanKind::Loop { .. }))
+    }
+
+    /// The name of the signal that a node waits for.
+    pub(crate) fn signal_name(&self, node: NodeId) -> Option<&str> {
+        match self.plan.nodes.get(index(node))?.kind {
+            PlanKind::Signal { signal, .. } => self.plan.signals.get(signal.0).map(String::as_str),
+            _ => None,
+        }
     }
 
     /// The output of a run, checked against the limit.
@@ -169,11 +184,18 @@ impl Code for WorkflowCode {
         graph.step(node.id(), context, inputs, encode)
     }
 
-    fn join(&self, node: NodeId, results: Vec<Value>) -> Option<Value> {
+    fn describe(&self, node: NodeId) -> Option<Description> {
         match &self.program.site(node).node.kind {
-            NodeKind::Each { join, .. } => Some(join(results)),
+            NodeDef::Each { join, .. } => Some(Description::Each { join: *join }),
+            NodeDef::Result(result) => Some(Description::Result(*result)),
+            NodeDef::Race(race) => Some(Description::Race(*race)),
+            NodeDef::Signal(signal) => Some(Description::Signal(signal.payload)),
             _ => None,
         }
+    }
+
+    fn signal(&self, name: &str) -> Option<PayloadDef> {
+        self.program.signal(name)
     }
 
     fn decode(&self, node: NodeId, bytes: &[u8]) -> Result<Value, CodecError> {
@@ -181,6 +203,15 @@ impl Code for WorkflowCode {
             Some(codec) => (codec.decode)(bytes),
             None => Err(CodecError::new::<()>(
                 "no result of this node is ever stored",
+            )),
+        }
+    }
+
+    fn decode_error(&self, node: NodeId, bytes: &[u8]) -> Result<Value, CodecError> {
+        match self.program.error_codec(node) {
+            Some(codec) => (codec.decode)(bytes),
+            None => Err(CodecError::new::<()>(
+                "no error of this node is ever stored",
             )),
         }
     }

@@ -15,19 +15,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
-use zahir_store::{Attempt, Failure, FailureKind, FrameStep};
+use zahir_store::{Attempt, Failure, FailureKind, FrameStep, Timestamp};
 
-use crate::engine::{AttemptOutcome, Evaluated, Evaluation, Place};
+use crate::engine::{AttemptOutcome, Caught, Evaluated, Evaluation, Place};
 use crate::job::context::Context;
 use crate::job::{BoxFuture, failure};
 use crate::runtime::executable::check_size;
 use crate::runtime::run::{Message, Run, lock};
-use crate::value::Value;
-use crate::wire::{Outcome, Step};
+pub(crate) use crate::value::drop_quietly;
+use crate::value::{Value, bury};
+use crate::wire::{Description, Failed, Outcome, Produced, Step};
 
 /// A runner whose poll took longer lets everybody else on its worker go first.
 const POLL_SHORT: Duration = Duration::from_micros(500);
@@ -295,6 +296,10 @@ impl Attempted {
             attempt: Guarded::new(run, start),
         }
     }
+
+    pub(crate) const fn key(&self) -> Key {
+        self.key
+    }
 }
 
 impl Future for Attempted {
@@ -358,24 +363,30 @@ pub(crate) const fn failed(failure: Failure) -> AttemptOutcome<Value> {
 }
 
 fn conclude(run: &Run, name: &str, outcome: Outcome) -> AttemptOutcome<Value> {
-    let produced = match outcome {
-        Ok(produced) => produced,
-        Err(failed) => {
-            let error = failed.error.map(|error| (error.value, error.encoded));
-            let failure = failed.failure;
-            return AttemptOutcome::Failed { failure, error };
-        }
+    let (what, produced, failure) = match outcome {
+        Ok(produced) => ("output", produced, None),
+        Err(Failed {
+            failure,
+            error: None,
+        }) => return failed(failure),
+        Err(Failed {
+            failure,
+            error: Some(error),
+        }) => ("error", error, Some(failure)),
     };
-    let bytes = produced.encoded.len();
-    if bytes > run.value_bytes_max {
-        let what = format!("the output of `{name}`");
-        if let Err(failure) = check_size(&what, bytes, run.value_bytes_max) {
+    let Produced { value, encoded } = produced;
+    if encoded.len() > run.value_bytes_max {
+        let what = format!("the {what} of `{name}`");
+        if let Err(failure) = check_size(&what, encoded.len(), run.value_bytes_max) {
             return failed(failure);
         }
     }
-    AttemptOutcome::Succeeded {
-        value: produced.value,
-        encoded: produced.encoded,
+    match failure {
+        None => AttemptOutcome::Succeeded { value, encoded },
+        Some(failure) => AttemptOutcome::Failed {
+            failure,
+            error: Some((value, encoded)),
+        },
     }
 }
 
@@ -387,33 +398,83 @@ pub(crate) fn evaluate(
     inputs: Vec<Value>,
 ) -> Result<Evaluated<Value>, Failure> {
     contain(AssertUnwindSafe(|| match what {
-        Evaluation::Join => match run.executable.code.join(place.node, inputs) {
-            Some(value) => Ok(Evaluated::Value(value)),
-            None => Err(misfit("joins nothing")),
-        },
-        Evaluation::Succeeded
-        | Evaluation::Caught(_)
-        | Evaluation::Won(_)
-        | Evaluation::Received(_)
-        | Evaluation::TimedOut => Err(misfit("is not handled yet")),
-        Evaluation::Step => {
-            let name = run.executable.code.node_name(place.node);
-            let context = Context::new(run.id, name, None, place.node, Attempt::FIRST);
-            match run
-                .executable
-                .code
-                .step(place.node, &context, &inputs, false)
-            {
-                Step::Value(value) => Ok(Evaluated::Value(value)),
-                Step::Items(items) => Ok(Evaluated::Items(items)),
-                Step::Enter(inputs) => Ok(Evaluated::Inputs(inputs)),
-                Step::Arm(arm) => Ok(Evaluated::Arm(arm)),
-                Step::Sleep(duration) => Ok(Evaluated::Sleep(duration)),
-                _ => Err(misfit("computes nothing")),
-            }
-        }
+        Evaluation::Step => step(run, place, &inputs),
+        what => convert(run, place, what, inputs).map(Evaluated::Value),
     }))
     .and_then(|evaluated| evaluated)
+}
+
+/// The node's own step.
+fn step(run: &Run, place: Place, inputs: &[Value]) -> Result<Evaluated<Value>, Failure> {
+    let code = &run.executable.code;
+    let name = code.node_name(place.node);
+    let context = Context::new(run.id, name, None, place.node, Attempt::FIRST);
+    match code.step(place.node, &context, inputs, false) {
+        Step::Value(value) => Ok(Evaluated::Value(value)),
+        Step::Items(items) => Ok(Evaluated::Items(items)),
+        Step::Enter(inputs) => Ok(Evaluated::Inputs(inputs)),
+        Step::Arm(arm) => Ok(Evaluated::Arm(arm)),
+        Step::Sleep(duration) => Ok(Evaluated::Sleep(duration)),
+        Step::SleepUntil(time) => Ok(Evaluated::SleepUntil(timestamp(time))),
+        Step::Run(_) | Step::Described(_) | Step::Nothing => Err(misfit("computes nothing")),
+    }
+}
+
+/// What the node has run or waited for, as its value.
+fn convert(
+    run: &Run,
+    place: Place,
+    what: Evaluation,
+    mut inputs: Vec<Value>,
+) -> Result<Value, Failure> {
+    let described = run.executable.code.describe(place.node);
+    match (what, described) {
+        (Evaluation::Join, Some(Description::Each { join })) => Ok(join(inputs)),
+        (Evaluation::Succeeded, Some(Description::Result(result))) => {
+            Ok((result.succeeded)(only(&mut inputs)?))
+        }
+        (Evaluation::Caught(caught), described) => {
+            let kept = inputs.pop();
+            let error = kept.unwrap_or_else(|| Value::new(caught_failure(run, *caught)));
+            Ok(match described {
+                Some(Description::Result(result)) => (result.failed)(error),
+                _ => error,
+            })
+        }
+        (Evaluation::Won(entry), Some(Description::Race(race))) => {
+            let entry = usize::try_from(entry).ok();
+            let won = entry.and_then(|entry| race.won.get(entry));
+            let won = won.ok_or_else(|| misfit("is a race without this entry"))?;
+            Ok(won(only(&mut inputs)?))
+        }
+        (Evaluation::Received(payload), Some(Description::Signal(signal))) => {
+            (signal.received)(&payload).map_err(|error| {
+                let name = run.executable.signal_name(place.node).unwrap_or_default();
+                let message = format!("the signal `{name}` can't be decoded as {error}");
+                failure(FailureKind::Undecodable, message)
+            })
+        }
+        (Evaluation::TimedOut, Some(Description::Signal(signal))) => Ok((signal.timed_out)()),
+        (_, _) => Err(misfit("is not what is to be computed for it")),
+    }
+}
+
+/// The value that an evaluation is made from.
+fn only(inputs: &mut Vec<Value>) -> Result<Value, Failure> {
+    inputs.pop().ok_or_else(|| misfit("has no value"))
+}
+
+/// What a handler is given for a failure whose error is not kept.
+fn caught_failure(run: &Run, caught: Caught) -> crate::Failure {
+    let path = run.executable.path(&caught.at);
+    let attempt = caught.attempt.map_or(0, Attempt::number);
+    crate::Failure::new(path, attempt, caught.failure.message)
+}
+
+/// The wall clock's time as it is stored, rounded up. What is before 1970 is long due.
+fn timestamp(time: SystemTime) -> Timestamp {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::default().after(since)
 }
 
 fn misfit(what: &str) -> Failure {
@@ -425,13 +486,6 @@ pub(crate) fn contain<T>(code: impl FnOnce() -> T + std::panic::UnwindSafe) -> R
     catch_unwind(code).map_err(panicked)
 }
 
-/// Drops a value of the user's, whose destructor may panic. The panic hook has shown it by then.
-pub(crate) fn drop_quietly<T>(value: T) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(move || drop(value))) {
-        bury(payload);
-    }
-}
-
 /// The failure that a panic is.
 pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Failure {
     let text = payload
@@ -441,12 +495,4 @@ pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Failure {
     bury(payload);
     let message = text.unwrap_or_else(|| "a panic without a message".to_owned());
     failure(FailureKind::Panic, message)
-}
-
-/// Drops the payload of a panic. A payload can panic in turn; the payload of that is leaked, which
-/// ends the matter.
-fn bury(payload: Box<dyn Any + Send>) {
-    if let Err(next) = catch_unwind(AssertUnwindSafe(move || drop(payload))) {
-        mem::forget(next);
-    }
 }

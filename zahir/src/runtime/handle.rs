@@ -5,15 +5,18 @@ use std::marker::PhantomData;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use serde::Serialize;
 use zahir_store::{RunId, RunStatus};
 
 use crate::engine;
-use crate::error::{RunError, RunErrorKind};
+use crate::error::{RunError, RunErrorKind, SignalError};
 use crate::event::Events;
 use crate::runtime::core::Core;
 use crate::runtime::executor;
 use crate::runtime::run::{Left, Message, Outcome, Run};
-use crate::value::Value;
+use crate::runtime::signal;
+use crate::signal::Signal;
+use crate::value::{Payload, Value};
 
 /// A run, and its output of type `O` once it is there.
 ///
@@ -48,6 +51,12 @@ impl Progress {
     #[must_use]
     pub const fn known(&self) -> u64 {
         self.progress.known
+    }
+
+    /// Jobs that will not run: they are in a branch that was not taken, or behind where it was left.
+    #[must_use]
+    pub const fn skipped(&self) -> u64 {
+        self.progress.skipped
     }
 }
 
@@ -138,6 +147,55 @@ impl<O: Send + Sync + 'static> RunHandle<O> {
                 Ok(self.status())
             }
         }
+    }
+
+    /// Sends the run a signal: `run.signal(Onboard::APPROVE, approval)`.
+    ///
+    /// Signals of one name are given out in the order they came, each to one wait. One that comes
+    /// before anybody waits for it is kept.
+    ///
+    /// # Errors
+    ///
+    /// If the run's workflow waits for no such signal, if the payload can't be stored or is too
+    /// large, if the run is over, or if too many signals are kept already. If this process left the
+    /// run first, because the runtime was shut down or halted, the signal may be on record or not.
+    ///
+    /// # Cancel safety
+    ///
+    /// The signal is sent even if the future is dropped, unless it was never polled. Sent again, it
+    /// is another signal.
+    ///
+    /// # Durability
+    ///
+    /// The signal is on disk when this returns, unless the runtime is in memory.
+    pub async fn signal<T: Payload>(
+        &self,
+        signal: Signal<T>,
+        payload: T,
+    ) -> Result<(), SignalError> {
+        self.signal_named(signal.name(), &payload).await
+    }
+
+    /// Like [`RunHandle::signal`], with the name as text: for signals that come from outside of the
+    /// program. Whether the payload is what the workflow waits for is checked before it is sent.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RunHandle::signal`], and if the payload is not what is waited for under this name.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`RunHandle::signal`].
+    ///
+    /// # Durability
+    ///
+    /// That of [`RunHandle::signal`].
+    pub async fn signal_named<T>(&self, name: &str, payload: &T) -> Result<(), SignalError>
+    where
+        T: Serialize + Sync + ?Sized,
+    {
+        let (signal, payload) = signal::prepare(&self.core, &self.run, name, payload)?;
+        signal::send(&self.run, name, signal, payload).await
     }
 
     /// The events of this run from here on. They end when the run does.

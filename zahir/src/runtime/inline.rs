@@ -1,25 +1,26 @@
 //! Runs a workflow in the task of whoever awaits it, with nothing stored and without a runtime.
 //!
-//! Dropping the future drops the run. Retries and time-outs need tokio's timers, nothing else does.
+//! Dropping the future drops the run. Retries, time-outs and sleeps need tokio's timers, nothing else
+//! does. Nobody can send such a run a signal.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use uuid::Uuid;
-use zahir_store::{Ending, NodeId, RunId};
+use zahir_store::{Attempt, Ending, RunId};
 
-use crate::engine::{Action, AttemptOutcome, Engine, Report};
+use crate::engine::{Action, Engine, Report};
 use crate::error::{FailedNode, RunError, RunErrorKind};
 use crate::graph::Graph;
-use crate::runtime::JOBS_MAX;
 use crate::runtime::clock::Clock;
 use crate::runtime::executable::Executable;
 use crate::runtime::executor::{self, Ended, Key, Start};
 use crate::runtime::run::{Run, lock};
+use crate::runtime::{ACTIONS_MAX, JOBS_MAX};
 use crate::value::Value;
 
 /// No sleep is longer: the wall clock may be set forward meanwhile.
@@ -35,7 +36,7 @@ pub(crate) async fn run(graph: &'static Graph, inputs: Vec<Value>) -> Result<Val
         run,
         clock: Clock::system(),
         attempts: FuturesUnordered::new(),
-        failed: None,
+        aborted: BTreeSet::new(),
     };
     inline.steer().await
 }
@@ -56,32 +57,51 @@ struct Inline {
     engine: Engine<Value>,
     clock: Clock,
     attempts: FuturesUnordered<executor::Attempted>,
-    failed: Option<(NodeId, u32)>,
+    /// Attempts to be dropped; empty otherwise.
+    aborted: BTreeSet<Key>,
 }
 
 impl Inline {
     async fn steer(mut self) -> Result<Value, RunError> {
         loop {
-            while let Some(action) = self.engine.poll_action() {
+            let mut budget = ACTIONS_MAX;
+            while budget > 0
+                && let Some(action) = self.engine.poll_action()
+            {
+                budget -= 1;
                 if let Some(result) = self.perform(action) {
                     return result;
                 }
             }
-            let free = JOBS_MAX.saturating_sub(self.attempts.len());
-            let slots = free.min(self.engine.wanted());
-            if slots > 0 {
-                let now = self.clock.now();
-                self.engine.handle(now, Report::Granted { slots });
-                continue;
+            self.drop_aborted();
+            let has_more = self.grant() || budget == 0;
+            if !has_more && self.engine.awaits_signal() {
+                return Err(RunError::with_kind(RunErrorKind::NoSender, String::new()));
             }
-            if let Some(ended) = self.wait().await {
+            if budget == 0 {
+                tokio::task::yield_now().await;
+                while let Some(Some(ended)) = self.attempts.next().now_or_never() {
+                    self.end_attempt(ended);
+                }
+            } else if !has_more && let Some(ended) = self.wait().await {
                 self.end_attempt(ended);
             }
             self.engine.handle_timeout(self.clock.now());
         }
     }
 
-    /// Waits for an attempt to end, or for a retry to be due.
+    /// Lets as many attempts start as may: tells whether any do.
+    fn grant(&mut self) -> bool {
+        let free = JOBS_MAX.saturating_sub(self.attempts.len());
+        let slots = free.min(self.engine.wanted());
+        if slots > 0 {
+            let now = self.clock.now();
+            self.engine.handle(now, Report::Granted { slots });
+        }
+        slots > 0
+    }
+
+    /// Waits for an attempt to end, or for a retry or a sleep to be due.
     async fn wait(&mut self) -> Option<Ended> {
         let Some(due) = self.engine.poll_timeout() else {
             return self.attempts.next().await;
@@ -99,11 +119,6 @@ impl Inline {
 
     fn end_attempt(&mut self, ended: Ended) {
         let Ended { key, outcome } = ended;
-        let retry = self.run.executable.plan.node(key.place.node).policy.retry;
-        let is_last = key.attempt.number() > retry;
-        if matches!(outcome, AttemptOutcome::Failed { .. }) && is_last && self.failed.is_none() {
-            self.failed = Some((key.place.node, key.attempt.number()));
-        }
         let report = Report::AttemptEnded {
             place: key.place,
             attempt: key.attempt,
@@ -139,12 +154,19 @@ impl Inline {
                 let now = self.clock.now();
                 self.engine.handle(now, Report::Evaluated { place, result });
             }
-            Action::Finish { ending, output, .. } => return Some(self.finish(ending, output)),
+            Action::Abort { place, attempt } => {
+                self.aborted.insert(Key { place, attempt });
+            }
+            Action::Finish {
+                ending,
+                attempt,
+                output,
+            } => return Some(self.finish(ending, attempt, output)),
             Action::Halt(violation) => return Some(Err(bug(violation.to_string()))),
-            // A run without a store has no records, and nobody can cancel it.
+            // A run without a store has no records, and nobody can watch it, cancel it or send it a
+            // signal.
             Action::Append { .. }
             | Action::EncodeOutput { .. }
-            | Action::Abort { .. }
             | Action::Answer { .. }
             | Action::Refuse { .. }
             | Action::Skip { .. } => {}
@@ -152,16 +174,29 @@ impl Inline {
         None
     }
 
-    fn finish(&self, ending: Ending, output: Option<Value>) -> Result<Value, RunError> {
+    /// Drops attempts that were aborted. Those that stay are polled again.
+    fn drop_aborted(&mut self) {
+        let aborted = std::mem::take(&mut self.aborted);
+        if !aborted.is_empty() {
+            let attempts = std::mem::take(&mut self.attempts).into_iter();
+            self.attempts = attempts
+                .filter(|attempt| !aborted.contains(&attempt.key()))
+                .collect();
+        }
+    }
+
+    fn finish(
+        &self,
+        ending: Ending,
+        attempt: Option<Attempt>,
+        output: Option<Value>,
+    ) -> Result<Value, RunError> {
         match ending {
             Ending::Succeeded { .. } => output.ok_or_else(|| bug("no output".to_owned())),
             Ending::Failed { at, failure } => {
                 let failed = at.map(|at| FailedNode {
                     path: self.run.executable.path(&at),
-                    attempt: self
-                        .failed
-                        .filter(|(node, _)| *node == at.node)
-                        .map(|(_, attempt)| attempt),
+                    attempt: attempt.map(Attempt::number),
                 });
                 Err(RunError::new(failure).at(failed))
             }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use zahir_store::{FailureKind, Record, RunId, RunStart, Store, StoreError, StoredRun};
 
-use crate::engine::{Engine, RecoverError};
+use crate::engine::{Engine, RecoverError, Stored};
 use crate::job::failure;
 use crate::runtime::executable::Executable;
 use crate::runtime::executor::contain;
@@ -269,11 +269,12 @@ fn replay(
             at: "the inputs".to_owned(),
             reason: error.to_string(),
         })?;
-    let mut decode = |node, bytes: &[u8]| {
-        executable
-            .code
-            .decode(node, bytes)
-            .map_err(|error| failure(FailureKind::Undecodable, error.to_string()))
+    let mut decode = |node, stored, bytes: &[u8]| {
+        let decoded = match stored {
+            Stored::Output => executable.code.decode(node, bytes),
+            Stored::Error => executable.code.decode_error(node, bytes),
+        };
+        decoded.map_err(|error| failure(FailureKind::Undecodable, error.to_string()))
     };
     let plan = Arc::clone(&executable.plan);
     Engine::recover(plan, stored, inputs, Value::new(()), &mut decode).map_err(

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use zahir_store::{Attempt, RunId};
 
-use crate::engine::{AttemptOutcome, Place, Progress};
+use crate::engine::{AttemptOutcome, Place, Progress, Refusal};
 use crate::error::{Halted, RunError};
+use crate::plan::SignalId;
 use crate::runtime::executable::Executable;
 use crate::runtime::executor::Crew;
 use crate::value::Value;
@@ -47,6 +48,12 @@ pub(crate) enum Message {
     Durable { seq: u64 },
     /// Somebody wants the run to stop; the outcome of the run is the answer.
     Cancel { reason: String },
+    /// Somebody sends the run a signal, and waits for the answer.
+    Signal {
+        signal: SignalId,
+        payload: Vec<u8>,
+        answer: oneshot::Sender<Result<(), Refusal>>,
+    },
     /// Start nothing more, and end when nothing is under way.
     Stop,
     /// Drop what is under way, record that, and end.
@@ -164,6 +171,9 @@ impl Run {
             .running
             .store(progress.running, Ordering::Relaxed);
         self.progress.known.store(progress.known, Ordering::Relaxed);
+        self.progress
+            .skipped
+            .store(progress.skipped, Ordering::Relaxed);
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -171,6 +181,7 @@ impl Run {
             done: self.progress.done.load(Ordering::Relaxed),
             running: self.progress.running.load(Ordering::Relaxed),
             known: self.progress.known.load(Ordering::Relaxed),
+            skipped: self.progress.skipped.load(Ordering::Relaxed),
         }
     }
 }
@@ -180,12 +191,13 @@ struct SharedProgress {
     done: AtomicU64,
     running: AtomicU64,
     known: AtomicU64,
+    skipped: AtomicU64,
 }
 
 /// The messages that the driver has not read.
 ///
 /// Bounded by what the engine has under way: one message per attempt and append, and one per caller
-/// who waits for a cancel.
+/// who waits for a cancel or has sent a signal.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     messages: Mutex<Vec<Message>>,

@@ -1,9 +1,11 @@
 //! The runtime over executables that are built by hand, and over a store that can be told to fail.
 
 mod durable;
+mod evaluation;
 mod execution;
 mod flow;
 mod races;
+mod signals;
 mod store;
 
 use std::io::Write as _;

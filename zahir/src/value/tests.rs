@@ -92,3 +92,24 @@ proptest! {
         prop_assert_eq!(scan::check(&bytes, DEPTH_MAX), Ok(()));
     }
 }
+
+/// A value whose destructor panics.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("in a destructor");
+    }
+}
+
+/// Two destructors that panic in one list ended the process.
+#[test]
+fn a_destructor_that_panics_is_contained_in_its_value() {
+    drop(vec![Value::new(Bomb), Value::new(Bomb)]);
+    let unwound = std::panic::catch_unwind(|| {
+        let _value = Value::new(Bomb);
+        panic!("beside it");
+    });
+    let payload = unwound.unwrap_err();
+    assert_eq!(payload.downcast_ref(), Some(&"beside it"));
+}

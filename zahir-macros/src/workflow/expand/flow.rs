@@ -186,7 +186,7 @@ impl Wiring<'_> {
             Some(tail) => self.type_of(&tail.ident, tail.at),
             None => self.type_of_unit(Extent::from(*at)),
         };
-        self.same(first, given, value.span())
+        self.same(&first, &given, value.span())
     }
 
     pub(super) fn assign(&self, assign: &Assign) -> TokenStream {
@@ -198,11 +198,11 @@ impl Wiring<'_> {
         let ident = &self.model.variable(*root).ident;
         let old = self.type_of(ident, Extent::from(ident.span()));
         let new = self.type_of(&new.ident, new.at);
-        self.same(old, new, ident.span())
+        self.same(&old, &new, ident.span())
     }
 
     /// Two values are of one type: the first says which.
-    pub(super) fn same(&self, first: TokenStream, second: TokenStream, at: Span) -> TokenStream {
+    pub(super) fn same(&self, first: &TokenStream, second: &TokenStream, at: Span) -> TokenStream {
         let name = Ident::new("__zahir_value", at.resolved_at(Span::mixed_site()));
         self.for_types(&quote! {
             #[allow(unused_assignments)]

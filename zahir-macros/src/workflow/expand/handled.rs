@@ -38,7 +38,7 @@ impl Wiring<'_> {
             let first = self.type_of(&expected, Extent::from(error.span()));
             let type_token = hidden("declared");
             let declared = unwrapped_call_at(at, quote!(__zahir::type_of), quote!(&#type_token));
-            let same = self.same(first, declared, error.span());
+            let same = self.same(&first, &declared, error.span());
             quote! {
                 let #expected = #error;
                 let #type_token = __zahir::Out::<#ty>::new();
@@ -50,7 +50,7 @@ impl Wiring<'_> {
         let agree = (!body.block.diverges && !handler.diverges).then(|| {
             let first = self.type_at(&value, body.block.tail.as_ref(), body.at);
             let second = self.type_at(&rescued, handler.tail.as_ref(), *handler_at);
-            self.same(first, second, body.at.first)
+            self.same(&first, &second, body.at.first)
         });
         let result = if body.block.diverges {
             &rescued
@@ -197,7 +197,7 @@ impl Wiring<'_> {
                 let value = quote!(&__zahir::Out::<#ty>::new());
                 unwrapped_call_at(Extent::of(ty), quote!(__zahir::type_of), value)
             };
-            self.same(type_of(first), type_of(payload), first.span())
+            self.same(&type_of(first), &type_of(payload), first.span())
         });
         quote! {
             let (#out_type, #wait) = #function();

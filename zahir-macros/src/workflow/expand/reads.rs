@@ -88,13 +88,15 @@ impl Wiring<'_> {
 
     fn part(&self, id: PartsId) -> TokenStream {
         let parts = &self.model.parts[id.0];
-        let (pattern, matched, owned) = (&parts.pattern, &parts.matched, &parts.owned);
+        let (pattern, matched) = (&parts.pattern, &parts.matched);
+        let owned = parts.names.iter().filter(|_| parts.owned);
+        let owned = owned.map(|name| quote!(#name = &#name));
         quote! {
             #[allow(unused_variables, irrefutable_let_patterns)]
-            let #pattern = #matched else { ::core::unreachable!() };
+            let (#pattern) = #matched else { ::core::unreachable!() };
             #(
                 #[allow(unused_variables)]
-                let #owned = &#owned;
+                let #owned;
             )*
         }
     }

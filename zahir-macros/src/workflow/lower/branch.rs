@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Expr, ExprIf, ExprLet, ExprMatch, Pat, Stmt};
+use syn::{Expr, ExprIf, ExprLet, ExprMatch, Pat, PatIdent, Stmt};
 
 use crate::canonical;
 use crate::spans::{Extent, group_at};
@@ -151,7 +151,10 @@ impl Lowering<'_> {
             source,
             at,
         } = start;
-        let source = canonical::text_over(source, &self.variable_names(&uses));
+        // What the patterns of the arms call their parts makes no difference.
+        let mut known = uses.clone();
+        known.extend(sources.iter().flat_map(|arm| &arm.bound));
+        let source = canonical::text_over(source, &self.variable_names(&known));
         let node = self.node(naming, NodeKind::Value, source);
         let names = syntax::assigned(sources.iter().map(|arm| arm.body));
         let mut construct = self.begin_construct(node, &names, out.is_some());
@@ -214,12 +217,8 @@ impl Lowering<'_> {
             Expr::Binary(binary) if syntax::binds(condition) => {
                 if syntax::has_job(&binary.right) {
                     rewrite::lazy_job(self.errors, binary);
-                    let names = syntax::let_bindings(&binary.right);
-                    bound.extend(names.iter().map(|name| {
-                        let node = self.hole();
-                        self.bind(name, Source::Node(node))
-                    }));
-                    return (TokenStream::new(), Vec::new());
+                    bound.extend(self.unbound(&binary.right));
+                    return (quote!(true), Vec::new());
                 }
                 let (left, mut uses) = self.condition(&binary.left, bound);
                 let (right, more) = self.condition(&binary.right, bound);
@@ -236,6 +235,21 @@ impl Lowering<'_> {
                 (other.to_token_stream(), uses)
             }
         }
+    }
+
+    /// What a condition that is wrong would bind.
+    fn unbound(&mut self, condition: &Expr) -> Vec<VariableId> {
+        let names = syntax::let_bindings(condition);
+        let mut error = self.errors.take_since(self.errors.count() - 1);
+        let mut bound = Vec::new();
+        for name in names {
+            let first = error.take().unwrap_or_else(|| quote!(::core::panic!()));
+            let out = Some(name.clone());
+            self.emit(Statement::Broken { out, error: first });
+            let node = self.hole();
+            bound.push(self.bind(&name, Source::Node(node)));
+        }
+        bound
     }
 
     fn condition_let(
@@ -261,6 +275,9 @@ impl Lowering<'_> {
     ) -> TokenStream {
         if syntax::has_job(guard) {
             rewrite::guard_job(self.errors, guard);
+        } else if syntax::binds(guard) {
+            let message = "a guard of a workflow can't bind names: `match` on that in the arm";
+            self.errors.at(guard, message);
         } else {
             let mut guard = guard.clone();
             for id in self.rewrite_place(&mut guard, bound) {
@@ -325,30 +342,43 @@ impl Lowering<'_> {
             matched: matched.there.clone(),
             uses: matched.uses.clone(),
             pattern: in_place(pattern, matched.place),
-            owned: if matched.place {
-                Vec::new()
-            } else {
-                names.clone()
-            },
+            owned: !matched.place,
+            names: names.clone(),
         });
         let bound = names
             .iter()
             .map(|name| self.bind(name, Source::Parts(parts)));
         let bound: Vec<VariableId> = bound.collect();
-        self.check_mutable(pattern);
+        self.check_bindings(pattern);
         bound
     }
 
-    /// `Some(mut x)`, which has just been bound.
-    pub(crate) fn check_mutable(&mut self, pattern: &Pat) {
-        for (mutability, name) in syntax::mutable(pattern) {
+    /// `Some(mut x)`, `Some(ref x)`: what they say is not for a workflow to choose.
+    pub(crate) fn check_bindings(&mut self, pattern: &Pat) {
+        for PatIdent {
+            ident,
+            by_ref,
+            mutability,
+            ..
+        } in syntax::modified(pattern)
+        {
+            if let Some(by_ref) = by_ref {
+                let message = format!(
+                    "no `ref` here: a pattern of a workflow never moves anything; write `&{ident}` \
+                     where it is lent"
+                );
+                self.errors.at(&by_ref, message);
+            }
+            let Some(mutability) = mutability else {
+                continue;
+            };
             let message = format!(
                 "a part of a value can't be changed: give it to a variable of its own, as in `let \
-                 mut {name} = {name};`"
+                 mut {ident} = {ident};`"
             );
             self.errors.at(&mutability, message);
             // Assigning it is no second mistake.
-            if let Some(variable) = self.scopes.find(&name.to_string()) {
+            if let Some(variable) = self.scopes.find(&ident.to_string()) {
                 self.model.variable_mut(variable).mutable = true;
             }
         }

@@ -5,7 +5,6 @@ use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::{Expr, ExprCall, ExprLit, ExprMethodCall, ExprPath, Lit};
 
-use crate::canonical;
 use crate::duration;
 use crate::job::options;
 use crate::spans::{Extent, group_at, on_line};
@@ -80,8 +79,7 @@ impl Lowering<'_> {
         // The region may not be the one in which the arguments were lowered.
         self.touch(&uses);
         self.touch(&settings.after_variables);
-        let names = self.variable_names(&uses);
-        let source = canonical::text_over(prepared.source, &names);
+        let source = self.source_of(prepared.source, &uses);
         let lent = self.model.nodes_of(&uses);
         let after = settings.after_variables.iter();
         let after = after.map(|id| self.model.variable(*id).ident.clone());

@@ -5,7 +5,6 @@ use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::{Attribute, Expr, ExprForLoop, LitInt, Pat};
 
-use crate::canonical;
 use crate::spans::{Extent, unwrapped_call_at};
 use crate::workflow::lower::region::Around;
 use crate::workflow::lower::{Lowering, Naming};
@@ -22,7 +21,7 @@ impl Lowering<'_> {
         let before = self.errors.count();
         let (items, uses) = self.items(&each.expr);
         let items = self.errors.take_since(before).unwrap_or(items);
-        let source = canonical::text_over(each.expr.to_token_stream(), &self.variable_names(&uses));
+        let source = self.source_of(each.expr.to_token_stream(), &uses);
         let node = self.node(naming, NodeKind::Value, source);
         let mut construct = self.begin_construct(node, &[], true);
         let mut item = None;
@@ -63,6 +62,7 @@ impl Lowering<'_> {
         let variable = self.variable(item, Source::Node(node));
         self.open_block();
         self.destructure(&each.pat, variable, Extent::of(&each.expr));
+        self.check_bindings(&each.pat);
         let head = self.close_block().statements;
         let mut block = self.block(pieces, unit);
         block.statements.splice(0..0, head);

@@ -137,8 +137,19 @@ impl Lowering<'_> {
         let variable = self.model.variable(variable);
         let (line, home) = (on_line(variable.ident.span()), variable.home);
         if !variable.mutable {
-            let message =
-                format!("`{name}` is assigned twice: declare it with `let mut {name}`{line}");
+            let message = match variable.source {
+                Source::Node(node) if self.model.node(node).kind.is_given() => format!(
+                    "`{name}` can't be assigned: give its value to a variable that can, as in `let \
+                     mut new_{name} = {name};`"
+                ),
+                Source::Node(_) => {
+                    format!("`{name}` is assigned twice: declare it with `let mut {name}`{line}")
+                }
+                Source::Parts(_) => format!(
+                    "`{name}` can't be assigned: give its value to a variable that can, as in `let \
+                     mut {name} = {name};`"
+                ),
+            };
             self.errors.at(name, message);
             return false;
         }
@@ -152,7 +163,7 @@ impl Lowering<'_> {
                 Around::Each => format!(
                     "`{name}` is declared outside of this `for`{line}, and the rounds of a `for` \
                      run at the same time: end its body with what it finds and use the list that \
-                     gives, or write a `while`"
+                     gives, or write a `while`; for plain Rust, write `pure({{ .. }})`"
                 ),
                 Around::Entry => format!(
                     "`{name}` is declared outside of this `race`{line}, whose entries run at the \

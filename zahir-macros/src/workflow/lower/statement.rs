@@ -5,7 +5,6 @@ use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::{Attribute, Expr, ExprBlock, ExprCall, ExprLit, Lit, Local, Pat, PatIdent, Stmt, Type};
 
-use crate::canonical;
 use crate::spans::Extent;
 use crate::workflow::lower::{Lowering, Naming, Value};
 use crate::workflow::model::{Argument, NodeKind, PureValue, Source, Statement, Tail, VariableId};
@@ -87,7 +86,7 @@ impl Lowering<'_> {
                 if let Some((otherwise, _)) = &init.diverge {
                     self.errors.at(
                         otherwise,
-                        "no `let .. else` in a workflow: a pattern here always matches",
+                        "no `let .. else` in a workflow: use `match` or `if let`",
                     );
                 }
                 let naming = match &plain {
@@ -121,7 +120,7 @@ impl Lowering<'_> {
         } else {
             let whole = self.variable(&out, Source::Node(node));
             self.destructure(&pattern, whole, at);
-            self.check_mutable(&pattern);
+            self.check_bindings(&pattern);
         }
     }
 
@@ -262,7 +261,12 @@ impl Lowering<'_> {
         } else if syntax::chain(&expression).is_none() && !syntax::is_construct(&expression) {
             self.rewrite_value(&mut expression.clone());
             if self.errors.count() == before {
-                self.errors.at(&expression, DOES_NOTHING);
+                let message = if syntax::is_method_of_place(&expression) {
+                    NO_CHANGE
+                } else {
+                    DOES_NOTHING
+                };
+                self.errors.at(&expression, message);
             }
         } else {
             let naming = Naming::derived(default_name(&expression), at.first);
@@ -436,10 +440,10 @@ impl Lowering<'_> {
         let written = expression.to_token_stream();
         let uses = self.rewrite_value(&mut expression);
         let node = self.node(naming, NodeKind::Value, String::new());
-        let names = self.variable_names(&uses);
         let nodes = self.model.nodes_of(&uses);
+        let source = self.source_of(written, &uses);
         let lowered = self.model.node_mut(node);
-        lowered.source = canonical::text_over(written, &names);
+        lowered.source = source;
         lowered.arguments = vec![Argument::Expression(nodes.clone())];
         lowered.uses = nodes;
         if self.errors.count() > before {
@@ -463,6 +467,10 @@ impl Lowering<'_> {
         names.collect()
     }
 }
+
+const NO_CHANGE: &str = "this does nothing: the value of a node can't be changed in place; make a \
+                         new one, as in `let longer = pure({ let mut list = list; list.push(1); \
+                         list })`";
 
 const DOES_NOTHING: &str = "this does nothing: a statement of a workflow is a job call or a `let`";
 

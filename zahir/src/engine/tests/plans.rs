@@ -1,12 +1,13 @@
-//! Random plans, and what their jobs do.
+//! Random plans, and what their jobs and pure code do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use zahir_store::NodeId;
 
 use super::rng::Rng;
 use crate::job::policy::Policy;
-use crate::plan::{Plan, PlanKind, PlanNode, PlanRegion, RegionId, Source};
+use crate::plan::{Exit, Plan, PlanKind, PlanNode, PlanRegion, RegionId, SignalId, Source, index};
 
 /// A plan and the behavior of its jobs.
 #[derive(Debug)]
@@ -14,129 +15,240 @@ pub(super) struct Program {
     pub(super) plan: Arc<Plan>,
     /// How many times each node's job fails before it succeeds.
     pub(super) fails_first: Vec<u32>,
+    /// Whether its failures are no errors of the job's own type.
+    pub(super) panics: Vec<bool>,
+}
+
+impl Program {
+    pub(super) fn new(nodes: Vec<PlanNode>, regions: Vec<PlanRegion>) -> Self {
+        let signals = vec!["red".to_owned(), "green".to_owned()];
+        let (fails_first, panics) = (vec![0; nodes.len()], vec![false; nodes.len()]);
+        Self {
+            plan: Arc::new(Plan::new(nodes, regions, signals)),
+            fails_first,
+            panics,
+        }
+    }
+
+    pub(super) fn fails_for_good(&self, node: NodeId) -> bool {
+        self.fails_first[index(node)] > self.plan.node(node).policy.retry
+    }
+}
+
+fn mix(bits: u64) -> u64 {
+    super::super::mix(bits)
 }
 
 /// What a job, or pure code, of this node gives for these inputs.
 pub(super) fn output(node: NodeId, inputs: &[u64]) -> u64 {
     let mut hash = u64::from(node.number()) + 1;
     for input in inputs {
-        hash = super::super::mix(hash.rotate_left(17) ^ input);
+        hash = mix(hash.rotate_left(17) ^ input);
     }
-    super::super::mix(hash)
+    mix(hash)
 }
 
 /// What a `for` goes over.
 pub(super) fn items(node: NodeId, inputs: &[u64]) -> Vec<u64> {
     let seed = output(node, inputs);
-    (0..seed % 4)
-        .map(|item| super::super::mix(seed ^ item))
-        .collect()
+    (0..seed % 4).map(|item| mix(seed ^ item)).collect()
 }
 
 /// The inputs of a called workflow with `count` of them.
 pub(super) fn call_inputs(node: NodeId, inputs: &[u64], count: usize) -> Vec<u64> {
     let seed = output(node, inputs);
     (0..count)
-        .map(|at| super::super::mix(seed.wrapping_add(u64::try_from(at).unwrap())))
+        .map(|at| mix(seed.wrapping_add(u64::try_from(at).unwrap())))
         .collect()
 }
 
 /// The results of a `for` as one value.
 pub(super) fn join(results: &[u64]) -> u64 {
-    results
-        .iter()
-        .fold(7, |hash, result| super::super::mix(hash ^ result))
+    results.iter().fold(7, |hash, result| mix(hash ^ result))
 }
 
-/// `for item in input { job(item) }`: node 0 the input, 1 the `for`, 2 the item, 3 the job.
-pub(super) fn fan(retry: u32) -> Program {
-    let node = |region, slot, kind, uses| PlanNode {
+/// Which of `arms` arms a branch takes.
+pub(super) fn arm(node: NodeId, inputs: &[u64], arms: usize) -> u32 {
+    let arms = u64::try_from(arms).unwrap();
+    u32::try_from(output(node, inputs) % arms).unwrap()
+}
+
+/// How long a sleep takes.
+pub(super) fn nap(node: NodeId, inputs: &[u64]) -> Duration {
+    Duration::from_millis(output(node, inputs) % 100)
+}
+
+/// The error of a job.
+pub(super) fn error(node: NodeId, inputs: &[u64]) -> u64 {
+    mix(output(node, inputs) ^ 0xe44)
+}
+
+/// What a handler is given if the error was not kept.
+pub(super) const FAILURE: u64 = 0xfa11;
+
+/// The value of a block as a result.
+pub(super) fn succeeded(value: u64) -> u64 {
+    mix(value ^ 0x0c)
+}
+
+/// The error of a block as a result.
+pub(super) fn failed(error: u64) -> u64 {
+    mix(error ^ 0xbad)
+}
+
+/// The value of an entry as that of its race.
+pub(super) fn won(entry: u32, value: u64) -> u64 {
+    mix(value.rotate_left(entry) ^ u64::from(entry))
+}
+
+/// What a wait without a signal gives.
+pub(super) const TIMED_OUT: u64 = 0x71;
+
+/// A region that runs to its end.
+pub(super) fn region(nodes: Vec<NodeId>, inputs: Vec<usize>, result: Option<Source>) -> PlanRegion {
+    PlanRegion {
+        nodes,
+        inputs,
+        result,
+        exit: Exit::Value,
+        outs: vec![],
+        jobs: 0,
+    }
+}
+
+/// A node that does not fail.
+pub(super) fn node(kind: PlanKind, region: usize, slot: usize, uses: Vec<Source>) -> PlanNode {
+    PlanNode {
         kind,
         region: RegionId(region),
         slot,
         uses,
         after: vec![],
-        policy: Policy {
-            retry,
-            ..Policy::ONCE
-        },
+        inside: vec![],
+        assigned: vec![],
+        keeps_error: false,
+        policy: Policy::ONCE,
         waits: 0,
         dependents: vec![],
-    };
-    let here = |slot| Source { up: 0, slot };
-    let each = PlanKind::Each {
-        body: RegionId(1),
-        limit: None,
-    };
-    let nodes = vec![
-        node(0, 0, PlanKind::Input, vec![]),
-        node(0, 1, each, vec![here(0)]),
-        node(1, 0, PlanKind::Input, vec![]),
-        node(1, 1, PlanKind::Job, vec![here(0)]),
-    ];
-    let region = |first: u32, result, jobs| PlanRegion {
-        nodes: vec![NodeId::new(first), NodeId::new(first + 1)],
-        inputs: vec![0],
-        result: Some(here(result)),
-        jobs,
-    };
-    let plan = Plan::new(nodes, vec![region(0, 1, 0), region(2, 1, 1)]);
-    Program {
-        plan: Arc::new(plan),
-        fails_first: vec![0, 0, 0, retry],
     }
+}
+
+/// The value of a slot of the same frame.
+pub(super) const fn here(slot: usize) -> Source {
+    Source { up: 0, slot }
+}
+
+/// `for item in input { job(item) }`: node 0 the input, 1 the `for`, 2 the item, 3 the job.
+pub(super) fn fan(retry: u32) -> Program {
+    let policy = Policy {
+        retry,
+        ..Policy::ONCE
+    };
+    let each = PlanKind::Each { limit: None };
+    let nodes = vec![
+        node(PlanKind::Input, 0, 0, vec![]),
+        PlanNode {
+            inside: vec![RegionId(1)],
+            ..node(each, 0, 1, vec![here(0)])
+        },
+        node(PlanKind::Input, 1, 0, vec![]),
+        PlanNode {
+            policy,
+            ..node(PlanKind::Job, 1, 1, vec![here(0)])
+        },
+    ];
+    let of = |first: u32, jobs| PlanRegion {
+        jobs,
+        ..region(
+            vec![NodeId::new(first), NodeId::new(first + 1)],
+            vec![0],
+            Some(here(1)),
+        )
+    };
+    let mut program = Program::new(nodes, vec![of(0, 0), of(2, 1)]);
+    program.fails_first[3] = retry;
+    program
 }
 
 /// A workflow that does nothing but call itself.
 pub(super) fn endless() -> Program {
-    let node = |slot, kind, uses| PlanNode {
-        kind,
-        region: RegionId::BODY,
-        slot,
-        uses,
-        after: vec![],
-        policy: Policy::ONCE,
-        waits: 0,
-        dependents: vec![],
-    };
-    let here = Source { up: 0, slot: 0 };
     let nodes = vec![
-        node(0, PlanKind::Input, vec![]),
-        node(
-            1,
-            PlanKind::Call {
-                body: RegionId::BODY,
-            },
-            vec![here],
-        ),
+        node(PlanKind::Input, 0, 0, vec![]),
+        PlanNode {
+            inside: vec![RegionId::BODY],
+            ..node(PlanKind::Call, 0, 1, vec![here(0)])
+        },
     ];
-    let body = PlanRegion {
-        nodes: vec![NodeId::new(0), NodeId::new(1)],
-        inputs: vec![0],
-        result: Some(Source { up: 0, slot: 1 }),
-        jobs: 0,
-    };
-    Program {
-        plan: Arc::new(Plan::new(nodes, vec![body])),
-        fails_first: vec![0, 0],
-    }
+    let body = region(vec![NodeId::new(0), NodeId::new(1)], vec![0], Some(here(1)));
+    Program::new(nodes, vec![body])
 }
 
 /// A random program. Some have jobs that fail for good.
 pub(super) fn random(rng: &mut Rng) -> Program {
     let inputs = 1 + rng.below(2);
-    let may_fail = rng.chance(1, 3);
+    let may_fail = rng.chance(1, 2);
     let mut maker = Maker {
         may_fail,
         nodes: vec![],
         regions: vec![],
         fails_first: vec![],
+        panics: vec![],
     };
-    let body = maker.region(rng, 0, &[], inputs);
+    let body = maker.region(rng, &Around::body(), Given::Inputs(inputs));
     assert_eq!(body, RegionId::BODY);
-    Program {
-        plan: Arc::new(Plan::new(maker.nodes, maker.regions)),
-        fails_first: maker.fails_first,
+    let mut program = Program::new(maker.nodes, maker.regions);
+    program.fails_first = maker.fails_first;
+    program.panics = maker.panics;
+    program
+}
+
+/// What a region is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Given {
+    /// A body, or what is inside a node, with so many values.
+    Inputs(usize),
+    /// One round of a loop with so many carried variables.
+    Round(usize),
+    /// What assigns so many variables.
+    Assigning(usize),
+    /// A handler that is given an error and assigns so many variables.
+    Handler(usize),
+    /// One job, whose error is kept.
+    OneJob,
+    /// What always runs: a few jobs.
+    Last,
+}
+
+/// What is around a region.
+#[derive(Clone)]
+struct Around {
+    depth: usize,
+    /// How many slots each region around it has so far, innermost first.
+    visible: Vec<usize>,
+    /// The variables of the innermost loop around it that can be left from here.
+    carried: Option<usize>,
+    /// Whether the workflow can be left from here.
+    can_return: bool,
+}
+
+impl Around {
+    fn body() -> Self {
+        Self {
+            depth: 0,
+            visible: vec![],
+            carried: None,
+            can_return: true,
+        }
+    }
+
+    fn inside(&self, slots: usize) -> Self {
+        let mut visible = vec![slots];
+        visible.extend(&self.visible);
+        Self {
+            depth: self.depth + 1,
+            visible,
+            ..self.clone()
+        }
     }
 }
 
@@ -146,65 +258,233 @@ struct Maker {
     nodes: Vec<PlanNode>,
     regions: Vec<PlanRegion>,
     fails_first: Vec<u32>,
+    panics: Vec<bool>,
 }
 
 impl Maker {
-    /// A region in which the values of `around` can be used: how many slots each region around it
-    /// has so far, innermost first.
-    fn region(&mut self, rng: &mut Rng, depth: usize, around: &[usize], inputs: usize) -> RegionId {
+    fn region(&mut self, rng: &mut Rng, around: &Around, given: Given) -> RegionId {
         let id = RegionId(self.regions.len());
-        self.regions.push(PlanRegion {
-            nodes: vec![],
-            inputs: vec![],
-            result: None,
-            jobs: 0,
-        });
+        self.regions.push(region(vec![], vec![], None));
+        let inputs = match given {
+            Given::Inputs(count) | Given::Round(count) => count,
+            Given::Handler(_) => 1,
+            Given::Assigning(_) | Given::OneJob | Given::Last => 0,
+        };
         for slot in 0..inputs {
-            self.node(rng, id, PlanKind::Input, &[]);
+            self.node(rng, id, PlanKind::Input, around, None);
             self.regions[id.0].inputs.push(slot);
         }
-        for _ in 0..rng.below(if depth == 0 { 6 } else { 4 }) + usize::from(depth == 0) {
-            let mut visible = vec![self.regions[id.0].nodes.len()];
-            visible.extend(around);
-            let kind = match rng.below(10) {
-                0..=4 => PlanKind::Job,
-                5 | 6 => PlanKind::Value,
-                7 | 8 if depth < 2 => {
-                    let limit = rng.chance(1, 3).then_some(1 + u32::from(rng.chance(1, 2)));
-                    PlanKind::Each {
-                        body: self.region(rng, depth + 1, &visible, 1),
-                        limit,
-                    }
+        let mut fence = None;
+        match given {
+            Given::OneJob => {
+                self.node(rng, id, PlanKind::Job, around, None);
+                self.nodes.last_mut().unwrap().keeps_error = true;
+            }
+            Given::Last => {
+                for _ in 0..=rng.below(2) {
+                    self.node(rng, id, PlanKind::Job, around, None);
                 }
-                9 if depth < 2 => {
-                    let inputs = rng.below(3);
-                    // A called workflow sees nothing of its caller.
-                    PlanKind::Call {
-                        body: self.region(rng, depth + 1, &[], inputs),
-                    }
+            }
+            _ => {
+                let most = if around.depth == 0 { 6 } else { 4 };
+                for _ in 0..rng.below(most) + usize::from(around.depth == 0) {
+                    self.any(rng, id, around, &mut fence);
                 }
-                _ => PlanKind::Job,
-            };
-            self.node(rng, id, kind, &visible);
+            }
         }
-        if rng.chance(5, 6) {
-            let mut visible = vec![self.regions[id.0].nodes.len()];
-            visible.extend(around);
-            self.regions[id.0].result = source(rng, &visible);
-        }
+        self.exit(rng, id, around, given);
         id
     }
 
-    fn node(&mut self, rng: &mut Rng, region: RegionId, kind: PlanKind, visible: &[usize]) {
+    /// How the region ends, and what it gives.
+    fn exit(&mut self, rng: &mut Rng, id: RegionId, around: &Around, given: Given) {
+        let inner = around.inside(self.regions[id.0].nodes.len());
+        let result = if given == Given::OneJob {
+            Some(here(0))
+        } else if rng.chance(5, 6) {
+            source(rng, &inner.visible)
+        } else {
+            None
+        };
+        let leaves = matches!(given, Given::Assigning(_)) && rng.chance(1, 4);
+        let (exit, outs) = match (given, around.carried) {
+            (Given::Round(count), _) => (Exit::Continue, count),
+            (_, Some(count)) if leaves && rng.chance(3, 4) => {
+                let exit = if rng.chance(2, 3) {
+                    Exit::Break
+                } else {
+                    Exit::Continue
+                };
+                (exit, count)
+            }
+            _ if leaves && around.can_return => (Exit::Return, 0),
+            (Given::Assigning(count) | Given::Handler(count), _) => (Exit::Value, count),
+            (Given::Inputs(_) | Given::OneJob | Given::Last, _) => (Exit::Value, 0),
+        };
+        let outs: Vec<_> = (0..outs)
+            .filter_map(|_| source(rng, &inner.visible))
+            .collect();
+        let region = &mut self.regions[id.0];
+        region.exit = exit;
+        region.outs = outs;
+        region.result = result;
+    }
+
+    /// A node of any kind.
+    fn any(&mut self, rng: &mut Rng, id: RegionId, around: &Around, fence: &mut Option<usize>) {
+        let inner = around.inside(self.regions[id.0].nodes.len());
+        // Variables are assigned only where there are values for them.
+        let variables = if inner.visible.iter().any(|slots| *slots > 0) {
+            rng.below(3)
+        } else {
+            0
+        };
+        let is_deep = around.depth >= 3;
+        let outside = |around: &Around| Around {
+            carried: None,
+            can_return: false,
+            ..around.clone()
+        };
+        let (kind, inside, assigned) = match rng.below(30) {
+            0..=9 => (PlanKind::Job, vec![], 0),
+            10..=12 => (PlanKind::Value, vec![], 0),
+            13 => (PlanKind::Sleep, vec![], 0),
+            14 => (signal(rng), vec![], 0),
+            _ if is_deep => (PlanKind::Job, vec![], 0),
+            15 | 16 => {
+                let limit = rng.chance(1, 3).then_some(1 + u32::from(rng.chance(1, 2)));
+                let around = Around {
+                    carried: None,
+                    can_return: inner.can_return && !self.may_fail,
+                    ..inner.clone()
+                };
+                let body = self.region(rng, &around, Given::Inputs(1));
+                (PlanKind::Each { limit }, vec![body], 0)
+            }
+            17 => {
+                let inputs = rng.below(3);
+                // A called workflow sees nothing of its caller.
+                let around = Around {
+                    depth: inner.depth,
+                    ..Around::body()
+                };
+                let body = self.region(rng, &around, Given::Inputs(inputs));
+                (PlanKind::Call, vec![body], 0)
+            }
+            18..=21 => {
+                let given = Given::Assigning(variables);
+                let arms = (0..2 + rng.below(2)).map(|_| self.region(rng, &inner, given));
+                (PlanKind::Branch, arms.collect(), variables)
+            }
+            22 | 23 => {
+                let around = Around {
+                    carried: Some(variables),
+                    ..inner.clone()
+                };
+                let body = self.region(rng, &around, Given::Round(variables));
+                let or_last = !self.may_fail || rng.chance(3, 4);
+                let max = Some(u32::try_from(1 + rng.below(4)).unwrap());
+                (PlanKind::Loop { max, or_last }, vec![body], variables)
+            }
+            24 | 25 => {
+                let is_typed = variables == 0 && rng.chance(1, 2);
+                let given = if is_typed {
+                    Given::OneJob
+                } else {
+                    Given::Assigning(variables)
+                };
+                let body = self.region(rng, &inner, given);
+                let handler = self.region(rng, &inner, Given::Handler(variables));
+                let kind = PlanKind::Rescue { is_typed };
+                (kind, vec![body, handler], variables)
+            }
+            26 => {
+                let is_typed = rng.chance(1, 2);
+                let given = if is_typed {
+                    Given::OneJob
+                } else {
+                    Given::Assigning(0)
+                };
+                let body = self.region(rng, &inner, given);
+                (PlanKind::Result { is_typed }, vec![body], 0)
+            }
+            27 | 28 => {
+                let body = self.region(rng, &inner, Given::Assigning(variables));
+                let last = self.region(rng, &outside(&inner), Given::Last);
+                (PlanKind::Finally, vec![body, last], variables)
+            }
+            _ => {
+                let around = outside(&inner);
+                let entries = 2 + rng.below(2);
+                let entries = (0..entries).map(|_| self.region(rng, &around, Given::Inputs(0)));
+                (PlanKind::Race, entries.collect(), 0)
+            }
+        };
+        let leaves = inside.iter().any(|inner| self.leaves(*inner, kind));
+        let slot = self.regions[id.0].nodes.len();
+        self.node(rng, id, kind, around, *fence);
+        let made = self.nodes.last_mut().unwrap();
+        made.inside = inside;
+        if let PlanKind::Loop { .. } = kind {
+            let starts = (0..assigned).filter_map(|_| source(rng, &inner.visible));
+            made.uses = starts.collect();
+        }
+        for at in 0..assigned {
+            self.nodes[slot_node(&self.regions, id, slot)]
+                .assigned
+                .push(slot + 1 + at);
+            self.node(rng, id, PlanKind::Assigned, around, None);
+        }
+        if leaves {
+            *fence = Some(slot);
+        }
+    }
+
+    /// Whether a region may go on elsewhere than right behind a node of this kind.
+    fn leaves(&self, id: RegionId, of: PlanKind) -> bool {
+        self.exits(id, of).next().is_some()
+    }
+
+    /// The exits that are taken from a region of a node of this kind and reach beyond it.
+    fn exits(&self, id: RegionId, of: PlanKind) -> std::vec::IntoIter<Exit> {
+        let region = &self.regions[id.0];
+        let mut found = vec![region.exit];
+        for id in &region.nodes {
+            let node = &self.nodes[index(*id)];
+            for inner in &node.inside {
+                found.extend(self.exits(*inner, node.kind));
+            }
+        }
+        found.retain(|exit| match (exit, of) {
+            (Exit::Value, _) | (_, PlanKind::Call) => false,
+            (Exit::Break | Exit::Continue, PlanKind::Loop { .. }) => false,
+            (_, _) => true,
+        });
+        found.into_iter()
+    }
+
+    fn node(
+        &mut self,
+        rng: &mut Rng,
+        region: RegionId,
+        kind: PlanKind,
+        around: &Around,
+        fence: Option<usize>,
+    ) {
         let id = NodeId::new(u32::try_from(self.nodes.len()).unwrap());
         let slot = self.regions[region.0].nodes.len();
+        let visible = around.inside(slot).visible;
         self.regions[region.0].nodes.push(id);
         let mut uses = Vec::new();
-        let mut after = Vec::new();
-        if kind != PlanKind::Input {
-            uses.extend((0..rng.below(3)).filter_map(|_| source(rng, visible)));
-            if rng.chance(1, 4) {
-                after.extend(source(rng, visible));
+        let mut after: Vec<_> = fence.map(here).into_iter().collect();
+        match kind {
+            // A loop uses what its variables begin with, and nothing else.
+            PlanKind::Input | PlanKind::Assigned | PlanKind::Loop { .. } => {}
+            _ => {
+                uses.extend((0..rng.below(3)).filter_map(|_| source(rng, &visible)));
+                if rng.chance(1, 4) {
+                    after.extend(source(rng, &visible));
+                }
             }
         }
         let mut policy = Policy::ONCE;
@@ -215,33 +495,46 @@ impl Maker {
                 policy.retry = 1 + u32::from(rng.chance(1, 2));
                 fails = u32::from(rng.chance(1, 2));
             }
-            if self.may_fail && rng.chance(1, 6) {
+            if self.may_fail && rng.chance(1, 5) {
                 fails = policy.retry + 1;
             }
         }
         self.fails_first.push(fails);
+        self.panics.push(rng.chance(1, 4));
         self.nodes.push(PlanNode {
-            kind,
-            region,
-            slot,
-            uses,
             after,
             policy,
-            waits: 0,
-            dependents: vec![],
+            ..node(kind, region.0, slot, uses)
         });
     }
 }
 
+fn slot_node(regions: &[PlanRegion], region: RegionId, slot: usize) -> usize {
+    index(regions[region.0].nodes[slot])
+}
+
+fn signal(rng: &mut Rng) -> PlanKind {
+    let timeout = rng.chance(1, 2);
+    PlanKind::Signal {
+        signal: SignalId(rng.below(2)),
+        timeout: timeout.then(|| Duration::from_millis(u64::try_from(rng.below(120)).unwrap())),
+    }
+}
+
+/// Some value that is there.
 fn source(rng: &mut Rng, visible: &[usize]) -> Option<Source> {
     let up = if rng.chance(2, 3) {
         0
     } else {
         rng.below(visible.len())
     };
-    let slots = visible[up];
-    (slots > 0).then(|| Source {
+    let up = if visible[up] > 0 {
+        up
+    } else {
+        visible.iter().position(|slots| *slots > 0)?
+    };
+    Some(Source {
         up: u32::try_from(up).unwrap(),
-        slot: rng.below(slots),
+        slot: rng.below(visible[up]),
     })
 }

@@ -54,7 +54,7 @@ fn stored(records: Vec<Record>) -> StoredRun {
 }
 
 fn recover(records: Vec<Record>) -> Result<Engine<u64>, RecoverError> {
-    let decode = &mut |_, bytes: &[u8]| match bytes {
+    let decode = &mut |_, _, bytes: &[u8]| match bytes {
         [byte] => Ok(u64::from(*byte)),
         _ => Err(Failure {
             kind: FailureKind::Undecodable,
@@ -129,6 +129,7 @@ fn finished_items_are_not_run_again() {
     assert_eq!(
         engine.progress(),
         Progress {
+            skipped: 0,
             done: 1,
             running: 0,
             known: 3
@@ -223,10 +224,13 @@ fn one_under_way(retry: u32, items: Vec<u64>) -> (Engine<u64>, Place, Attempt) {
 }
 
 fn fail() -> AttemptOutcome<u64> {
-    AttemptOutcome::Failed(Failure {
-        kind: FailureKind::Error,
-        message: "no".into(),
-    })
+    AttemptOutcome::Failed {
+        error: None,
+        failure: Failure {
+            kind: FailureKind::Error,
+            message: "no".into(),
+        },
+    }
 }
 
 #[test]

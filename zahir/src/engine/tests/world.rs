@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use zahir_store::{
-    Attempt, DefinitionId, Ending, Failure, FailureKind, Position, Record, RunHead, RunId,
-    RunStart, RunStatus, StoredRun, StoredStep, Timestamp,
+    Attempt, DefinitionId, Ending, Failure, FailureKind, FrameStep, NodeId, Position, Record,
+    RunHead, RunId, RunStart, RunStatus, StoredRun, StoredStep, Timestamp,
 };
 
 use super::plans::{self, Program};
-use super::reference::Expected;
+use super::reference::{self, Expected, Oracle};
 use super::rng::Rng;
-use crate::engine::{Action, AttemptOutcome, Engine, Evaluated, Evaluation, Place, Report};
-use crate::plan::{Plan, PlanKind, RegionId, index};
+use crate::engine::{
+    Action, AttemptOutcome, Engine, Evaluated, Evaluation, Place, Refusal, Report,
+};
+use crate::plan::{Plan, PlanKind, RegionId, SignalId, index};
 
 /// An attempt that the engine asked for.
 #[derive(Debug, Clone)]
@@ -37,7 +39,7 @@ struct Process {
 pub(super) struct World<'a> {
     program: &'a Program,
     plan: Arc<Plan>,
-    expected: &'a Expected,
+    expected: Expected,
     inputs: Vec<u64>,
     /// How many jobs may be under way.
     slots: usize,
@@ -60,16 +62,11 @@ pub(super) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    pub(super) fn new(
-        program: &'a Program,
-        expected: &'a Expected,
-        inputs: &[u64],
-        slots: usize,
-    ) -> Self {
+    pub(super) fn new(program: &'a Program, inputs: &[u64], slots: usize) -> Self {
         Self {
             program,
             plan: Arc::clone(&program.plan),
-            expected,
+            expected: reference::interpret(program, inputs, &Oracle::default()),
             inputs: inputs.to_vec(),
             slots,
             disk: Vec::new(),
@@ -99,7 +96,8 @@ impl<'a> World<'a> {
             };
             Engine::start(plan, id, Some(start), self.inputs.clone(), 0)
         } else {
-            let decode = &mut |_, bytes: &[u8]| Ok(u64::from_be_bytes(bytes.try_into().unwrap()));
+            let decode =
+                &mut |_, _, bytes: &[u8]| Ok(u64::from_be_bytes(bytes.try_into().unwrap()));
             Engine::recover(plan, &self.stored(), self.inputs.clone(), 0, decode)
                 .expect("a run goes on from its own records")
         };
@@ -141,7 +139,7 @@ impl<'a> World<'a> {
         self.disk
             .extend(process.writes.drain(..kept).map(|(_, step)| step));
         self.echoes.clear();
-        if !self.is_over_on_disk() {
+        if !self.is_cancelled_on_disk() {
             self.cancel_asked &= self.cancel_answered;
         }
     }
@@ -243,11 +241,20 @@ impl<'a> World<'a> {
         let outcome = if interrupted {
             AttemptOutcome::Interrupted
         } else if self.failures_on_disk(&live.position) < fails_first {
-            let message = "as planned".into();
-            AttemptOutcome::Failed(Failure {
-                kind: FailureKind::Error,
-                message,
-            })
+            let node = live.position.node;
+            let panics = self.program.panics[index(node)];
+            let error = plans::error(node, &live.inputs);
+            AttemptOutcome::Failed {
+                failure: Failure {
+                    kind: if panics {
+                        FailureKind::Panic
+                    } else {
+                        FailureKind::Error
+                    },
+                    message: "as planned".into(),
+                },
+                error: (!panics).then(|| (error, error.to_be_bytes().to_vec())),
+            }
         } else {
             let value = plans::output(live.position.node, &live.inputs);
             AttemptOutcome::Succeeded {
@@ -271,14 +278,35 @@ impl<'a> World<'a> {
     /// An evaluation comes back.
     pub(super) fn end_evaluation(&mut self, at: usize) {
         let (place, what, inputs) = self.process().evaluations.swap_remove(at);
-        let result = match (what, self.plan.node(place.node).kind) {
+        let node = self.plan.node(place.node);
+        let result = match (what, node.kind) {
             (Evaluation::Join, _) => Evaluated::Value(plans::join(&inputs)),
+            (Evaluation::Succeeded, _) => Evaluated::Value(plans::succeeded(inputs[0])),
+            (Evaluation::Won(entry), _) => Evaluated::Value(plans::won(entry, inputs[0])),
+            (Evaluation::TimedOut, _) => Evaluated::Value(plans::TIMED_OUT),
+            (Evaluation::Received(payload), _) => {
+                Evaluated::Value(u64::from_be_bytes(payload[..].try_into().unwrap()))
+            }
+            (Evaluation::Caught(_), kind) => {
+                let error = inputs.first().copied().unwrap_or(plans::FAILURE);
+                Evaluated::Value(if matches!(kind, PlanKind::Result { .. }) {
+                    plans::failed(error)
+                } else {
+                    error
+                })
+            }
             (Evaluation::Step, PlanKind::Each { .. }) => {
                 Evaluated::Items(plans::items(place.node, &inputs))
             }
-            (Evaluation::Step, PlanKind::Call { body }) => {
-                let count = self.plan.region(body).inputs.len();
+            (Evaluation::Step, PlanKind::Call) => {
+                let count = self.plan.region(node.inside[0]).inputs.len();
                 Evaluated::Inputs(plans::call_inputs(place.node, &inputs, count))
+            }
+            (Evaluation::Step, PlanKind::Branch) => {
+                Evaluated::Arm(plans::arm(place.node, &inputs, node.inside.len()))
+            }
+            (Evaluation::Step, PlanKind::Sleep) => {
+                Evaluated::Sleep(plans::nap(place.node, &inputs))
             }
             (Evaluation::Step, _) => Evaluated::Value(plans::output(place.node, &inputs)),
         };
@@ -311,6 +339,26 @@ impl<'a> World<'a> {
             let millis = due.as_millis().saturating_sub(self.now.as_millis());
             self.pass(millis);
         }
+    }
+
+    /// Somebody sends a signal.
+    pub(super) fn signal(&mut self, name: usize, payload: u64) {
+        let signals = self
+            .disk_records()
+            .filter(|it| matches!(it, Record::SignalReceived { .. }));
+        let ticket = 100 + u64::try_from(signals.count()).unwrap();
+        self.report(Report::SignalReceived {
+            signal: SignalId(name),
+            payload: payload.to_be_bytes().to_vec(),
+            ticket,
+        });
+    }
+
+    /// Whether the run can only go on with a signal.
+    pub(super) fn awaits_signal(&self) -> bool {
+        self.process
+            .as_ref()
+            .is_some_and(|process| process.engine.awaits_signal())
     }
 
     pub(super) fn cancel(&mut self) {
@@ -379,33 +427,137 @@ impl<'a> World<'a> {
                     };
                     self.process().engine.handle(now, report);
                 }
-                Action::Abort { place, attempt } => {
-                    let cancelled = self
-                        .disk_records()
-                        .any(|it| matches!(it, Record::CancelRequested(_)));
-                    assert!(cancelled, "aborted before the cancel was durable");
-                    // It may have ended by itself meanwhile.
-                    let live = &mut self.process().live;
-                    live.retain(|live| (live.place, live.attempt) != (place, attempt));
-                }
-                Action::Answer { ticket } => {
-                    assert_eq!(ticket, 9);
+                Action::Abort { place, attempt } => self.abort(place, attempt),
+                Action::Answer { ticket: 9 } => {
                     assert!(
-                        self.is_over_on_disk(),
+                        self.is_cancelled_on_disk() || self.is_over_on_disk(),
                         "a cancel was answered before it was durable"
                     );
                     self.cancel_answered = true;
                 }
-                Action::Finish { ending, output } => {
+                Action::Answer { ticket } => {
+                    let received = self
+                        .disk_records()
+                        .filter(|it| matches!(it, Record::SignalReceived { .. }));
+                    let received = u64::try_from(received.count()).unwrap();
+                    assert!(ticket < 100 + received, "a signal was answered too early");
+                }
+                Action::Refuse { why, .. } => assert_eq!(why, Refusal::Over),
+                Action::Skip { at } => {
+                    let has_run = |it: &Record| matches!(it, Record::AttemptStarted { at: started, .. } if *started == at);
+                    assert!(
+                        !self.disk_records().any(has_run),
+                        "{at:?} ran, and is skipped"
+                    );
+                }
+                Action::Finish { ending, output, .. } => {
                     assert!(self.is_over_on_disk(), "finished before that was durable");
                     self.process().output = output;
                     self.finished = Some(ending);
                 }
                 Action::Halt(violation) => {
-                    panic!("{violation}\n{:#?}", self.process().engine)
+                    panic!("{violation}")
                 }
             }
         }
+    }
+
+    /// Shows the program and what is on the disk.
+    fn describe(&self) {
+        for (at, node) in self.plan.nodes.iter().enumerate() {
+            println!(
+                "node {at}: r{}.{} {:?} uses {:?} after {:?} inside {:?} assigned {:?}",
+                node.region.0, node.slot, node.kind, node.uses, node.after, node.inside, node.assigned
+            );
+        }
+        for (at, region) in self.plan.regions.iter().enumerate() {
+            println!("region {at}: {region:?}");
+        }
+        for step in &self.disk {
+            println!("{} {:?}", step.at.as_millis(), step.records);
+        }
+        if let Some(process) = &self.process {
+            println!("{:#?}", process.engine);
+        }
+    }
+
+    fn abort(&mut self, place: Place, attempt: Attempt) {
+        let live = &mut self.process.as_mut().expect("a process runs").live;
+        // It may have ended by itself meanwhile.
+        let Some(at) = live
+            .iter()
+            .position(|live| (live.place, live.attempt) == (place, attempt))
+        else {
+            return;
+        };
+        let aborted = live.swap_remove(at);
+        assert!(
+            self.is_cancelled_on_disk() || self.has_lost(&aborted.position),
+            "{:?} is aborted before the reason is durable",
+            aborted.position
+        );
+    }
+
+    fn is_cancelled_on_disk(&self) -> bool {
+        self.disk_records()
+            .any(|it| matches!(it, Record::CancelRequested(_)))
+    }
+
+    /// Whether it is in an entry of a race that another one won.
+    fn has_lost(&self, position: &Position) -> bool {
+        self.disk_records().any(|it| match it {
+            Record::RaceWon { at, entry } => {
+                position
+                    .frames
+                    .get(at.frames.len())
+                    .is_some_and(|step| step.node == at.node && step.index != *entry)
+                    && position.frames.starts_with(&at.frames)
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether it is in a `finally`, at this depth or deeper.
+    fn is_in_last(&self, position: &Position, depth: usize) -> bool {
+        position.frames[depth..]
+            .iter()
+            .any(|step| step.index == 1 && self.plan.node(step.node).kind == PlanKind::Finally)
+    }
+
+    /// How many frames are around what catches the failure of a node there.
+    fn catcher(&self, position: &Position) -> usize {
+        let catches = |step: &FrameStep| {
+            matches!(
+                self.plan.node(step.node).kind,
+                PlanKind::Rescue { .. }
+                    | PlanKind::Result { .. }
+                    | PlanKind::Finally
+                    | PlanKind::Race
+            )
+        };
+        let at = position.frames.iter().rposition(catches);
+        at.map_or(0, |at| at + 1)
+    }
+
+    /// Whether something failed that stops what is at this position.
+    fn is_stopped(&self, position: &Position) -> bool {
+        let failed = |it: &Record| match it {
+            Record::AttemptFailed {
+                at, retry_at: None, ..
+            } => {
+                let depth = self.catcher(at);
+                position.frames.starts_with(&at.frames[..depth])
+                    && !self.is_in_last(position, depth)
+            }
+            _ => false,
+        };
+        self.disk_records().any(failed)
+    }
+
+    /// What is on the disk may have decided more.
+    fn look_again(&mut self) {
+        let oracle = Oracle::of(self.disk_records());
+        self.expected = reference::interpret(self.program, &self.inputs, &oracle);
     }
 
     fn write(&mut self, seq: u64, first: u64, records: Vec<Record>) {
@@ -456,11 +608,18 @@ impl<'a> World<'a> {
             !self.is_stopping(),
             "{position:?} starts in a process that stops"
         );
-        let has_failed = |it: &Record| matches!(it, Record::AttemptFailed { retry_at: None, .. });
+        let begun = |it: &Record| matches!(it, Record::AttemptStarted { at, attempt: Attempt::FIRST } if *at == position);
         assert!(
-            !self.disk_records().any(has_failed),
-            "{position:?} starts in a run that fails"
+            attempt != Attempt::FIRST || !self.is_stopped(&position),
+            "{position:?} starts beside something that failed"
         );
+        assert!(self.disk_records().any(begun));
+        if self.is_cancelled_on_disk() || self.has_lost(&position) {
+            assert!(
+                self.is_in_last(&position, 0),
+                "{position:?} starts after a cancel"
+            );
+        }
         let is_early = |it: &Record| {
             matches!(it, Record::AttemptFailed { at, retry_at: Some(due), .. }
                 if *at == position && *due > self.latest)
@@ -469,12 +628,18 @@ impl<'a> World<'a> {
             !self.disk_records().any(is_early),
             "{position:?} is tried again too early"
         );
+        let is_known = |expected: &Expected| {
+            expected.failures.contains(&position) || expected.jobs.contains_key(&position)
+        };
+        if !is_known(&self.expected) {
+            self.look_again();
+        }
         if !self.expected.failures.contains(&position) {
             let job = self
                 .expected
                 .jobs
                 .get(&position)
-                .expect("a job of the program");
+                .unwrap_or_else(|| panic!("{position:?} is no job of the program"));
             assert_eq!(inputs, job.inputs, "{position:?} is given the wrong inputs");
             for needed in &job.rests_on {
                 let is_durable = self
@@ -508,10 +673,7 @@ impl<'a> World<'a> {
     fn check_limits(&mut self, starting: &Position) {
         let plan = Arc::clone(&self.plan);
         for (depth, step) in starting.frames.iter().enumerate() {
-            let PlanKind::Each {
-                limit: Some(limit), ..
-            } = plan.node(step.node).kind
-            else {
+            let PlanKind::Each { limit: Some(limit) } = plan.node(step.node).kind else {
                 continue;
             };
             let around = &starting.frames[..depth];
@@ -530,7 +692,32 @@ impl<'a> World<'a> {
     }
 
     /// The run is over: is that what it had to give?
-    pub(super) fn judge(&self) {
+    pub(super) fn judge(&mut self) {
+        self.look_again();
+        let (successes, ending) = self.successes();
+        self.judge_finallys(&successes);
+        match ending {
+            Ending::Cancelled => assert!(self.cancel_asked, "cancelled, but nobody asked"),
+            Ending::Succeeded { output } => {
+                let expected = self.expected.output.expect("nothing fails");
+                assert!(!self.cancel_answered || !self.is_cancelled_on_disk());
+                assert_eq!(*output, expected.to_be_bytes(), "the output");
+                for (position, job) in &self.expected.jobs {
+                    assert!(
+                        !job.is_certain || successes.contains(position),
+                        "{position:?} did not run"
+                    );
+                }
+            }
+            Ending::Failed { at, .. } => {
+                let at = at.as_ref().expect("a node failed");
+                assert!(self.expected.failures.contains(at), "{at:?} can't fail");
+                assert_eq!(self.expected.output, None, "it had to succeed");
+            }
+        }
+    }
+
+    fn successes(&self) -> (BTreeSet<Position>, &Ending) {
         let mut successes = BTreeSet::new();
         let mut ending = None;
         for record in self.disk_records() {
@@ -542,35 +729,54 @@ impl<'a> World<'a> {
                     assert_eq!(*output, job.output.to_be_bytes(), "the result of {at:?}");
                 }
                 Record::RunFinished(end) => ending = Some(end),
-                Record::RunStarted(_)
-                | Record::AttemptStarted { .. }
-                | Record::AttemptFailed { .. }
-                | Record::AttemptInterrupted { .. }
-                | Record::ItemsCounted { .. }
-                | Record::CancelRequested(_) => {}
+                _ => {}
             }
         }
-        match ending.expect("the run is over") {
-            Ending::Cancelled => assert!(self.cancel_asked, "cancelled, but nobody asked"),
-            Ending::Succeeded { output } => {
-                let expected = self.expected.output.expect("no job fails");
-                assert!(!self.cancel_answered || !self.cancelled_before_the_end());
-                assert_eq!(*output, expected.to_be_bytes(), "the output");
+        (successes, ending.expect("the run is over"))
+    }
+
+    /// Every `finally` that is owed ran, once: all of its jobs, unless one failed.
+    fn judge_finallys(&self, successes: &BTreeSet<Position>) {
+        for record in self.disk_records() {
+            let Record::BlockEntered { at: block } = record else {
+                continue;
+            };
+            let mut frames = block.frames.clone();
+            frames.push(FrameStep {
+                node: block.node,
+                index: 1,
+            });
+            let last = self.plan.region(self.plan.node(block.node).inside[1]);
+            let at = |node: &NodeId| Position {
+                frames: frames.clone(),
+                node: *node,
+            };
+            let fails = last.nodes.iter().any(|it| self.program.fails_for_good(*it));
+            for node in &last.nodes {
                 assert!(
-                    successes.iter().eq(self.expected.jobs.keys()),
-                    "all jobs, and no other"
+                    fails || successes.contains(&at(node)),
+                    "{:?} of a `finally` did not run",
+                    at(node)
                 );
             }
-            Ending::Failed { at, .. } => {
-                let at = at.as_ref().expect("a job failed");
-                assert!(self.expected.failures.contains(at), "{at:?} can't fail");
-            }
+            assert!(
+                last.nodes.iter().any(|it| self.has_begun(&at(it))),
+                "the `finally` of {block:?} did not run"
+            );
         }
     }
 
-    fn cancelled_before_the_end(&self) -> bool {
+    fn has_begun(&self, position: &Position) -> bool {
         self.disk_records()
-            .any(|record| matches!(record, Record::CancelRequested(_)))
+            .any(|it| matches!(it, Record::AttemptStarted { at, .. } if at == position))
+    }
+}
+
+impl Drop for World<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.describe();
+        }
     }
 }
 

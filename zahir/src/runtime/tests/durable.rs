@@ -58,6 +58,14 @@ fn told(records: &[Record]) -> Vec<String> {
         Record::ItemsCounted { at, items } => format!("{at:?} has {items}"),
         Record::CancelRequested(request) => format!("cancel: {}", request.reason),
         Record::RunFinished(ending) => format!("{ending:?}").chars().take(9).collect(),
+        Record::BranchTaken { .. }
+        | Record::BlockEntered { .. }
+        | Record::ErrorKept { .. }
+        | Record::RaceWon { .. }
+        | Record::TimerSet { .. }
+        | Record::SignalReceived { .. }
+        | Record::SignalConsumed { .. }
+        | Record::WaitTimedOut { .. } => format!("{record:?}"),
     };
     records.iter().map(tell).collect()
 }
@@ -392,9 +400,11 @@ async fn a_store_that_panics_halts_the_runtime_alone() {
     let store = TestStore::default();
     store.on_append(|_| panic!("garbage"));
     let runtime = over(&store, &flow).await;
-    let halted = try_begin(&runtime, &flow, &[1], None).await.unwrap_err();
-    let StartError::Halted(halted) = halted else {
-        panic!("{halted}");
+    let error = try_begin(&runtime, &flow, &[1], None).await.unwrap_err();
+    let told = format!("{error}: {}", std::error::Error::source(&error).unwrap());
+    assert_eq!(told.matches("restart the program").count(), 1, "{told}");
+    let StartError::Halted(halted) = error else {
+        panic!("{error}");
     };
     assert_eq!(halted.cause().to_string(), "the store panicked: garbage");
     assert!(halted.cause().is_outcome_unknown());

@@ -10,10 +10,10 @@ use zahir_store::{DefinitionId, Failure, FailureKind, NodeId};
 use crate::job::BoxFuture;
 use crate::job::context::Context;
 use crate::job::policy::Policy;
-use crate::plan::{Plan, PlanKind, PlanNode, PlanRegion, RegionId, Source, index};
+use crate::plan::{Exit, Plan, PlanKind, PlanNode, PlanRegion, RegionId, SignalId, Source, index};
 use crate::runtime::executable::{Code, Executable};
-use crate::value::{CodecError, Value};
-use crate::wire::{Produced, Step};
+use crate::value::{self, CodecError, Value};
+use crate::wire::{Description, PayloadDef, Produced, Step};
 
 type Result = std::result::Result<u64, Failure>;
 pub(crate) type Work = Arc<dyn Fn(Vec<u64>, u32) -> BoxFuture<'static, Result> + Send + Sync>;
@@ -52,8 +52,30 @@ pub(crate) struct Flow {
     nodes: Vec<PlanNode>,
     regions: Vec<PlanRegion>,
     names: Vec<&'static str>,
-    works: Vec<Option<Work>>,
+    does: Vec<Does>,
+    described: Vec<Option<Description>>,
+    signals: Vec<String>,
 }
+
+/// What the code of a node is.
+enum Does {
+    Nothing,
+    /// Runs a job.
+    Work(Work),
+    /// Computes something from its inputs.
+    Pure(Pure),
+}
+
+pub(crate) type Pure = Box<dyn Fn(Vec<u64>) -> Step<'static> + Send + Sync>;
+
+/// The numbers of a signal, or nothing if none came in time.
+const SIGNAL: PayloadDef = PayloadDef {
+    received: |bytes| match bytes.first() {
+        Some(b'v') => decode(bytes),
+        _ => value::decode::<Vec<u64>>(bytes).map(Value::new),
+    },
+    timed_out: || Value::new(Vec::<u64>::new()),
+};
 
 impl Flow {
     pub(crate) fn new(name: &'static str) -> Self {
@@ -62,22 +84,54 @@ impl Flow {
             nodes: Vec::new(),
             regions: vec![region()],
             names: Vec::new(),
-            works: Vec::new(),
+            does: Vec::new(),
+            described: Vec::new(),
+            signals: Vec::new(),
         };
-        flow.node("input", PlanKind::Input, RegionId::BODY, &[], None);
+        flow.node("input", PlanKind::Input, RegionId::BODY, &[], Does::Nothing);
         flow.regions[0].inputs.push(0);
         flow
     }
 
     /// A job that reads these nodes.
     pub(crate) fn job(mut self, name: &'static str, uses: &[usize], work: Work) -> Self {
-        self.node(name, PlanKind::Job, RegionId::BODY, uses, Some(work));
+        let work = Does::Work(work);
+        self.node(name, PlanKind::Job, RegionId::BODY, uses, work);
+        self
+    }
+
+    /// A node of another kind, with the code of its step.
+    pub(crate) fn pure(
+        mut self,
+        name: &'static str,
+        kind: PlanKind,
+        uses: &[usize],
+        pure: impl Fn(Vec<u64>) -> Step<'static> + Send + Sync + 'static,
+    ) -> Self {
+        let pure = Does::Pure(Box::new(pure));
+        self.node(name, kind, RegionId::BODY, uses, pure);
+        self
+    }
+
+    /// A wait for a signal called like the node.
+    pub(crate) fn signal(mut self, name: &'static str, timeout: Option<Duration>) -> Self {
+        let signal = SignalId(self.signals.len());
+        self.signals.push(name.to_owned());
+        let kind = PlanKind::Signal { signal, timeout };
+        self.node(name, kind, RegionId::BODY, &[], Does::Nothing);
+        self.described(Description::Signal(SIGNAL))
+    }
+
+    /// Says how the value of the last node is made.
+    pub(crate) fn described(mut self, description: Description) -> Self {
+        *self.described.last_mut().unwrap() = Some(description);
         self
     }
 
     /// Changes the policy of the last job.
     pub(crate) fn policy(mut self, change: impl FnOnce(&mut Policy)) -> Self {
-        let job = self.works.iter().rposition(Option::is_some).unwrap();
+        let is_job = |does: &Does| matches!(does, Does::Work(_));
+        let job = self.does.iter().rposition(is_job).unwrap();
         change(&mut self.nodes[job].policy);
         self
     }
@@ -85,12 +139,17 @@ impl Flow {
     /// A `for` over the numbers of a node, with one job in its body.
     pub(crate) fn each(mut self, name: &'static str, over: usize, work: Work) -> Self {
         let body = RegionId(self.regions.len());
-        let kind = PlanKind::Each { body, limit: None };
-        self.node(name, kind, RegionId::BODY, &[over], None);
+        let kind = PlanKind::Each { limit: None };
+        let items = Does::Pure(Box::new(|numbers| {
+            Step::Items(numbers.into_iter().map(|n| Value::new(vec![n])).collect())
+        }));
+        let each = self.node(name, kind, RegionId::BODY, &[over], items);
+        self.nodes[each].inside.push(body);
+        self = self.described(Description::Each { join });
         self.regions.push(region());
-        let item = self.node("item", PlanKind::Input, body, &[], None);
+        let item = self.node("item", PlanKind::Input, body, &[], Does::Nothing);
         self.regions[body.0].inputs.push(0);
-        let job = self.node("body", PlanKind::Job, body, &[item], Some(work));
+        let job = self.node("body", PlanKind::Job, body, &[item], Does::Work(work));
         self.finish(body, job);
         self
     }
@@ -103,12 +162,14 @@ impl Flow {
         let id = xxhash_rust::xxh3::xxh3_128(definition.as_bytes());
         Arc::new(Executable {
             name: self.name,
-            plan: Arc::new(Plan::new(self.nodes, self.regions)),
+            plan: Arc::new(Plan::new(self.nodes, self.regions, self.signals.clone())),
             definition: DefinitionId::from_u128(id),
             definition_bytes: definition.into_bytes().into(),
             code: Box::new(FlowCode {
                 names: self.names,
-                works: self.works,
+                does: self.does,
+                described: self.described,
+                signals: self.signals,
             }),
         })
     }
@@ -120,7 +181,7 @@ impl Flow {
         kind: PlanKind,
         region: RegionId,
         uses: &[usize],
-        work: Option<Work>,
+        does: Does,
     ) -> usize {
         let id = self.nodes.len();
         let slot = self.regions[region.0].nodes.len();
@@ -134,16 +195,20 @@ impl Flow {
             slot,
             uses: uses.iter().map(source).collect(),
             after: Vec::new(),
+            inside: Vec::new(),
+            assigned: Vec::new(),
+            keeps_error: false,
+            policy: Policy::ONCE,
             waits: 0,
             dependents: Vec::new(),
-            policy: Policy::ONCE,
         };
         self.nodes.push(node);
         self.regions[region.0]
             .nodes
             .push(NodeId::new(u32::try_from(id).unwrap()));
         self.names.push(name);
-        self.works.push(work);
+        self.does.push(does);
+        self.described.push(None);
         id
     }
 
@@ -163,13 +228,17 @@ fn region() -> PlanRegion {
         nodes: Vec::new(),
         inputs: Vec::new(),
         result: None,
+        exit: Exit::Value,
+        outs: Vec::new(),
         jobs: 0,
     }
 }
 
 struct FlowCode {
     names: Vec<&'static str>,
-    works: Vec<Option<Work>>,
+    does: Vec<Does>,
+    described: Vec<Option<Description>>,
+    signals: Vec<String>,
 }
 
 impl Code for FlowCode {
@@ -181,8 +250,10 @@ impl Code for FlowCode {
         encode: bool,
     ) -> Step<'e> {
         let numbers = inputs.iter().flat_map(numbers).copied().collect::<Vec<_>>();
-        let Some(work) = &self.works[index(node)] else {
-            return Step::Items(numbers.into_iter().map(|n| Value::new(vec![n])).collect());
+        let work = match &self.does[index(node)] {
+            Does::Work(work) => work,
+            Does::Pure(pure) => return pure(numbers),
+            Does::Nothing => return Step::Nothing,
         };
         let work = work(numbers, context.attempt());
         Step::Run(Box::pin(async move {
@@ -198,12 +269,22 @@ impl Code for FlowCode {
         }))
     }
 
-    fn join(&self, _: NodeId, results: Vec<Value>) -> Option<Value> {
-        let results = results.iter().flat_map(numbers);
-        Some(Value::new(results.copied().collect::<Vec<_>>()))
+    fn describe(&self, node: NodeId) -> Option<Description> {
+        self.described[index(node)]
+    }
+
+    fn signal(&self, name: &str) -> Option<PayloadDef> {
+        self.signals
+            .iter()
+            .any(|known| known == name)
+            .then_some(SIGNAL)
     }
 
     fn decode(&self, _: NodeId, bytes: &[u8]) -> std::result::Result<Value, CodecError> {
+        decode(bytes)
+    }
+
+    fn decode_error(&self, _: NodeId, bytes: &[u8]) -> std::result::Result<Value, CodecError> {
         decode(bytes)
     }
 
@@ -235,6 +316,11 @@ impl fmt::Debug for FlowCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.names)
     }
+}
+
+fn join(results: Vec<Value>) -> Value {
+    let results = results.iter().flat_map(numbers);
+    Value::new(results.copied().collect::<Vec<_>>())
 }
 
 fn numbers(value: &Value) -> &Vec<u64> {

@@ -1,0 +1,285 @@
+//! Failure and cancellation: what they stop, how far they reach, and what runs nevertheless.
+//!
+//! A failure reaches as far as the next block or race around it. The frame there is *stopped*: it
+//! starts nothing more, and so are the frames inside it. When nothing of it is under way any more
+//! it is *settled*: each `finally` inside it that is owed runs, innermost first, and then the block
+//! or race is given the failure.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use zahir_store::Failure;
+
+use super::action::Action;
+use super::frame::{FrameId, Place, Stop};
+use super::state::{Change, Failing, Outcome, State};
+use super::{Engine, Phase};
+use crate::plan::PlanKind;
+
+impl<V: Clone> Engine<V> {
+    /// A node instance failed for good, outside of an attempt.
+    pub(super) fn fail(&mut self, place: Place, failure: Failure) {
+        let failing = Failing {
+            at: self.frames.position(place),
+            attempt: None,
+            failure,
+            error: None,
+        };
+        self.fail_with(place, Box::new(failing));
+    }
+
+    /// A node instance has no result and will have none.
+    pub(super) fn fail_with(&mut self, place: Place, failing: Box<Failing<V>>) {
+        self.change(place, Change::Failed);
+        let catcher = self.catcher(place.frame);
+        let Some(frame) = self.frames.get_mut(catcher) else {
+            return;
+        };
+        frame.failure.get_or_insert(failing);
+        self.stop(catcher, Stop::Failed);
+        self.settle(place.frame);
+    }
+
+    /// The frame at which the failure of a node in `frame` stops.
+    fn catcher(&self, frame: FrameId) -> FrameId {
+        let mut at = frame;
+        while let Some(owner) = self.frames.get(at).and_then(|frame| frame.owner) {
+            let kind = self.plan.node(owner.node).kind;
+            if matches!(
+                kind,
+                PlanKind::Rescue { .. }
+                    | PlanKind::Result { .. }
+                    | PlanKind::Finally
+                    | PlanKind::Race
+            ) {
+                break;
+            }
+            at = owner.frame;
+        }
+        at
+    }
+
+    /// Whether nothing new starts in a frame.
+    pub(super) fn is_stopped(&self, id: FrameId) -> bool {
+        self.frames
+            .get(id)
+            .is_none_or(|frame| frame.stop.is_some())
+    }
+
+    /// Whether a frame of `owner` that is opened now has stopped already.
+    pub(super) fn stop_inside(&self, owner: Place, index: u32) -> Option<Stop> {
+        let is_last = self.plan.node(owner.node).kind == PlanKind::Finally && index == 1;
+        self.frames
+            .get(owner.frame)
+            .filter(|_| !is_last)
+            .and_then(|around| around.stop)
+    }
+
+    /// Whether an attempt that was under way when the process died is to be made again, although its
+    /// frame has stopped: what is under way there runs to its end.
+    pub(super) fn is_owed(&self, place: Place) -> bool {
+        self.owed.contains(&place)
+            && self
+                .frames
+                .get(place.frame)
+                .is_some_and(|frame| frame.stop != Some(Stop::Cancelled))
+    }
+
+    /// Stops a frame and all frames inside it, but for `finally`s under way.
+    pub(super) fn stop(&mut self, root: FrameId, why: Stop) {
+        let mut found = vec![root];
+        let mut at = 0;
+        let mut bodies = Vec::new();
+        let mut aborted = BTreeSet::new();
+        while let Some(id) = found.get(at).copied() {
+            at += 1;
+            let Some(frame) = self.frames.get_mut(id) else {
+                continue;
+            };
+            if frame.stop == Some(why) {
+                continue;
+            }
+            frame.stop = Some(why);
+            let region = frame.region;
+            for slot in 0..self.plan.region(region).nodes.len() {
+                let node = self.plan.region(region).nodes[slot];
+                self.quiet(Place { frame: id, node }, why, &mut aborted);
+            }
+            for (inner, frame) in self.frames.inside(id) {
+                let Some(owner) = frame.owner else { continue };
+                let is_block = self.plan.node(owner.node).kind == PlanKind::Finally;
+                if is_block && frame.index == 1 {
+                    continue;
+                }
+                if is_block {
+                    bodies.push(inner);
+                }
+                found.push(inner);
+            }
+        }
+        self.abort(&aborted);
+        for body in bodies.into_iter().rev() {
+            self.settle(body);
+        }
+    }
+
+    /// Takes back what a node of a frame that stops waits for, and what it has under way if that is
+    /// to be dropped.
+    fn quiet(&mut self, place: Place, why: Stop, aborted: &mut BTreeSet<Place>) {
+        let Some(instance) = self.instance(place) else {
+            return;
+        };
+        let is_dropped = why == Stop::Cancelled;
+        match &instance.state {
+            State::Ready(_) if is_dropped || !self.owed.contains(&place) => {
+                self.ready_count = self.ready_count.saturating_sub(1);
+                self.change(place, Change::Interrupted);
+            }
+            // In replay no timer is set, and a sleep may be over.
+            State::Backoff(..) | State::Sleeping(_) | State::Waiting(_)
+                if self.phase == Phase::Replaying => {}
+            State::Backoff(_, due) => {
+                self.timers.remove(&(*due, place));
+                self.change(place, Change::Due);
+            }
+            State::Sleeping(due) => {
+                self.timers.remove(&(*due, place));
+                self.change(place, Change::Skipped);
+            }
+            State::Waiting(_) => {
+                self.forget_wait(place);
+                self.change(place, Change::Skipped);
+            }
+            State::Running(_) if is_dropped => {
+                aborted.insert(place);
+            }
+            _ => {}
+        }
+        if is_dropped && self.owed.remove(&place) {
+            self.shift_live(place.frame, false);
+        }
+    }
+
+    /// Drops attempts, as soon as the reason is durable.
+    fn abort(&mut self, places: &BTreeSet<Place>) {
+        let not_started = self.outbox.take_starts(|place| places.contains(&place));
+        for place in places {
+            let running = self.instance(*place).map(|instance| &instance.state);
+            let Some(State::Running(tries)) = running else {
+                continue;
+            };
+            let attempt = zahir_store::Attempt::new(tries.attempts);
+            let is_here = self.phase != Phase::Replaying;
+            self.shift_live(place.frame, false);
+            if is_here {
+                self.progress.running = self.progress.running.saturating_sub(1);
+            }
+            self.change(*place, Change::Interrupted);
+            let was_started = is_here && !not_started.iter().any(|(known, _)| known == place);
+            if let Some(attempt) = attempt
+                && was_started
+            {
+                let place = *place;
+                self.outbox.gate(Action::Abort { place, attempt });
+            }
+        }
+    }
+
+    /// Something ended in a frame, which may have to be settled now.
+    pub(super) fn settle(&mut self, id: FrameId) {
+        if let Some(frame) = self.frames.get(id)
+            && frame.stop.is_some()
+        {
+            let depth = self.frames.way(id).len();
+            let is_block = frame.index == 0 && frame.owner.is_some_and(|owner| {
+                self.plan.node(owner.node).kind == PlanKind::Finally
+            });
+            self.settling.insert((!is_block, Reverse(depth), id));
+        }
+    }
+
+    /// If a frame, or one around it, has stopped and nothing of it is under way, goes on with what
+    /// comes after it.
+    pub(super) fn settle_now(&mut self, id: FrameId) {
+        let mut at = id;
+        // What is owed when the process is about to end is for the next one to do.
+        while self.phase == Phase::Going {
+            let Some(frame) = self.frames.get(at) else {
+                return;
+            };
+            if frame.live > 0 || frame.closing > 0 || !frame.is_awake {
+                return;
+            }
+            let (is_stopped, has_failed) = (frame.stop.is_some(), frame.failure.is_some());
+            let (owner, index) = (frame.owner, frame.index);
+            let Some(owner) = owner else {
+                return self.settle_run();
+            };
+
+            if !is_stopped {
+                at = owner.frame;
+                continue;
+            }
+            let kind = self.plan.node(owner.node).kind;
+            let reaches_on = self.is_stopped(owner.frame);
+            match (kind, index) {
+                (PlanKind::Finally, 0) => return self.settle_block(at, owner),
+                (PlanKind::Finally, _) => return self.settle_failure(at),
+                (PlanKind::Race, _) if !reaches_on => return self.settle_entry(at, owner),
+                (PlanKind::Rescue { .. }, 0) if has_failed && self.has_rebuilt_handler(owner) => {
+                    // That was before what has stopped it now.
+                    return self.settle_failure(at);
+                }
+                _ if !reaches_on => return self.settle_failure(at),
+                _ => at = owner.frame,
+            }
+        }
+    }
+
+    /// The body of a `finally` has stopped, because of its own failure or one around it.
+    fn settle_block(&mut self, body: FrameId, owner: Place) {
+        let failing = self.frames.get_mut(body).and_then(|it| it.failure.take());
+        let outcome = failing.map_or(Outcome::Stopped, Outcome::Failed);
+        self.remove_tree(body);
+        self.begin_last(owner, outcome);
+    }
+
+    /// An entry of a race has stopped: it failed, or lost.
+    fn settle_entry(&mut self, entry: FrameId, owner: Place) {
+        let failed = self
+            .frames
+            .get(entry)
+            .is_some_and(|it| it.failure.is_some());
+        if failed {
+            return self.settle_failure(entry);
+        }
+        self.remove_tree(entry);
+        self.end_race(owner);
+    }
+
+    /// Hands the failure of a frame to whoever opened it.
+    pub(super) fn settle_failure(&mut self, id: FrameId) {
+        let Some(frame) = self.frames.get_mut(id) else {
+            return;
+        };
+        if let (Some(owner), Some(failing)) = (frame.owner, frame.failure.take()) {
+            let index = frame.index;
+            self.remove_tree(id);
+            self.catch(owner, index, failing);
+        }
+    }
+
+    /// The body of the run is quiet.
+    fn settle_run(&mut self) {
+        if self.is_cancelled {
+            return self.end_cancelled();
+        }
+        let failing = self
+            .frames
+            .get_mut(self.body)
+            .and_then(|body| body.failure.take());
+        if let Some(failing) = failing {
+            self.end_failed(Some(failing.at), failing.attempt, failing.failure);
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Whole programs: what users see of a runtime, its file, and its end.
 
 mod bad_inputs;
+mod control;
 mod crash;
 mod kill;
 mod language;

@@ -1,4 +1,5 @@
 //! What several tests share.
 
 pub mod orders;
+pub mod outline;
 pub mod shared;

@@ -1,6 +1,6 @@
 //! Names: similar ones, and those of types.
 
-use proc_macro2::Ident;
+use proc_macro2::{Ident, Span};
 
 /// `; did you mean `name`?` for the closest of `names`, if it is close enough to be a slip.
 pub(crate) fn did_you_mean<'n>(
@@ -65,6 +65,27 @@ pub(crate) fn type_name(function: &Ident) -> Ident {
     }
 }
 
+/// The constant for a name that is text: `approve-order` is `APPROVE_ORDER`. `None` if it would be
+/// no identifier.
+pub(crate) fn constant(name: &str, at: Span) -> Option<Ident> {
+    let mut constant = String::new();
+    let mut lower = false;
+    for letter in name.chars() {
+        if letter.is_uppercase() && lower {
+            constant.push('_');
+        }
+        lower = letter.is_lowercase() || letter.is_ascii_digit();
+        match letter {
+            '-' | '.' | ' ' => constant.push('_'),
+            letter => constant.extend(letter.to_uppercase()),
+        }
+    }
+    let begins = constant.starts_with(char::is_alphabetic);
+    let mut ident = syn::parse_str::<Ident>(&constant).ok().filter(|_| begins)?;
+    ident.set_span(at);
+    Some(ident)
+}
+
 /// The name without `r#`.
 pub(crate) fn unraw(name: &Ident) -> String {
     let name = name.to_string();
@@ -73,8 +94,6 @@ pub(crate) fn unraw(name: &Ident) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proc_macro2::Span;
-
     use super::*;
 
     #[test]
@@ -98,5 +117,16 @@ mod tests {
         assert_eq!(named("r#type"), "Type");
         assert_eq!(named("self_"), "JobSelf");
         assert_eq!(named("_1"), "Job1");
+    }
+
+    #[test]
+    fn a_signal_is_a_constant() {
+        let named = |name| constant(name, Span::call_site()).map(|name| name.to_string());
+        assert_eq!(named("approve").as_deref(), Some("APPROVE"));
+        assert_eq!(named("order-2.paid").as_deref(), Some("ORDER_2_PAID"));
+        assert_eq!(named("approveOrder").as_deref(), Some("APPROVE_ORDER"));
+        for none in ["", "2nd", "-", "_", "a/b", "a\"b"] {
+            assert_eq!(named(none), None, "{none}");
+        }
     }
 }

@@ -16,7 +16,7 @@ const JOBS: [&str; 4] = [
 const OPTIONS: &str = "retry = 3, backoff = 100ms..10s, timeout = 1h30m, tags = [\"a\", b], \
                        version = -2, name = \"x\", crate = a::b, spawns(a), limit = \"x\" / 4, color";
 
-const WORKFLOWS: [&str; 3] = [
+const WORKFLOWS: [&str; 5] = [
     r#"/// All of it.
     pub async fn everything<T: Payload>(customer: u64, names: Vec<String>) -> Ticket where T: Clone {
         let user: User = fetch_user(customer).retry(3).timeout(30s).backoff(1s..10s).named("the user");
@@ -42,6 +42,33 @@ const WORKFLOWS: [&str; 3] = [
         fn item() {} println!("{}", z); user.id + 1; let q; let r = &user; async {}; unsafe { f() };
         let t = charge(&user).result().rescue(|e| refund(&e)).finally(x).retry(user.id).after("x").named(3);
         sleep(30); signal("x").timeout("30s"); race((a(), b()));
+    }"#,
+    r#"async fn decides(user: User, pair: (u64, Option<String>)) -> Ticket {
+        let kind = classify(&user);
+        let done = match kind {
+            Kind::Billing(ticket) if ticket.id > 3 && pair.0 == 1 => { let other = fetch(ticket.id); open(&other).after(kind) }
+            Kind::Billing(_) | Kind::Spam => return open(&user),
+            Kind::Tech if let Some(name) = &pair.1 => { audit(&name); Ticket { id: pair.0 } }
+            _ => match (user.id, &pair.1) { (1, Some(text)) => find(&text), (other, _) => find(other + 1) },
+        };
+        if let Some(first) = pair.1 && first.len() > 2 && let [a, .., b] = first.as_bytes() { add(*a, *b); }
+        else if is_vip(&user) && user.active { return done; } else { let x = if user.active { 1 } else { f(2) }; g(x); }
+        if user.active { open(&user) } else { { let again = fetch(3); open(&again) } }
+    }"#,
+    r#"async fn repeats(number: u64, users: Vec<User>) -> Vec<u64> {
+        let mut sum = 0; let mut last = users[0].clone(); let (mut a, b) = (1, 2);
+        let found = #[max(5)] loop {
+            let size = measure(&last);
+            if size > number { break size; }
+            sum += f(size); last.name = 3; last = next(&last);
+            match size { 1 => continue, 2 => { return vec![sum]; } other => sum = other, }
+        };
+        #[max(3, or_last)] while let Some(x) = find(sum) && x > 3 { sum = x; while sum > 4 { sum -= 1; break; } }
+        'l: while sum < 3 { sum = sum + add(sum, 1); break 'l 4; continue; }
+        for user in users { let mut inner = 0; while inner < 3 { inner += measure(&user); if user.active { return vec![inner]; } } sum = 2; break; inner };
+        { let y = sum; loop { if y > found { break } else { sum = y; } } }
+        return vec![sum, a, b];
+        unreachable(sum)
     }"#,
     "fn not_async() { x after y; let z = 1 }",
 ];
@@ -238,6 +265,21 @@ const WORDS: &[&str] = &[
     "'l:",
     "_",
     "#[limit(2)]",
+    "#[max(2)]",
+    "#[max(2, or_last)]",
+    "continue",
+    "break x",
+    "a =",
+    "a +=",
+    "if let",
+    "while let",
+    "Some(a)",
+    "let mut a = job(1);",
+    "loop { if a { break; } }",
+    "match a { Kind::A => b, _ => job(2) }",
+    "if a { a = job(3); }",
+    "while a { a += 1; }",
+    "return a;",
     "!",
     "format!",
     "println!",

@@ -15,8 +15,8 @@ use zahir_store::{Failure, FailureKind};
 use crate::graph::fingerprint;
 use crate::job::context::Context;
 use crate::job::policy::Backoff;
-use crate::value::{Codec, Typed};
-use crate::wire::{Description, Outcome, Produced, Step, Wire};
+use crate::value::{self, Codec, Payload, Typed, Value};
+use crate::wire::{Description, Failed, Outcome, Produced, Step, Wire};
 
 /// An owned future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -105,7 +105,7 @@ pub trait Job: Sized + 'static {
 
     #[doc(hidden)]
     fn begin<'e>(call: Call<'e, Self>, wire: Wire<'e>) -> Step<'e> {
-        Step::Run(Box::pin(attempt::<Self>(call.args, wire)))
+        Step::Run(Box::pin(attempt::<Self>(call, wire)))
     }
 
     #[doc(hidden)]
@@ -136,22 +136,52 @@ pub const fn boxed<E: JobError>() -> fn(E) -> BoxError {
     E::into
 }
 
+/// What becomes of a job's error. `bool`: whether its bytes are asked for.
+pub(crate) type Fail<J> = fn(<J as Job>::Error, bool) -> Failed;
+
 /// Runs the function and erases what it gives.
 fn attempt<'e, J: Job>(
-    args: J::Args<'e>,
+    call: Call<'e, J>,
     wire: Wire<'e>,
 ) -> impl Future<Output = Outcome> + Send + 'e {
-    let running = J::run(args, wire.context());
+    let fail = call.fail;
+    let running = J::run(call.args, wire.context());
     async move {
         match J::settle(running.await) {
             Ok(output) => produce::<J>(output, wire.encodes()),
-            Err(error) => Err(failure(
-                FailureKind::Error,
-                describe_error((J::ERROR)(error).as_ref()),
-            )
-            .into()),
+            Err(error) => Err(fail(error, wire.encodes())),
         }
     }
+}
+
+/// The error in words.
+pub(crate) fn told<J: Job>(error: J::Error, _: bool) -> Failed {
+    let text = describe_error((J::ERROR)(error).as_ref());
+    failure(FailureKind::Error, text).into()
+}
+
+/// The error in words, and the error itself: as it would be read after a restart, so that a handler
+/// never sees more of it than what is stored.
+pub(crate) fn kept<J: Job<Error: Payload>>(error: J::Error, encodes: bool) -> Failed {
+    let stored = value::encode(&error).and_then(|bytes| {
+        let read = value::decode::<J::Error>(&bytes)?;
+        Ok((Value::new(read), bytes))
+    });
+    let mut failed = told::<J>(error, encodes);
+    match stored {
+        Ok((value, bytes)) => {
+            let encoded = if encodes { bytes } else { Vec::new() };
+            failed.error = Some(Produced { value, encoded });
+        }
+        Err(reason) => {
+            let text = format!(
+                "{}; the error can't be stored: {reason}",
+                failed.failure.message
+            );
+            failed.failure = failure(FailureKind::Unencodable, text);
+        }
+    }
+    failed
 }
 
 fn produce<J: Job>(output: J::Output, encodes: bool) -> Outcome {
@@ -331,12 +361,16 @@ impl JobDef {
 #[must_use = "a call of a job does nothing until it is awaited or wired in a workflow"]
 pub struct Call<'a, J: Job> {
     pub(crate) args: J::Args<'a>,
+    pub(crate) fail: Fail<J>,
 }
 
 impl<'a, J: Job> Call<'a, J> {
     #[doc(hidden)]
     pub fn new(args: J::Args<'a>) -> Self {
-        Self { args }
+        Self {
+            args,
+            fail: told::<J>,
+        }
     }
 
     /// Runs the function with this context.
@@ -403,5 +437,81 @@ mod tests {
         assert_eq!(failure.message.len(), MESSAGE_MAX);
         let failure = super::failure(FailureKind::Error, format!("x{}", "é".repeat(MESSAGE_MAX)));
         assert_eq!(failure.message.len(), MESSAGE_MAX - 1);
+    }
+
+    /// A job that is never run.
+    struct Pay<E>(std::marker::PhantomData<fn() -> E>);
+
+    impl<E: JobError> Job for Pay<E> {
+        type Args<'a> = ();
+        type Returns = Result<(), E>;
+        type Output = ();
+        type Error = E;
+        const CODEC: Typed<()> = value::codec();
+        const ERROR: fn(E) -> BoxError = boxed();
+        const NAME: &'static str = "pay";
+        const OPTIONS: Options = Options::NONE;
+        const SIGNATURE: &'static str = "()";
+        async fn run((): (), _: &Context) -> Result<(), E> {
+            Ok(())
+        }
+        fn settle(returned: Result<(), E>) -> Result<(), E> {
+            returned
+        }
+    }
+
+    #[test]
+    fn a_kept_error_has_its_text_and_its_bytes_if_asked() {
+        let failed = kept::<Pay<String>>("declined".to_owned(), true);
+        assert_eq!(failed.failure.message, "declined");
+        let error = failed.error.unwrap();
+        assert_eq!(error.value.get::<String>().unwrap(), "declined");
+        let codec = value::Codec::of::<String>();
+        let read = (codec.decode)(&error.encoded).unwrap();
+        assert_eq!(read.get::<String>().unwrap(), "declined");
+        let failed = kept::<Pay<String>>("declined".to_owned(), false);
+        assert!(failed.error.unwrap().encoded.is_empty());
+        assert!(told::<Pay<String>>(String::new(), true).error.is_none());
+    }
+
+    #[test]
+    fn an_error_that_does_not_survive_being_stored_is_told_but_not_kept() {
+        #[derive(Debug, serde::Serialize, serde::Deserialize)]
+        struct Odd(#[serde(serialize_with = "no")] u8);
+        fn no<S: serde::Serializer>(_: &u8, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("not today"))
+        }
+        impl fmt::Display for Odd {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("odd")
+            }
+        }
+        impl std::error::Error for Odd {}
+        let failed = kept::<Pay<Odd>>(Odd(0), true);
+        assert!(failed.error.is_none());
+        assert_eq!(failed.failure.kind, FailureKind::Unencodable);
+        let message = failed.failure.message;
+        assert!(
+            message.starts_with("odd; the error can't be stored"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_handler_is_given_the_jobs_error_if_that_can_be_stored() {
+        use crate::wire::{Def, Untyped as _};
+        fn error_of<J: Job, E>(_: crate::wire::Keep<J, E>) -> &'static str {
+            std::any::type_name::<E>()
+        }
+        let (_, typed) = Def::<Pay<String>>::node();
+        assert_eq!(error_of(typed.keep()), "alloc::string::String");
+        let (_, untyped) = Def::<Pay<BoxError>>::node();
+        assert!(error_of(untyped.keep()).ends_with("Failure"));
+        let kept = |step: Step<'_>| match step {
+            Step::Described(Description::Job(job)) => job.error.is_some(),
+            _ => false,
+        };
+        assert!(kept(typed.keep().describe()) && !kept(untyped.keep().describe()));
+        assert!(!kept(typed.describe()));
     }
 }

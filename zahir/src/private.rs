@@ -3,7 +3,7 @@
 //! Everything that the expansions of the macros name.
 
 pub use std::sync::OnceLock;
-pub use std::time::Duration;
+pub use std::time::{Duration, SystemTime};
 pub use std::vec;
 pub use std::vec::Vec;
 
@@ -11,6 +11,7 @@ pub use serde;
 pub use zahir_macros::workflow;
 
 pub use crate::error::RunError;
+pub use crate::failure::Failure;
 pub use crate::graph::Graph;
 pub use crate::graph::instance::{intern, per_type};
 pub use crate::graph::shape::{Argument, Exit, NodeShape, RegionShape, Shape, ShapeKind};
@@ -20,10 +21,12 @@ pub use crate::job::arguments::{
 pub use crate::job::context::Context;
 pub use crate::job::policy::Settings;
 pub use crate::job::{BoxError, BoxFuture, Call, Fallible, Job, JobDef, Options, boxed};
+pub use crate::signal::Signal;
 pub use crate::value::{Codec, CodecError, Typed, Value, codec};
-pub use crate::wire::construct::{describe_unit, items_of, never, type_of};
 pub use crate::wire::{
-    Batch, ByValue, Collects, Copies, Def, Description, Input, IntoCall, Items, Join, Lend, Local,
-    Out, Outcome, PayloadDef, Produced, RaceDef, ResultDef, Shared, Step, Wire,
+    Batch, ByValue, Carried, Collects, Copies, Def, Description, Entries, Failed, Input, IntoCall,
+    Items, Join, Keep, Lend, Local, Out, Outcome, Outcomes, PayloadDef, Produced, RaceDef, Raced,
+    Races, ResultDef, Settled, Shared, Step, Unraced, Untyped, Wait, Wire, describe_unit, items_of,
+    keeping, never, payload_of, signal, signal_within, sleep, sleep_until, type_of,
 };
 pub use crate::workflow::{Wired, Workflow, WorkflowDef, describe_workflow, run_inline};

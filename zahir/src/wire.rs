@@ -4,16 +4,27 @@
 //! form `if wire.runs(7) { return .. }`. The same function is asked to describe a node and to begin
 //! it; between the sites nothing happens, so that the compiler turns them into one jump.
 
+mod call;
+mod race;
+mod settle;
+mod value;
+mod wait;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::{Duration, SystemTime};
 
-use futures_util::FutureExt;
-use zahir_store::{Failure, FailureKind};
+use zahir_store::Failure;
+
+pub use call::{Def, Input, IntoCall, Keep, Untyped, keeping};
+pub use race::{Entries, Raced, Races, Unraced};
+pub use settle::{Outcomes, Settled};
+pub use value::{Batch, ByValue, Collects, Copies, Items, Join, Shared, describe_unit, items_of};
+pub use wait::{Carried, Wait, payload_of, signal, signal_within, sleep, sleep_until};
 
 use crate::job::context::Context;
-use crate::job::{BoxFuture, Call, Job, JobDef, failure};
-use crate::value::{CodecError, Typed, Value};
+use crate::job::{BoxFuture, JobDef};
+use crate::value::{CodecError, Value};
 use crate::workflow::WorkflowDef;
 
 /// What asking a workflow for one of its nodes gives.
@@ -299,256 +310,16 @@ impl<T: ?Sized> fmt::Debug for Local<T> {
     }
 }
 
-/// The job of a node, found by type inference.
-pub struct Def<J>(PhantomData<fn() -> J>);
-
-impl<J> Clone for Def<J> {
-    fn clone(&self) -> Self {
-        *self
-    }
+/// Stands for a node's value where only its type matters. Never called.
+#[must_use]
+#[expect(clippy::unreachable, reason = "guarded by `never`")]
+pub fn type_of<T>(_: &Out<T>) -> (T,) {
+    unreachable!("only for types")
 }
 
-impl<J> Copy for Def<J> {}
-
-impl<J> fmt::Debug for Def<J> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Def")
-    }
-}
-
-impl<J: Job> Def<J> {
-    /// A node that calls a job still to be inferred, and its value.
-    #[inline]
-    #[must_use]
-    pub fn node() -> (Out<J::Output>, Self) {
-        (Out::new(), Self(PhantomData))
-    }
-
-    /// Begins the call.
-    pub fn begin<'e>(self, wire: Wire<'e>, call: Call<'e, J>) -> Step<'e> {
-        J::begin(call, wire)
-    }
-
-    /// Runs the call to its end. For calls that borrow from temporaries.
-    ///
-    /// # Errors
-    ///
-    /// The job's own, as a failure.
-    pub async fn finish<'e>(self, wire: Wire<'e>, call: Call<'e, J>) -> Outcome {
-        match J::begin(call, wire) {
-            Step::Run(attempt) => attempt.await,
-            Step::Enter(inputs) => Ok(Produced {
-                value: Value::new(Entered(inputs)),
-                encoded: Vec::new(),
-            }),
-            _ => Err(failure(
-                FailureKind::Bug,
-                "a call that is no call".to_owned(),
-            )
-            .into()),
-        }
-    }
-
-    /// Begins a call that keeps its temporaries.
-    pub fn hold<'e>(self, attempt: impl Future<Output = Outcome> + Send + 'e) -> Step<'e> {
-        if !J::ENTERS {
-            return Step::Run(Box::pin(attempt));
-        }
-        // A workflow's inputs are owned, so they are ready at once.
-        let inputs = attempt.now_or_never().and_then(Result::ok);
-        match inputs.map(|produced| produced.value.try_into_inner::<Entered>()) {
-            Some(Ok(Entered(inputs))) => Step::Enter(inputs),
-            Some(Err(_)) | None => Step::Nothing,
-        }
-    }
-
-    /// What the node is.
-    #[must_use]
-    pub fn describe<'e>(self) -> Step<'e> {
-        Step::Described(J::describe())
-    }
-}
-
-/// The inputs of a workflow, on their way out of [`Def::finish`].
-struct Entered(Vec<Value>);
-
-/// A call of a job.
-#[diagnostic::on_unimplemented(
-    message = "this call is not a job",
-    label = "expected a call of a `#[job]` function, found `{Self}`",
-    note = "put `#[job]` on the function; or, if it is quick and pure, write `pure(..)` around the call to compute it inline"
-)]
-pub trait IntoCall<'a, J: Job> {
-    #[doc(hidden)]
-    fn into_call(self) -> Call<'a, J>;
-}
-
-#[diagnostic::do_not_recommend]
-impl<'a, J: Job> IntoCall<'a, J> for Call<'a, J> {
-    fn into_call(self) -> Self {
-        self
-    }
-}
-
-/// The input number `I` of a job or workflow.
-pub trait Input<const I: usize> {
-    /// Its type, owned.
-    type Ty: 'static;
-    /// What stores it.
-    const CODEC: Typed<Self::Ty>;
-}
-
-/// What a node's value can be handed over as.
-#[diagnostic::on_unimplemented(
-    message = "`{T}` can't be passed by value: it isn't `Clone`",
-    label = "passing a node's value hands over a copy of it",
-    note = "the value may be needed again, by another node, a retry or a restart",
-    note = "lend it with `&` and let the job take a reference, or derive `Clone` for `{T}`"
-)]
-pub trait Copies<T> {
-    /// A copy of a node's value. (A tuple keeps an expected type from flowing in, so that a
-    /// mismatch is reported at the user's token.)
-    #[doc(hidden)]
-    fn own(value: &T) -> (T,);
-}
-
-/// Not the value itself: or rustc would offer `&value`, which is `Clone`, and drop the explanation.
-#[derive(Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a name for the compiler")]
-pub struct ByValue;
-
-#[diagnostic::do_not_recommend]
-impl<T: Clone> Copies<T> for ByValue {
-    fn own(value: &T) -> (T,) {
-        (value.clone(),)
-    }
-}
-
-/// What a `for` can go over.
-#[diagnostic::on_unimplemented(
-    message = "`for` can't go over `{Self}`",
-    label = "not something to iterate over",
-    note = "a `for` in a workflow runs its body once for each item, all at the same time"
-)]
-pub trait Items {
-    /// One item.
-    type Item: 'static;
-    #[doc(hidden)]
-    fn batch(self) -> Batch<Self::Item>;
-}
-
-/// The items of a `for`, with the type of one of them.
-pub struct Batch<T: ?Sized>(Vec<Value>, PhantomData<fn() -> *const T>);
-
-impl<T: ?Sized> fmt::Debug for Batch<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Batch").field(&self.0.len()).finish()
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<I: IntoIterator> Items for I
-where
-    I::Item: Send + Sync + 'static,
-{
-    type Item = I::Item;
-
-    fn batch(self) -> Batch<I::Item> {
-        Batch(self.into_iter().map(Value::new).collect(), PhantomData)
-    }
-}
-
-/// What the rounds of a `for` can give.
-#[diagnostic::on_unimplemented(
-    message = "the results of this `for` can't be collected: `{T}` isn't `Clone`",
-    label = "each round gives a `{T}`",
-    note = "derive `Clone` for `{T}`, or end the body with `;` if its value isn't needed"
-)]
-pub trait Collects<T> {
-    /// The value of a `for` whose rounds give `T`.
-    #[doc(hidden)]
-    fn collect(round: Out<T>) -> (Out<Vec<T>>, Join);
-}
-
-#[diagnostic::do_not_recommend]
-impl<T: Clone + Send + Sync + 'static> Collects<T> for ByValue {
-    fn collect(_: Out<T>) -> (Out<Vec<T>>, Join) {
-        (Out::new(), Join(join::<T>))
-    }
-}
-
-fn join<T: Clone + Send + Sync + 'static>(values: Vec<Value>) -> Value {
-    let results = values
-        .into_iter()
-        .filter_map(|value| match value.try_into_inner::<T>() {
-            Ok(result) => Some(result),
-            Err(shared) => shared.get::<T>().cloned(),
-        });
-    Value::new(results.collect::<Vec<T>>())
-}
-
-/// What a pure value can be.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` can't be a node's value: it can't be shared between threads",
-    label = "not `Send + Sync + 'static`",
-    note = "several nodes may read a value at the same time"
-)]
-pub trait Shared: Sized {
-    #[doc(hidden)]
-    fn value<'e>(self, _: Out<Self>) -> Step<'e>;
-}
-
-#[diagnostic::do_not_recommend]
-impl<T: Send + Sync + 'static> Shared for T {
-    fn value<'e>(self, _: Out<Self>) -> Step<'e> {
-        Step::Value(Value::new(self))
-    }
-}
-
-/// How the results of a `for` become one value.
-#[derive(Debug)]
-pub struct Join(fn(Vec<Value>) -> Value);
-
-impl Join {
-    /// What the node is.
-    #[must_use]
-    pub fn describe<'e>(self) -> Step<'e> {
-        Step::Described(Description::Each { join: self.0 })
-    }
-}
-
-fn join_unit(_: Vec<Value>) -> Value {
-    Value::new(())
-}
-
-/// The functions that an expansion calls, one per construct.
-#[doc(hidden)]
-pub(crate) mod construct {
-    use super::{Batch, Description, Out, Step, join_unit};
-
-    /// Stands for a node's value where only its type matters. Never called.
-    #[must_use]
-    #[expect(clippy::unreachable, reason = "guarded by `never`")]
-    pub fn type_of<T>(_: &Out<T>) -> (T,) {
-        unreachable!("only for types")
-    }
-
-    /// Guards code that exists for its types alone.
-    #[inline]
-    #[must_use]
-    pub fn never() -> bool {
-        false
-    }
-
-    /// The items of a `for`, whose variable is `item`.
-    #[must_use]
-    pub fn items_of<'e, T: ?Sized>(_: Out<T>, batch: Batch<T>) -> Step<'e> {
-        Step::Items(batch.0)
-    }
-
-    /// What a `for` without results is.
-    #[must_use]
-    pub fn describe_unit<'e>() -> Step<'e> {
-        Step::Described(Description::Each { join: join_unit })
-    }
+/// Guards code that exists for its types alone.
+#[inline]
+#[must_use]
+pub fn never() -> bool {
+    false
 }

@@ -1,5 +1,12 @@
 //! Model to tokens: the handle, its implementations, and the wiring function.
 
+mod flow;
+mod handled;
+mod reads;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use proc_macro2::{Delimiter, Ident, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
@@ -13,7 +20,7 @@ use crate::signature::{Parameter, hidden_lifetime};
 use crate::spans::{Extent, call_at, group_at, hidden, imports, unwrapped_call_at};
 use crate::workflow::lower::Lowered;
 use crate::workflow::model::{
-    Block, Call, Each, Model, PureValue, Source, Statement, Tail, VariableId,
+    Block, Call, Each, Model, PureValue, SignalName, Source, Statement, Tail, VariableId,
 };
 use crate::workflow::shape;
 use crate::workflow::syntax::bindings;
@@ -52,7 +59,7 @@ impl Head {
 pub(crate) fn expand(head: &Head, lowered: &Lowered, errors: &Errors) -> TokenStream {
     let head_errors = &head.errors;
     let imports = imports(&head.zahir);
-    let definition = definition(head);
+    let definition = definition(head, &lowered.model.signals);
     let job = job(head);
     let workflow = workflow(head);
     let wired = wired(head, lowered);
@@ -73,7 +80,7 @@ pub(crate) fn expand(head: &Head, lowered: &Lowered, errors: &Errors) -> TokenSt
 
 /// `fn onboard(customer: u64) -> Call<Onboard>`, the type `Onboard`, and `Onboard::graph()`.
 #[expect(clippy::cognitive_complexity, reason = "one template")]
-fn definition(head: &Head) -> TokenStream {
+fn definition(head: &Head, signals: &[SignalName]) -> TokenStream {
     let Head {
         zahir,
         visibility,
@@ -102,6 +109,7 @@ fn definition(head: &Head) -> TokenStream {
         names::unraw(name)
     );
     let marker = marker(head);
+    let signals = signals.iter().map(|signal| signal_constant(head, signal));
     let alias_parameters = crate::job::expand::bare_parameters(&signature.generics);
     quote! {
         #(#outer)*
@@ -138,7 +146,25 @@ fn definition(head: &Head) -> TokenStream {
             #visibility fn graph() -> &'static #zahir::Graph {
                 <Self as #zahir::Workflow>::graph()
             }
+            #(#signals)*
         }
+    }
+}
+
+/// `Onboard::APPROVE`
+fn signal_constant(head: &Head, signal: &SignalName) -> TokenStream {
+    let Head {
+        zahir, visibility, ..
+    } = head;
+    let SignalName {
+        name,
+        constant,
+        payload,
+    } = signal;
+    let doc = format!("The signal `{name}`, which the workflow waits for.");
+    quote! {
+        #[doc = #doc]
+        #visibility const #constant: #zahir::Signal<#payload> = #zahir::Signal::new(#name);
     }
 }
 
@@ -280,6 +306,8 @@ fn wired(head: &Head, lowered: &Lowered) -> TokenStream {
     let wiring = Wiring {
         model: &lowered.model,
         wire: hidden("wire"),
+        output: &head.output,
+        earlier: RefCell::default(),
     };
     let wire = &wiring.wire;
     let bound = lowered.inputs.iter().zip(&index).map(|(id, index)| {
@@ -289,11 +317,7 @@ fn wired(head: &Head, lowered: &Lowered) -> TokenStream {
         }
     });
     let body = wiring.statements(&lowered.body);
-    let returned = lowered
-        .body
-        .tail
-        .as_ref()
-        .map(|tail| wiring.returned(tail, &head.output));
+    let returned = lowered.body.tail.as_ref().map(|tail| wiring.returned(tail));
     quote! {
         #(#inputs)*
         // Not `automatically_derived`: then rustc would not say which variables are unused.
@@ -314,6 +338,8 @@ fn wired(head: &Head, lowered: &Lowered) -> TokenStream {
                 clippy::restriction,
             )]
             fn wire(#wire: __zahir::Wire<'_>) -> __zahir::Step<'_> {
+                #[allow(unused_imports)]
+                use __zahir::{Unraced as _, Untyped as _};
                 #(#bound)*
                 #body
                 #returned
@@ -327,6 +353,9 @@ fn wired(head: &Head, lowered: &Lowered) -> TokenStream {
 struct Wiring<'a> {
     model: &'a Model,
     wire: Ident,
+    output: &'a Type,
+    /// The values of the arms before an `else if`, by the node of that.
+    earlier: RefCell<HashMap<u32, Vec<TokenStream>>>,
 }
 
 impl Wiring<'_> {
@@ -346,62 +375,30 @@ impl Wiring<'_> {
             Statement::Scope { out, block } => self.scope(out.as_ref(), block),
             Statement::Annotation { out, ty, at } => self.annotation(out, ty, *at),
             Statement::Pattern { whole, pattern, at } => self.pattern(*whole, pattern, *at),
+            Statement::Branch(branch) => self.branch(branch),
+            Statement::Loop(repeat) => self.repeat(repeat),
+            Statement::Assign(assign) => self.assign(assign),
+            Statement::Break(leave) => self.break_value(leave),
+            Statement::Return(given) => {
+                let given = given.as_ref();
+                given.map_or_else(TokenStream::new, |tail| self.returned(tail))
+            }
+            Statement::Mutable {
+                mutability,
+                variable,
+            } => self.mutable(*mutability, *variable),
+            Statement::Rescue(rescue) => self.rescue(rescue),
+            Statement::Settle(settle) => self.settle(settle),
+            Statement::Finally(finally) => self.finally(finally),
+            Statement::Race(race) => self.race(race),
+            Statement::Sleep(sleep) => self.sleep(sleep),
+            Statement::Signal(signal) => self.signal(signal),
+            Statement::Uses(names) => quote!(#(#names.used();)*),
             Statement::Broken { out, error } => match out {
                 Some(out) => quote!(let #out = #error;),
                 None => quote!(let _ = #error;),
             },
         }
-    }
-
-    /// `let user = wire.lend(user, 0);` for what a node reads, and the parts taken of it.
-    fn reads(&self, uses: &[VariableId]) -> TokenStream {
-        let parts = self.parts(uses);
-        let wire = &self.wire;
-        let lent = self.lent(uses).into_iter();
-        let lent = lent.map(|(ident, place)| quote!(let #ident = #wire.lend(#ident, #place);));
-        quote!(#(#lent)* #parts)
-    }
-
-    /// The same for a value that may not borrow from what it reads. If it does, rustc says which
-    /// variable of the user's does not live long enough, and nothing about the wire.
-    fn reads_for_owned(&self, uses: &[VariableId], at: Extent) -> TokenStream {
-        let parts = self.parts(uses);
-        let wire = &self.wire;
-        let lent = self.lent(uses).into_iter().map(|(ident, place)| {
-            let mut shared = ident.clone();
-            shared.set_span(ident.span().located_at(at.first));
-            quote! {
-                let #ident = #wire.share(#ident, #place);
-                let #ident = #shared.lend();
-            }
-        });
-        quote!(#(#lent)* #parts)
-    }
-
-    /// The variables to lend, with the places of their values among those that the node reads.
-    fn lent(&self, uses: &[VariableId]) -> Vec<(&Ident, usize)> {
-        let nodes = self.model.nodes_of(uses);
-        let lent = self.model.reads(uses).0.into_iter().map(|id| {
-            let variable = self.model.variable(id);
-            let place = match variable.source {
-                Source::Node(node) => nodes.iter().position(|used| *used == node),
-                Source::Parts(_) => None,
-            };
-            (&variable.ident, place.unwrap_or_default())
-        });
-        lent.collect()
-    }
-
-    fn parts(&self, uses: &[VariableId]) -> TokenStream {
-        let parts = self.model.reads(uses).1.into_iter().map(|id| {
-            let parts = &self.model.parts[id.0];
-            let (pattern, whole) = (&parts.pattern, &self.model.variable(parts.whole).ident);
-            quote! {
-                #[allow(unused_variables, irrefutable_let_patterns)]
-                let #pattern = *#whole else { ::core::unreachable!() };
-            }
-        });
-        quote!(#(#parts)*)
     }
 
     fn call(&self, call: &Call) -> TokenStream {
@@ -413,35 +410,48 @@ impl Wiring<'_> {
             keeps_temporaries,
             uses,
             after,
+            keep,
         } = call;
         // The variable is bound below the call, which may be of a job of the same name.
         let (wire, unbound) = (&self.wire, hidden("out"));
         // Shown as a part of the call, so it can't be a hidden name.
         let def = Ident::new("__zahir_def", at.first);
+        // What a pattern takes of a value that is made here lives as long as the attempt, too.
+        let (_, parts) = self.model.reads(uses);
+        let keeps = *keeps_temporaries || parts.iter().any(|id| self.model.parts[id.0].owned);
         let reads = self.reads(uses);
         // `def.begin(wire, call)`, underlined as the user's call.
-        let method = if *keeps_temporaries {
-            "finish"
-        } else {
-            "begin"
-        };
+        let method = if keeps { "finish" } else { "begin" };
         let method = Ident::new(method, at.first);
         let call = call_at(*at, quote!(__zahir::IntoCall::into_call), call.clone());
-        let begin = call_at(*at, quote!(#def.#method), quote!(#wire, #call));
-        let begin = if *keeps_temporaries {
-            quote!(#def.hold(async move { #begin.await }))
-        } else {
-            begin
+        let call = match keep {
+            Some(_) => {
+                // Which error there is to keep is asked where rustc knows the job.
+                let known = call_at(*at, quote!(#def.call), call);
+                call_at(*at, quote!(__zahir::keeping), quote!(#known, #def.keep()))
+            }
+            None => call,
         };
+        let begin = call_at(*at, quote!(#def.#method), quote!(#wire, #call));
+        let begin = if keeps {
+            quote!(return #def.hold(async move { #reads #begin.await });)
+        } else {
+            quote!(#reads return #begin;)
+        };
+        let described = match keep {
+            Some(keep) => keep,
+            None => &def,
+        };
+        let keep = keep.as_ref().map(|keep| quote!(let #keep = #def.keep();));
         quote! {
             #(#after.used();)*
             let (#unbound, #def) = __zahir::Def::node();
-            if #wire.describes(#node) {
-                return #def.describe();
-            }
             if #wire.runs(#node) {
-                #reads
-                return #begin;
+                #begin
+            }
+            #keep
+            if #wire.describes(#node) {
+                return #described.describe();
             }
             let (#out, ()) = (#unbound, ());
         }
@@ -582,7 +592,7 @@ impl Wiring<'_> {
             .any(|(index, variable)| {
                 variable.ident == *name
                     && match variable.source {
-                        Source::Parts(parts) => self.model.parts[parts.0].whole == whole,
+                        Source::Parts(parts) => self.model.parts[parts.0].uses == [whole],
                         Source::Node(_) => false,
                     }
                     && self.model.used.contains(&index)
@@ -590,7 +600,8 @@ impl Wiring<'_> {
     }
 
     /// The value of the workflow is what its head says.
-    fn returned(&self, tail: &Tail, output: &Type) -> TokenStream {
+    fn returned(&self, tail: &Tail) -> TokenStream {
+        let output = self.output;
         let value = self.type_of(&tail.ident, tail.at);
         let check = group_at(Delimiter::Brace, tail.at.last, value);
         quote!(let _ = || -> #output #check;)

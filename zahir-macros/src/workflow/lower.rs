@@ -3,21 +3,32 @@
 //! What is wrong is reported and leaves a hole of any type behind, so that the rest is still checked
 //! and nothing else is blamed.
 
+mod branch;
 mod call;
 mod each;
+mod handled;
+mod leave;
+mod race;
+mod region;
+mod repeat;
 mod statement;
+mod wait;
 
 use std::collections::HashMap;
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
-use syn::{Expr, Pat, Stmt};
+use quote::quote;
+use syn::visit_mut::VisitMut;
+use syn::{Expr, Label, Pat};
 
+use crate::canonical;
 use crate::errors::Errors;
 use crate::names::did_you_mean;
-use crate::spans::{Extent, hidden, on_line};
+use crate::spans::{Extent, on_line};
 use crate::workflow::expand::Head;
+use crate::workflow::lower::region::OpenRegion;
 use crate::workflow::model::{
-    Block, Model, Node, NodeKind, Parts, PartsId, Region, Source, Statement, Tail, Variable,
+    Block, Exit, Model, Node, NodeKind, Parts, PartsId, Region, Source, Statement, Tail, Variable,
     VariableId, number, push_new,
 };
 use crate::workflow::parse::{self, Piece};
@@ -38,19 +49,18 @@ pub(crate) fn lower(head: &Head, body: &Group, errors: &Errors) -> Lowered {
         model: Model::default(),
         scopes: Scopes::default(),
         names: HashMap::new(),
-        statements: Vec::new(),
+        blocks: Vec::new(),
         region: 0,
-        loops: Vec::new(),
+        open: vec![OpenRegion::body()],
         temporaries: 0,
+        labeled: false,
         unit: head.returns_unit(),
+        output: type_text(&head.output),
     };
-    lowering.model.regions.push(Region {
-        parent: None,
-        result: None,
-    });
+    lowering.model.regions.push(Region::new(None));
     lowering.scopes.enter();
     let inputs = head.inputs.iter().map(|input| {
-        let ty = crate::canonical::text(input.stored());
+        let ty = canonical::text(input.stored());
         let node = lowering.node(&Naming::fixed(&input.name), NodeKind::Input, ty);
         lowering.bind(&input.name, Source::Node(node))
     });
@@ -59,13 +69,13 @@ pub(crate) fn lower(head: &Head, body: &Group, errors: &Errors) -> Lowered {
     let complete = pieces
         .iter()
         .all(|piece| matches!(piece, Piece::Statement(_)));
-    let returns = matches!(
-        pieces.last(),
-        Some(Piece::Statement(Stmt::Expr(Expr::Return(_), _)))
-    );
-    let block = lowering.block(pieces, true);
-    lowering.model.regions[0].result = block.tail.as_ref().and_then(|tail| tail.node);
-    if block.tail.is_none() && complete && !returns && !head.returns_unit() {
+    let block = lowering.block(pieces, head.returns_unit());
+    if let Some(tail) = &block.tail {
+        lowering.model.regions[0].result = tail.node;
+    }
+    // A `return` at the end of the body is its value.
+    lowering.model.regions[0].exit = Exit::Value;
+    if block.tail.is_none() && complete && !block.diverges && !head.returns_unit() {
         missing_output(head, body, errors);
     }
     Lowered {
@@ -88,6 +98,8 @@ fn missing_output(head: &Head, body: &Group, errors: &Errors) {
         format!("this workflow returns `{output}`, but its body ends without a value{what}");
     errors.span(at, message);
 }
+
+const UNREACHABLE: &str = "this is never reached: what is above it always goes on elsewhere";
 
 /// How a node gets its name.
 pub(crate) struct Naming {
@@ -124,10 +136,18 @@ pub(crate) struct Value {
     pub(crate) node: Option<u32>,
 }
 
-/// A `for` whose body is being lowered.
-struct OpenLoop {
-    /// The nodes from around it that its body needs.
-    captures: Vec<u32>,
+/// A block whose statements are being lowered.
+pub(crate) struct OpenBlock {
+    statements: Vec<Statement>,
+    region: u32,
+    /// What the nodes that are still to come wait for.
+    pub(crate) fence: Option<u32>,
+    /// The nodes in it since there is that fence.
+    pub(crate) nodes: Vec<u32>,
+    /// Whether what comes next is never reached.
+    pub(crate) diverges: bool,
+    /// Whether it would be, were that not wrong.
+    pub(crate) meant: bool,
 }
 
 /// The state of lowering one workflow.
@@ -137,36 +157,71 @@ pub(crate) struct Lowering<'a> {
     pub(crate) scopes: Scopes,
     /// Where each name of each region was given.
     names: HashMap<(u32, String), Span>,
-    /// The statements of the blocks that are open, outermost first.
-    statements: Vec<Vec<Statement>>,
-    region: u32,
-    loops: Vec<OpenLoop>,
+    /// The blocks around this place, outermost first.
+    pub(crate) blocks: Vec<OpenBlock>,
+    pub(crate) region: u32,
+    /// The regions around this place, the body first.
+    pub(crate) open: Vec<OpenRegion>,
     temporaries: usize,
+    /// Whether a label was refused.
+    labeled: bool,
     /// Whether the workflow returns `()`.
     unit: bool,
+    /// What it returns, in words.
+    output: String,
 }
 
 impl Lowering<'_> {
-    /// The statements of a block. `outermost` if it is the body of the workflow.
-    fn block(&mut self, pieces: Vec<Piece>, outermost: bool) -> Block {
-        self.statements.push(Vec::new());
+    /// The statements of a block. `unit` if nobody wants its value.
+    pub(crate) fn block(&mut self, pieces: Vec<Piece>, unit: bool) -> Block {
+        self.open_block();
         self.scopes.begin(&pieces);
         let count = pieces.len();
         let mut tail = None;
         for (index, piece) in pieces.into_iter().enumerate() {
             let last = index + 1 == count;
+            if self.blocks.last().is_some_and(|block| block.diverges) {
+                self.unreachable(&piece);
+                break;
+            }
             match piece {
                 Piece::Statement(statement) => {
-                    tail = self.statement(statement, last, outermost && self.unit);
+                    tail = self.statement(statement, last, unit);
                 }
                 Piece::Unknown { name, error } => self.unknown(name, error),
             }
         }
         self.scopes.end();
-        Block {
-            statements: self.statements.pop().unwrap_or_default(),
-            tail,
+        let block = self.close_block();
+        Block { tail, ..block }
+    }
+
+    fn open_block(&mut self) {
+        self.blocks.push(OpenBlock {
+            statements: Vec::new(),
+            region: self.region,
+            fence: None,
+            nodes: Vec::new(),
+            diverges: false,
+            meant: false,
+        });
+    }
+
+    fn close_block(&mut self) -> Block {
+        let closed = self.blocks.pop();
+        closed.map_or_else(Block::default, |closed| Block {
+            statements: closed.statements,
+            tail: None,
+            diverges: closed.diverges || closed.meant,
+        })
+    }
+
+    fn unreachable(&mut self, piece: &Piece) {
+        let before = self.errors.count();
+        if let Piece::Statement(statement) = piece {
+            self.errors.at(statement, UNREACHABLE);
         }
+        self.broken(None, before);
     }
 
     fn unknown(&mut self, name: Option<Ident>, error: TokenStream) {
@@ -178,8 +233,8 @@ impl Lowering<'_> {
     }
 
     pub(crate) fn emit(&mut self, statement: Statement) {
-        if let Some(block) = self.statements.last_mut() {
-            block.push(statement);
+        if let Some(block) = self.blocks.last_mut() {
+            block.statements.push(statement);
         }
     }
 
@@ -187,18 +242,57 @@ impl Lowering<'_> {
     pub(crate) fn node(&mut self, naming: &Naming, kind: NodeKind, source: String) -> u32 {
         let name = self.unique_name(naming);
         let id = number(self.model.nodes.len());
+        let after = if kind.is_given() {
+            Vec::new()
+        } else {
+            self.fences()
+        };
+        self.count(id);
         self.model.nodes.push(Node {
             name,
             kind,
             region: self.region,
             uses: Vec::new(),
-            after: Vec::new(),
+            after,
             arguments: Vec::new(),
             source,
             at: naming.at,
             settings: TokenStream::new(),
         });
         id
+    }
+
+    /// What a node that is put here waits for.
+    fn fences(&self) -> Vec<u32> {
+        let mut fences = Vec::new();
+        let region = self.region;
+        let blocks = self.blocks.iter().rev();
+        for block in blocks.take_while(|block| block.region == region) {
+            if let Some(fence) = block.fence {
+                push_new(&mut fences, fence);
+            }
+        }
+        fences
+    }
+
+    /// `node` is in the blocks of the innermost region that are open.
+    fn count(&mut self, node: u32) {
+        let region = self.region;
+        let blocks = self.blocks.iter_mut().rev();
+        for block in blocks.take_while(|block| block.region == region) {
+            block.nodes.push(node);
+        }
+    }
+
+    /// `'outer: loop`
+    pub(crate) fn no_label(&mut self, label: Option<&Label>) {
+        if let Some(label) = label {
+            self.labeled = true;
+            self.errors.at(
+                label,
+                "no labels in a workflow: `break` and `continue` are about the innermost loop",
+            );
+        }
     }
 
     /// A node for something wrong.
@@ -239,23 +333,28 @@ impl Lowering<'_> {
         self.model.variables.push(Variable {
             ident: ident.clone(),
             source,
+            mutable: false,
+            home: self.region,
+            root: id,
         });
         id
     }
 
     pub(crate) fn temporary(&mut self, at: Span) -> Ident {
         self.temporaries += 1;
-        let mut ident = hidden(&format!("__value_{}", self.temporaries));
-        ident.set_span(ident.span().located_at(at));
-        ident
+        Ident::new(&format!("__value_{}", self.temporaries), at)
     }
 
     /// The parts of a value, written at `at`, that a pattern names.
     fn destructure(&mut self, pattern: &Pat, whole: VariableId, at: Extent) {
+        let ident = &self.model.variable(whole).ident;
         let parts = PartsId(self.model.parts.len());
         self.model.parts.push(Parts {
-            whole,
+            matched: quote!(*#ident),
+            uses: vec![whole],
             pattern: crate::workflow::rewrite::by_reference(pattern),
+            owned: false,
+            names: syntax::bindings(pattern),
         });
         for name in syntax::bindings(pattern) {
             self.bind(&name, Source::Parts(parts));
@@ -269,27 +368,67 @@ impl Lowering<'_> {
 
     /// Resolves what an expression hands over whole; the variables it is made of.
     pub(crate) fn rewrite_value(&mut self, expression: &mut Expr) -> Vec<VariableId> {
+        self.rewrite_value_with(expression, &[])
+    }
+
+    /// The same, where patterns have bound some names already.
+    pub(crate) fn rewrite_value_with(
+        &mut self,
+        expression: &mut Expr,
+        bound: &[VariableId],
+    ) -> Vec<VariableId> {
         let mut rewrite = Rewrite::new(self);
+        rewrite.bound(bound);
         rewrite.value(expression);
         let uses = rewrite.into_uses();
         self.touch(&uses);
         uses
     }
 
-    /// The `for`s around this place need what their bodies use from around them.
+    /// Resolves an expression that only looks at values; the variables it is made of.
+    pub(crate) fn rewrite_place(
+        &mut self,
+        expression: &mut Expr,
+        bound: &[VariableId],
+    ) -> Vec<VariableId> {
+        let mut rewrite = Rewrite::new(self);
+        rewrite.bound(bound);
+        rewrite.visit_expr_mut(expression);
+        let uses = rewrite.into_uses();
+        self.touch(&uses);
+        uses
+    }
+
+    /// The regions around this place need what is used in them.
     pub(crate) fn touch(&mut self, uses: &[VariableId]) {
-        self.model.used.extend(uses.iter().map(|id| id.0));
+        for id in uses {
+            let root = self.model.variable(*id).root;
+            self.model.used.extend([id.0, root.0]);
+        }
         for node in self.model.nodes_of(uses) {
             self.touch_node(node);
         }
     }
 
-    fn touch_node(&mut self, node: u32) {
-        let home = self.model.node_mut(node).region;
-        let depth = self.model.depth(home);
-        for open in self.loops.iter_mut().skip(depth) {
-            push_new(&mut open.captures, node);
+    /// The source of a node, in which a variable is what it is made of, whatever it is called.
+    pub(crate) fn source_of(&self, tokens: TokenStream, uses: &[VariableId]) -> String {
+        let (whole, parts) = self.model.reads(uses);
+        let mut names = self.variable_names(uses);
+        if parts.is_empty() {
+            return canonical::text_over(tokens, &names);
         }
+        names.extend(self.variable_names(&whole));
+        let parts = parts.into_iter().map(|id| &self.model.parts[id.0]);
+        let parts: Vec<&Parts> = parts.collect();
+        for part in &parts {
+            names.extend(part.names.iter().map(Ident::to_string));
+        }
+        let mut text = canonical::text_over(tokens, &names);
+        for part in parts {
+            let (pattern, matched) = (part.pattern.clone(), part.matched.clone());
+            text += &canonical::text_over(quote!(; #pattern = #matched), &names);
+        }
+        text
     }
 
     /// Says so if `name` is only defined further down.

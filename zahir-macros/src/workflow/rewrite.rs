@@ -19,23 +19,28 @@ use syn::{
 };
 
 use crate::duration;
+use crate::errors::Errors;
 use crate::names::nearest;
 use crate::spans::{Extent, group_at, unwrapped_call_at};
 use crate::workflow::lower::Lowering;
-use crate::workflow::model::{VariableId, push_new};
-use crate::workflow::syntax::{self, MODIFIERS};
+use crate::workflow::model::{Source, VariableId, push_new};
+use crate::workflow::syntax::{self, HANDLERS, MODIFIERS};
 
 pub(crate) const NO_AWAIT: &str =
     "no `.await` here: the workflow runs each call as soon as its inputs are ready";
 
-pub(crate) const NO_ASSIGNMENT: &str = "assignment is reserved: variables that change are not \
-                                        available yet; bind the new value to another name";
+const NO_ASSIGNMENT: &str = "an assignment is a statement of its own in a workflow";
 
-pub(crate) const NO_QUESTION: &str = "no `?` here: a job that fails fails the workflow";
+const NO_VALUE: &str = "this has no value: it is a statement of its own in a workflow";
+
+pub(crate) const NO_QUESTION: &str = "no `?` here: a job that fails fails the workflow; add \
+                                      `.result()` to handle its error";
 
 pub(crate) struct Rewrite<'l, 'a> {
     lowering: &'l mut Lowering<'a>,
     uses: Vec<VariableId>,
+    /// Names that are bound around the expression by reference, as variables are.
+    lent: HashSet<String>,
     /// Names that the expression itself binds, innermost last.
     shadowed: Vec<HashSet<String>>,
     /// How many closures and `pure(..)` are around: there, calls are plain calls.
@@ -49,9 +54,28 @@ impl<'l, 'a> Rewrite<'l, 'a> {
         Self {
             lowering,
             uses: Vec::new(),
+            lent: HashSet::new(),
             shadowed: Vec::new(),
             plain: 0,
             closures: 0,
+        }
+    }
+
+    /// The same where the patterns of a condition have bound these names already.
+    pub(crate) fn bound(&mut self, bound: &[VariableId]) {
+        self.shadowed.push(HashSet::new());
+        for id in bound {
+            let variable = self.lowering.model.variable(*id);
+            let name = variable.ident.to_string();
+            let lent = match variable.source {
+                Source::Parts(parts) => !self.lowering.model.parts[parts.0].owned,
+                Source::Node(_) => true,
+            };
+            if lent {
+                self.lent.insert(name);
+            } else if let Some(names) = self.shadowed.last_mut() {
+                names.insert(name);
+            }
         }
     }
 
@@ -81,6 +105,9 @@ impl<'l, 'a> Rewrite<'l, 'a> {
         if self.is_shadowed(&text) {
             return false;
         }
+        if self.lent.contains(&text) {
+            return true;
+        }
         match self.lowering.scopes.find(&text) {
             Some(variable) => {
                 push_new(&mut self.uses, variable);
@@ -109,11 +136,7 @@ impl<'l, 'a> Rewrite<'l, 'a> {
 
     /// Makes a node of its own of a call or construct; the variable it is.
     fn lift(&mut self, expression: &Expr) -> Option<Ident> {
-        let is_node = match expression {
-            Expr::ForLoop(_) => true,
-            Expr::Block(_) => syntax::has_job(expression),
-            other => syntax::chain(other).is_some(),
-        };
+        let is_node = syntax::is_construct(expression) || syntax::chain(expression).is_some();
         if self.plain > 0 || !is_node {
             return None;
         }
@@ -170,6 +193,9 @@ impl<'l, 'a> Rewrite<'l, 'a> {
             self.shadowed.push(HashSet::new());
             self.shadow(&arm.pat);
             if let Pat::Guard(guarded) = &mut arm.pat {
+                if self.plain == 0 && syntax::has_job(&guarded.guard) {
+                    guard_job(self.lowering.errors, &guarded.guard);
+                }
                 self.visit_expr_mut(&mut guarded.guard);
             }
             self.value(&mut arm.body);
@@ -181,13 +207,18 @@ impl<'l, 'a> Rewrite<'l, 'a> {
         let method = call.method.to_string();
         if self.plain == 0
             && syntax::chain(&call.receiver).is_some()
-            && let Some(meant) = nearest(&method, MODIFIERS)
+            && let Some(meant) = nearest(&method, MODIFIERS.into_iter().chain(HANDLERS))
         {
             let message =
                 format!("`{method}` is not a setting of a job call; did you mean `{meant}`?");
             self.lowering.errors.at(&call.method, message);
         }
-        self.visit_expr_mut(&mut call.receiver);
+        if call.method == "into_iter" {
+            // The one method that everybody means to take the value itself.
+            self.value(&mut call.receiver);
+        } else {
+            self.visit_expr_mut(&mut call.receiver);
+        }
         for argument in &mut call.args {
             self.value(argument);
         }
@@ -210,15 +241,7 @@ impl<'l, 'a> Rewrite<'l, 'a> {
     fn short_circuit(&mut self, binary: &ExprBinary) {
         let lazy = matches!(binary.op, BinOp::And(_) | BinOp::Or(_));
         if lazy && self.plain == 0 && syntax::has_job(&binary.right) {
-            let operator = binary.op.to_token_stream();
-            self.lowering.errors.at(
-                &binary.right,
-                format!(
-                    "this job would run whatever the left side of `{operator}` is: call it above \
-                     this line if it may always run; if it is a plain function, write `pure(..)` \
-                     around it"
-                ),
-            );
+            lazy_job(self.lowering.errors, binary);
         }
     }
 
@@ -248,6 +271,13 @@ impl<'l, 'a> Rewrite<'l, 'a> {
         true
     }
 
+    fn is_variable(&self, place: &Expr) -> bool {
+        let name = syntax::variable(place).map(Ident::to_string);
+        name.is_some_and(|name| {
+            !self.is_shadowed(&name) && self.lowering.scopes.find(&name).is_some()
+        })
+    }
+
     /// What can't be in any expression of a workflow. Whether it was one of those.
     fn refused(&mut self, expression: &Expr) -> bool {
         let errors = self.lowering.errors;
@@ -260,43 +290,21 @@ impl<'l, 'a> Rewrite<'l, 'a> {
                 block.unsafe_token.to_token_stream(),
                 "no `unsafe` in a workflow: put this into a `#[job]`",
             ),
-            Expr::Return(ret) if self.closures == 0 => (
-                ret.return_token.to_token_stream(),
-                "`return` is reserved: leaving a workflow early is not available yet; the \
-                 value of a workflow is its last expression",
-            ),
+            Expr::Return(_) if self.closures == 0 => (expression.to_token_stream(), NO_VALUE),
             Expr::Yield(_) | Expr::Verbatim(_) => (
                 expression.to_token_stream(),
                 "this is no expression of stable Rust",
             ),
-            Expr::If(branch) if self.plain == 0 && syntax::calls_job(expression) => (
-                branch.if_token.to_token_stream(),
-                "`if` around jobs is reserved: branches are not available yet; if the functions \
-                 called in it are plain ones, write `pure(if ..)`",
-            ),
-            Expr::Match(choice) if self.plain == 0 && syntax::calls_job(expression) => (
-                choice.match_token.to_token_stream(),
-                "`match` around jobs is reserved: branches are not available yet; if the \
-                 functions called in it are plain ones, write `pure(match ..)`",
-            ),
-            Expr::Loop(repeat) if self.plain == 0 => (
-                repeat.loop_token.to_token_stream(),
-                "`loop` is reserved: loops are not available yet",
-            ),
-            Expr::While(repeat) if self.plain == 0 => (
-                repeat.while_token.to_token_stream(),
-                "`while` is reserved: loops are not available yet",
-            ),
-            Expr::Break(leave) if self.plain == 0 => (
-                leave.break_token.to_token_stream(),
-                "`break` is reserved: loops are not available yet",
-            ),
-            Expr::Continue(next) if self.plain == 0 => (
-                next.continue_token.to_token_stream(),
-                "`continue` is reserved: loops are not available yet",
-            ),
-            Expr::Assign(assign) if self.plain == 0 => {
+            Expr::Break(_) | Expr::Continue(_) if self.plain == 0 => {
+                (expression.to_token_stream(), NO_VALUE)
+            }
+            Expr::Assign(assign) if self.is_variable(&assign.left) => {
                 (assign.eq_token.to_token_stream(), NO_ASSIGNMENT)
+            }
+            Expr::Binary(binary)
+                if syntax::is_compound_assignment(&binary.op) && self.is_variable(&binary.left) =>
+            {
+                (binary.op.to_token_stream(), NO_ASSIGNMENT)
             }
             _ => return false,
         };
@@ -454,7 +462,11 @@ impl Rewrite<'_, '_> {
             Expr::Binary(binary) => {
                 self.short_circuit(binary);
                 self.visit_expr_mut(&mut binary.left);
-                self.visit_expr_mut(&mut binary.right);
+                if syntax::is_compound_assignment(&binary.op) {
+                    self.value(&mut binary.right);
+                } else {
+                    self.visit_expr_mut(&mut binary.right);
+                }
             }
             Expr::Await(awaiting) => {
                 self.awaiting(awaiting);
@@ -506,6 +518,28 @@ impl Rewrite<'_, '_> {
     }
 }
 
+/// `a && job()`: the job would run in any case.
+pub(crate) fn lazy_job(errors: &Errors, binary: &ExprBinary) {
+    let operator = binary.op.to_token_stream();
+    let message = format!(
+        "this job would run whatever the left side of `{operator}` is: call it in an `if` of its \
+         own, or above this line if it may always run; if it is a plain function, write `pure(..)` \
+         around it"
+    );
+    match &*binary.right {
+        Expr::Let(binding) => errors.at(&binding.expr, message),
+        right => errors.at(right, message),
+    }
+}
+
+/// `Kind::A(x) if job(&x) =>`
+pub(crate) fn guard_job(errors: &Errors, guard: &Expr) {
+    let message = "a guard can't call a job: whether an arm is taken is decided at once; call it \
+                   above this line if it may always run, or in the arm; if it is a plain function, \
+                   write `pure(..)` around it";
+    errors.at(guard, message);
+}
+
 /// What makes a copy of a node's value.
 pub(crate) fn own() -> TokenStream {
     quote!(<__zahir::ByValue as __zahir::Copies<_>>::own)
@@ -518,7 +552,7 @@ pub(crate) fn copy_of(name: &Ident) -> TokenStream {
 }
 
 /// The place of a variable's value, underlined as the variable.
-fn place_of(name: &Ident) -> TokenStream {
+pub(crate) fn place_of(name: &Ident) -> TokenStream {
     let span = name.span();
     let place = quote_spanned!(span=> *#name);
     group_at(Delimiter::Parenthesis, span, place).into()

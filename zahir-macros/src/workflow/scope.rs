@@ -23,6 +23,8 @@ pub(crate) struct Later {
 pub(crate) struct Scopes {
     bound: Vec<BTreeMap<String, VariableId>>,
     later: Vec<HashMap<String, Later>>,
+    /// What assigned names meant before: which scope, which name, which variable.
+    replaced: Vec<(usize, String, VariableId)>,
     /// What the statement being read defines, outermost first.
     defining: Vec<String>,
 }
@@ -43,10 +45,43 @@ impl Scopes {
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<VariableId> {
+        self.all(name).next()
+    }
+
+    /// All that `name` means in the scopes around this place, innermost first.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = VariableId> {
         self.bound
             .iter()
             .rev()
-            .find_map(|scope| scope.get(name).copied())
+            .filter_map(move |scope| scope.get(name).copied())
+    }
+
+    /// From here on, `name` means `variable`.
+    pub(crate) fn rebind(&mut self, name: &str, variable: VariableId) {
+        let scopes = self.bound.iter_mut().enumerate().rev();
+        for (depth, scope) in scopes {
+            if let Some(bound) = scope.get_mut(name) {
+                self.replaced.push((depth, name.to_owned(), *bound));
+                *bound = variable;
+                return;
+            }
+        }
+    }
+
+    /// How many assignments there were.
+    pub(crate) fn assignments(&self) -> usize {
+        self.replaced.len()
+    }
+
+    /// Takes back all assignments but the first `count`.
+    pub(crate) fn take_back(&mut self, count: usize) {
+        while self.replaced.len() > count
+            && let Some((depth, name, variable)) = self.replaced.pop()
+        {
+            if let Some(scope) = self.bound.get_mut(depth) {
+                scope.insert(name, variable);
+            }
+        }
     }
 
     /// Whether the innermost scope binds the name.
@@ -87,6 +122,11 @@ impl Scopes {
     /// The next statement defines these names.
     pub(crate) fn begin_definition(&mut self, names: &[Ident]) {
         self.defining.extend(names.iter().map(Ident::to_string));
+    }
+
+    /// Whether the statement being read defines the name.
+    pub(crate) fn is_defining(&self, name: &str) -> bool {
+        self.defining.iter().any(|defined| defined == name)
     }
 
     /// They are defined.

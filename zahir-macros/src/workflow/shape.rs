@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use crate::spans::line_and_column;
-use crate::workflow::model::{Argument, Model, Node, NodeKind, Region};
+use crate::workflow::model::{Argument, Exit, Model, Node, NodeKind, Region};
 
 /// The expression for a `Shape`.
 pub(crate) fn shape(model: &Model) -> TokenStream {
@@ -30,21 +30,7 @@ fn node(node: &Node) -> TokenStream {
         at,
         settings,
     } = node;
-    let kind = match kind {
-        NodeKind::Input => quote!(Input),
-        NodeKind::Item => quote!(Item),
-        NodeKind::Value => quote!(Value),
-        NodeKind::Call => quote!(Call),
-        NodeKind::Each {
-            item,
-            body,
-            lends,
-            limit,
-        } => {
-            let limit = option(limit.map(|limit| quote!(#limit)));
-            quote!(Each { item: #item, body: #body, lends: #lends, limit: #limit })
-        }
-    };
+    let kind = self::kind(kind);
     let arguments = arguments.iter().map(|argument| match argument {
         Argument::Copy(node) => quote!(__zahir::Argument::Copy(#node)),
         Argument::Lend(node) => quote!(__zahir::Argument::Lend(#node)),
@@ -69,6 +55,48 @@ fn node(node: &Node) -> TokenStream {
     }
 }
 
+fn kind(kind: &NodeKind) -> TokenStream {
+    match kind {
+        NodeKind::Input => quote!(Input),
+        NodeKind::Item => quote!(Item),
+        NodeKind::Carried => quote!(Carried),
+        NodeKind::Caught => quote!(Caught),
+        NodeKind::Assigned { by } => quote!(Assigned { by: #by }),
+        NodeKind::Value => quote!(Value),
+        NodeKind::Call => quote!(Call),
+        NodeKind::Each {
+            item,
+            body,
+            lends,
+            limit,
+        } => {
+            let limit = option(limit.map(|limit| quote!(#limit)));
+            quote!(Each { item: #item, body: #body, lends: #lends, limit: #limit })
+        }
+        NodeKind::Branch { arms, lends } => {
+            quote!(Branch { arms: &[#(#arms),*], lends: #lends })
+        }
+        NodeKind::Loop {
+            body,
+            starts,
+            max,
+            or_last,
+        } => {
+            let max = option(max.map(|max| quote!(#max)));
+            quote!(Loop { body: #body, starts: &[#(#starts),*], max: #max, or_last: #or_last })
+        }
+        NodeKind::Rescue { body, handler } => quote!(Rescue { body: #body, handler: #handler }),
+        NodeKind::Result { body } => quote!(Result { body: #body }),
+        NodeKind::Finally { body, last } => quote!(Finally { body: #body, last: #last }),
+        NodeKind::Race { entries } => quote!(Race { entries: &[#(#entries),*] }),
+        NodeKind::Sleep => quote!(Sleep),
+        NodeKind::Signal { name, timeout } => {
+            let timeout = option(timeout.clone());
+            quote!(Signal { name: #name, timeout: #timeout })
+        }
+    }
+}
+
 fn region(region: &Region) -> TokenStream {
     let parent = option(
         region
@@ -76,12 +104,19 @@ fn region(region: &Region) -> TokenStream {
             .map(|(parent, owner)| quote!((#parent, #owner))),
     );
     let result = option(region.result.map(|result| quote!(#result)));
+    let exit = match region.exit {
+        Exit::Value => quote!(Value),
+        Exit::Break => quote!(Break),
+        Exit::Continue => quote!(Continue),
+        Exit::Return => quote!(Return),
+    };
+    let outs = &region.outs;
     quote! {
         __zahir::RegionShape {
             parent: #parent,
             result: #result,
-            exit: __zahir::Exit::Value,
-            outs: &[],
+            exit: __zahir::Exit::#exit,
+            outs: &[#(#outs),*],
         }
     }
 }

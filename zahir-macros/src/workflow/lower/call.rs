@@ -5,70 +5,115 @@ use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::{Expr, ExprCall, ExprLit, ExprMethodCall, ExprPath, Lit};
 
-use crate::canonical;
 use crate::duration;
 use crate::job::options;
 use crate::spans::{Extent, group_at, on_line};
 use crate::workflow::lower::{Lowering, Naming};
 use crate::workflow::model::{Argument, Call, NodeKind, Source, Statement, VariableId, push_new};
-use crate::workflow::syntax::{self, RESERVED_CALLS, RESERVED_MODIFIERS};
+use crate::workflow::syntax::{self, Chain};
+
+pub(crate) const DEPENDS: &str =
+    "a setting is fixed when the graph is read: it can't depend on a node's value";
 
 /// What the methods behind a call say about its node.
 #[derive(Default)]
-struct Settings {
-    name: Option<Naming>,
-    after: Vec<u32>,
-    after_names: Vec<Ident>,
+pub(crate) struct Settings {
+    pub(crate) name: Option<Naming>,
+    pub(crate) after: Vec<u32>,
+    pub(crate) after_variables: Vec<VariableId>,
     changes: TokenStream,
+}
+
+/// A call whose arguments are lowered, and that has no node yet.
+pub(crate) struct Prepared {
+    call: ExprCall,
+    at: Extent,
+    keeps_temporaries: bool,
+    uses: Vec<VariableId>,
+    arguments: Vec<Argument>,
+    settings: Settings,
+    source: TokenStream,
+    error: Option<TokenStream>,
 }
 
 impl Lowering<'_> {
     /// The node of a call; `None` if it is something else, which is reported.
     pub(crate) fn call(&mut self, expression: &Expr, out: &Ident, naming: &Naming) -> Option<u32> {
-        let before = self.errors.count();
         let chain = syntax::chain(expression)?;
+        let prepared = self.prepare(&chain, Extent::of(expression));
+        Some(self.place(prepared, out, naming, None))
+    }
+
+    /// Lowers the arguments of a call: calls in them become nodes.
+    pub(crate) fn prepare(&mut self, chain: &Chain<'_>, at: Extent) -> Prepared {
+        let before = self.errors.count();
         self.check_callee(chain.path);
         let keeps_temporaries = chain.call.args.iter().any(syntax::may_borrow_temporary);
         let mut call = chain.call.clone();
         let (uses, arguments) = self.arguments(&mut call);
         let settings = self.settings(&chain.modifiers);
-        let node = self.node(
-            settings.name.as_ref().unwrap_or(naming),
-            NodeKind::Call,
-            String::new(),
-        );
-        let names = self.variable_names(&uses);
-        let source = canonical::text_over(chain.call.args.to_token_stream(), &names);
+        Prepared {
+            call,
+            at,
+            keeps_temporaries,
+            uses,
+            arguments,
+            settings,
+            source: chain.call.args.to_token_stream(),
+            error: self.errors.take_since(before),
+        }
+    }
+
+    /// The node of a call, in this region. `keep` is what the job's error is kept by for a handler.
+    pub(crate) fn place(
+        &mut self,
+        prepared: Prepared,
+        out: &Ident,
+        naming: &Naming,
+        keep: Option<Ident>,
+    ) -> u32 {
+        let before = self.errors.count();
+        let Prepared { uses, settings, .. } = prepared;
+        let naming = settings.name.as_ref().unwrap_or(naming);
+        let node = self.node(naming, NodeKind::Call, String::new());
+        // The region may not be the one in which the arguments were lowered.
+        self.touch(&uses);
+        self.touch(&settings.after_variables);
+        let source = self.source_of(prepared.source, &uses);
         let lent = self.model.nodes_of(&uses);
+        let after = settings.after_variables.iter();
+        let after = after.map(|id| self.model.variable(*id).ident.clone());
+        let after = after.collect();
         let lowered = self.model.node_mut(node);
         lowered.source = source;
         lowered.uses = lent;
-        lowered.arguments = arguments;
-        lowered.after = settings.after;
-        lowered.settings = settings.changes;
-        if self.broken(Some(out), before) {
-            return Some(node);
+        lowered.arguments = prepared.arguments;
+        for earlier in settings.after {
+            push_new(&mut lowered.after, earlier);
         }
-        self.emit(Statement::Call(Call {
-            out: out.clone(),
-            node,
-            call: call.to_token_stream(),
-            at: Extent::of(expression),
-            keeps_temporaries,
-            uses,
-            after: settings.after_names,
-        }));
-        Some(node)
+        lowered.settings = settings.changes;
+        if let Some(error) = prepared.error {
+            let out = Some(out.clone());
+            self.emit(Statement::Broken { out, error });
+        } else if !self.broken(Some(out), before) {
+            self.emit(Statement::Call(Call {
+                out: out.clone(),
+                node,
+                call: prepared.call.to_token_stream(),
+                at: prepared.at,
+                keeps_temporaries: prepared.keeps_temporaries,
+                uses,
+                after,
+                keep,
+            }));
+        }
+        node
     }
 
-    fn check_callee(&self, path: &ExprPath) {
+    pub(crate) fn check_callee(&self, path: &ExprPath) {
         let Some(name) = path.path.segments.last().map(|segment| &segment.ident) else {
             return;
         };
-        if RESERVED_CALLS.iter().any(|reserved| name == reserved) {
-            let message = format!("`{name}` is reserved: it is not available yet");
-            self.errors.at(name, message);
-        }
         if path.path.get_ident().is_some()
             && let Some(variable) = self.scopes.find(&name.to_string())
         {
@@ -117,7 +162,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn settings(&mut self, modifiers: &[&ExprMethodCall]) -> Settings {
+    pub(crate) fn settings(&mut self, modifiers: &[&ExprMethodCall]) -> Settings {
         let mut settings = Settings::default();
         for modifier in modifiers {
             let name = modifier.method.to_string();
@@ -129,9 +174,9 @@ impl Lowering<'_> {
                 }),
                 "timeout" => self.change(modifier, &mut settings, Self::duration),
                 "backoff" => self.change(modifier, &mut settings, Self::waits),
-                reserved if RESERVED_MODIFIERS.contains(&reserved) => self.errors.at(
+                "needs" => self.errors.at(
                     &modifier.method,
-                    format!("`.{reserved}(..)` is reserved: it is not available yet"),
+                    "`.needs(..)` is reserved: it is not available yet",
                 ),
                 _ => {}
             }
@@ -177,7 +222,7 @@ impl Lowering<'_> {
         match self.model.variable(variable).source {
             Source::Node(node) => {
                 push_new(&mut settings.after, node);
-                settings.after_names.push(name.clone());
+                settings.after_variables.push(variable);
                 self.touch(&[variable]);
             }
             Source::Parts(_) => {
@@ -215,9 +260,7 @@ impl Lowering<'_> {
         let mut arguments = Vec::new();
         for argument in &modifier.args {
             if self.depends_on_values(argument) {
-                let message =
-                    "a setting is fixed when the graph is read: it can't depend on a node's value";
-                self.errors.at(argument, message);
+                self.errors.at(argument, DEPENDS);
                 return;
             }
             let Some(lowered) = lower(self, argument) else {
@@ -231,7 +274,7 @@ impl Lowering<'_> {
         settings.changes.extend(quote!(#dot #method #arguments));
     }
 
-    fn depends_on_values(&self, argument: &Expr) -> bool {
+    pub(crate) fn depends_on_values(&self, argument: &Expr) -> bool {
         fn any(tokens: TokenStream, is_variable: &dyn Fn(&str) -> bool) -> bool {
             tokens.into_iter().any(|token| match token {
                 proc_macro2::TokenTree::Ident(name) => is_variable(&name.to_string()),
@@ -244,7 +287,7 @@ impl Lowering<'_> {
         })
     }
 
-    fn duration(&self, argument: &Expr) -> Option<TokenStream> {
+    pub(crate) fn duration(&self, argument: &Expr) -> Option<TokenStream> {
         let Expr::Lit(ExprLit { lit, .. }) = argument else {
             return Some(argument.to_token_stream());
         };

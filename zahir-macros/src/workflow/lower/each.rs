@@ -5,12 +5,10 @@ use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::{Attribute, Expr, ExprForLoop, LitInt, Pat};
 
-use crate::canonical;
 use crate::spans::{Extent, unwrapped_call_at};
-use crate::workflow::lower::{Lowering, Naming, OpenLoop};
-use crate::workflow::model::{
-    Each, NodeKind, Region, Source, Statement, VariableId, number, push_new,
-};
+use crate::workflow::lower::region::Around;
+use crate::workflow::lower::{Lowering, Naming};
+use crate::workflow::model::{Block, Each, NodeKind, Source, Statement, VariableId};
 use crate::workflow::parse::Piece;
 use crate::workflow::rewrite::{copy_of, own};
 use crate::workflow::syntax;
@@ -18,62 +16,35 @@ use crate::workflow::syntax;
 impl Lowering<'_> {
     /// The node of a `for`. `out` is what its value is bound to; `None` if nobody wants it.
     pub(crate) fn each(&mut self, each: &ExprForLoop, out: Option<&Ident>, naming: &Naming) -> u32 {
-        if let Some(label) = &each.label {
-            self.errors.at(label, "no labels in a workflow");
-        }
+        self.no_label(each.label.as_ref());
         let limit = self.limit(&each.attrs);
         let before = self.errors.count();
         let (items, uses) = self.items(&each.expr);
         let items = self.errors.take_since(before).unwrap_or(items);
-        let source = canonical::text_over(each.expr.to_token_stream(), &self.variable_names(&uses));
+        let source = self.source_of(each.expr.to_token_stream(), &uses);
         let node = self.node(naming, NodeKind::Value, source);
-        let body = self.open_region(node);
-        let parent = std::mem::replace(&mut self.region, body);
-        self.scopes.enter();
-        let item = self.item(&each.pat);
-        let pieces = each.body.stmts.iter().cloned().map(Piece::Statement);
-        let pattern = (!is_plain(&each.pat)).then_some(&*each.pat);
-        let (block, item_node) = {
-            let (item_ident, item_node) = &item;
-            let variable = match pattern {
-                None => self.bind(item_ident, Source::Node(*item_node)),
-                Some(_) => self.variable(item_ident, Source::Node(*item_node)),
-            };
-            self.statements.push(Vec::new());
-            if let Some(pattern) = pattern {
-                self.destructure(pattern, variable, Extent::of(&each.expr));
-            }
-            let head = self.statements.pop().unwrap_or_default();
-            let mut block = self.block(pieces.collect(), false);
-            block.statements.splice(0..0, head);
-            (block, *item_node)
+        let mut construct = self.begin_construct(node, &[], true);
+        let mut item = None;
+        let (body, block) = self.region(&mut construct, Around::Each, |this| {
+            let (ident, item_node) = this.item(&each.pat);
+            let block = this.each_body(each, &ident, item_node, out.is_none());
+            item = Some((ident, item_node));
+            block
+        });
+        let Some((item, item_node)) = item else {
+            return node;
         };
-        self.scopes.leave();
-        self.region = parent;
-        let captures = self
-            .loops
-            .pop()
-            .map(|open| open.captures)
-            .unwrap_or_default();
-        self.model.regions[crate::workflow::model::index(body)].result =
-            block.tail.as_ref().and_then(|tail| tail.node);
-        let mut needed = self.model.nodes_of(&uses);
-        let lends = number(needed.len());
-        for capture in captures {
-            push_new(&mut needed, capture);
-        }
-        let lowered = self.model.node_mut(node);
-        lowered.kind = NodeKind::Each {
+        let lends = self.end_construct(construct, &uses);
+        self.model.node_mut(node).kind = NodeKind::Each {
             item: item_node,
             body,
             lends,
             limit,
         };
-        lowered.uses = needed;
         self.emit(Statement::Each(Each {
             out: out.cloned(),
             node,
-            item: item.0,
+            item,
             items,
             uses,
             body: block,
@@ -81,16 +52,21 @@ impl Lowering<'_> {
         node
     }
 
-    fn open_region(&mut self, owner: u32) -> u32 {
-        let body = number(self.model.regions.len());
-        self.model.regions.push(Region {
-            parent: Some((self.region, owner)),
-            result: None,
-        });
-        self.loops.push(OpenLoop {
-            captures: Vec::new(),
-        });
-        body
+    fn each_body(&mut self, each: &ExprForLoop, item: &Ident, node: u32, unit: bool) -> Block {
+        let pieces = each.body.stmts.iter().cloned().map(Piece::Statement);
+        let pieces = pieces.collect();
+        if is_plain(&each.pat) {
+            self.bind(item, Source::Node(node));
+            return self.block(pieces, unit);
+        }
+        let variable = self.variable(item, Source::Node(node));
+        self.open_block();
+        self.destructure(&each.pat, variable, Extent::of(&each.expr));
+        self.check_bindings(&each.pat);
+        let head = self.close_block().statements;
+        let mut block = self.block(pieces, unit);
+        block.statements.splice(0..0, head);
+        block
     }
 
     /// The variable and node of one item.
@@ -176,6 +152,11 @@ impl Lowering<'_> {
                 Some(Err(_)) => self.errors.at(
                     attribute,
                     "expected how many items at once, as in `#[limit(8)]`",
+                ),
+                None if attribute.path().is_ident("max") => self.errors.at(
+                    attribute,
+                    "`#[max(..)]` is for `loop` and `while`: a `for` ends with its items; there is \
+                     `#[limit(8)]`: at most so many items at once",
                 ),
                 None => self.errors.at(
                     attribute,

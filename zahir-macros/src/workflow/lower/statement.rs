@@ -3,15 +3,14 @@
 use proc_macro2::Ident;
 use quote::ToTokens;
 use syn::spanned::Spanned;
-use syn::{Attribute, Expr, ExprBlock, ExprCall, Local, Pat, Stmt, Type};
+use syn::{Attribute, Expr, ExprBlock, ExprCall, ExprLit, Lit, Local, Pat, PatIdent, Stmt, Type};
 
-use crate::canonical;
 use crate::spans::Extent;
 use crate::workflow::lower::{Lowering, Naming, Value};
 use crate::workflow::model::{Argument, NodeKind, PureValue, Source, Statement, Tail, VariableId};
 use crate::workflow::parse::Piece;
-use crate::workflow::rewrite::{NO_ASSIGNMENT, NO_AWAIT, NO_QUESTION};
-use crate::workflow::syntax;
+use crate::workflow::rewrite::{NO_AWAIT, NO_QUESTION};
+use crate::workflow::syntax::{self, Chain};
 
 impl Lowering<'_> {
     /// The value of the block, if this statement is it. `unit` if the block gives `()`.
@@ -40,7 +39,15 @@ impl Lowering<'_> {
                 self.broken(None, before);
             }
             Stmt::Expr(expression, semicolon) => {
-                let effect = unit && matches!(expression, Expr::ForLoop(_));
+                if syntax::is_action(&expression) {
+                    self.action(expression);
+                    return None;
+                }
+                if syntax::is_sleep(&expression) {
+                    self.effect(expression);
+                    return None;
+                }
+                let effect = unit && syntax::is_construct(&expression);
                 if last && semicolon.is_none() && !effect {
                     return self.tail(expression);
                 }
@@ -59,7 +66,6 @@ impl Lowering<'_> {
             Pat::Type(typed) => (*typed.pat, Some(*typed.ty)),
             pattern => (pattern, None),
         };
-        self.check_pattern(&pattern);
         let names = syntax::bindings(&pattern);
         self.scopes.begin_definition(&names);
         let plain = match &pattern {
@@ -80,7 +86,7 @@ impl Lowering<'_> {
                 if let Some((otherwise, _)) = &init.diverge {
                     self.errors.at(
                         otherwise,
-                        "no `let .. else` in a workflow: a pattern here always matches",
+                        "no `let .. else` in a workflow: use `match` or `if let`",
                     );
                 }
                 let naming = match &plain {
@@ -99,10 +105,22 @@ impl Lowering<'_> {
         let node = node.unwrap_or_else(|| self.hole());
         self.scopes.end_definition(&names);
         if plain.is_some() {
-            self.bind(&out, Source::Node(node));
+            let variable = self.bind(&out, Source::Node(node));
+            if let Pat::Ident(PatIdent {
+                mutability: Some(mutability),
+                ..
+            }) = pattern
+            {
+                self.model.variable_mut(variable).mutable = true;
+                self.emit(Statement::Mutable {
+                    mutability,
+                    variable,
+                });
+            }
         } else {
             let whole = self.variable(&out, Source::Node(node));
             self.destructure(&pattern, whole, at);
+            self.check_bindings(&pattern);
         }
     }
 
@@ -116,12 +134,15 @@ impl Lowering<'_> {
         naming
     }
 
-    /// An attribute that is on no `for`.
+    /// An attribute that is on no loop.
     fn misplaced(&self, attribute: &Attribute) {
         let message = if attribute.path().is_ident("limit") {
             "`#[limit(..)]` belongs right before a `for`, as in `let x = #[limit(8)] for ..`"
+        } else if attribute.path().is_ident("max") {
+            "`#[max(..)]` belongs right before a `loop` or `while`, as in `let x = #[max(5)] loop ..`"
         } else {
-            "only a `for` of a workflow can have an attribute: `#[limit(8)]`"
+            "only the loops of a workflow can have attributes: `#[limit(8)] for ..`, `#[max(5)] loop \
+             ..`"
         };
         self.errors.at(attribute, message);
     }
@@ -134,21 +155,6 @@ impl Lowering<'_> {
         expression
     }
 
-    fn check_pattern(&self, pattern: &Pat) {
-        match pattern {
-            Pat::Ident(name) if name.by_ref.is_none() && name.subpat.is_none() => {
-                if let Some(mutability) = &name.mutability {
-                    self.errors.at(
-                        mutability,
-                        "`let mut` is reserved: variables that change are not available yet; for \
-                         plain Rust, write `pure({ .. })`",
-                    );
-                }
-            }
-            _ => {}
-        }
-    }
-
     /// The node of a `let`.
     fn definition(
         &mut self,
@@ -158,13 +164,13 @@ impl Lowering<'_> {
         ty: Option<Type>,
     ) -> Option<u32> {
         let expression = self.without_await(self.without_attributes(expression));
-        let is_pure = syntax::chain(&expression).is_none() && !is_construct(&expression);
+        let is_pure = syntax::chain(&expression).is_none() && !syntax::is_construct(&expression);
         if is_pure {
             return Some(self.pure_value(expression, out, &naming, ty));
         }
         let at = Extent::of(&expression);
         let before = self.errors.count();
-        let value = self.construct(&expression, out, naming);
+        let value = self.construct_of(&expression, out, naming, ty.as_ref());
         if let Some(ty) = ty
             && self.errors.count() == before
         {
@@ -191,8 +197,16 @@ impl Lowering<'_> {
         }
     }
 
-    /// The value of a block.
+    /// The value of a block; `None` if it always goes on elsewhere.
     fn tail(&mut self, expression: Expr) -> Option<Tail> {
+        let expression = self.without_ok_at_end(expression);
+        let tail = self.value_of(expression, None);
+        let diverges = self.blocks.last().is_some_and(|block| block.diverges);
+        (!diverges).then_some(tail)
+    }
+
+    /// A value that is given on: that of a variable, or of a node named after `variable`.
+    pub(crate) fn value_of(&mut self, expression: Expr, variable: Option<&Ident>) -> Tail {
         let at = Extent::of(&expression);
         if let Some(name) = syntax::variable(&expression)
             && let Some(variable) = self.scopes.find(&name.to_string())
@@ -202,22 +216,33 @@ impl Lowering<'_> {
             let mut ident = self.model.variable(variable).ident.clone();
             ident.set_span(ident.span().located_at(name.span()));
             let node = Some(node);
-            return Some(Tail { ident, node, at });
+            return Tail { ident, node, at };
         }
         let before = self.errors.count();
-        let expression = self.without_ok(expression);
         let out = self.temporary(at.first);
-        let naming = Naming::derived(default_name(&expression), at.first);
+        let name = match (default_name(&expression), variable) {
+            (name, Some(variable)) if name == "value" => crate::names::unraw(variable),
+            (name, _) => name,
+        };
+        let naming = Naming::derived(name, at.first);
         let node = self.definition(expression, &out, naming, None);
         self.broken(Some(&out), before);
-        Some(Self::tail_of(&Value { ident: out, node }, at))
+        Self::tail_of(&Value { ident: out, node }, at)
     }
 
     /// `Ok(value)` at the end of a workflow.
-    fn without_ok(&self, expression: Expr) -> Expr {
-        let outermost = self.statements.len() == 1;
+    fn without_ok_at_end(&self, expression: Expr) -> Expr {
+        if self.blocks.len() == 1 {
+            self.without_ok(expression)
+        } else {
+            expression
+        }
+    }
+
+    /// `Ok(value)`, as what a workflow gives.
+    pub(crate) fn without_ok(&self, expression: Expr) -> Expr {
         match expression {
-            Expr::Call(call) if outermost && is_ok(&call) => {
+            Expr::Call(call) if is_ok(&call) => {
                 let message = "a workflow returns its success value: write it without `Ok(..)`";
                 self.errors.at(&call.func, message);
                 call.args.into_iter().next().unwrap_or(*call.func)
@@ -231,58 +256,53 @@ impl Lowering<'_> {
         let before = self.errors.count();
         let at = Extent::of(&expression);
         let expression = self.without_await(self.without_attributes(expression));
-        let forgotten = self.forgot_let(&expression);
-        if forgotten.is_some() {
-            // Told.
-        } else if let Expr::Binary(binary) = &expression
-            && syntax::is_compound_assignment(&binary.op)
-        {
-            self.errors.at(&binary.op, NO_ASSIGNMENT);
-        } else if syntax::chain(&expression).is_none() && !is_construct(&expression) {
+        if syntax::is_sleep(&expression) && syntax::handled(&expression).is_none() {
+            self.sleep(&expression);
+        } else if syntax::chain(&expression).is_none() && !syntax::is_construct(&expression) {
             self.rewrite_value(&mut expression.clone());
             if self.errors.count() == before {
-                self.errors.at(&expression, DOES_NOTHING);
+                let message = if syntax::is_method_of_place(&expression) {
+                    NO_CHANGE
+                } else {
+                    DOES_NOTHING
+                };
+                self.errors.at(&expression, message);
             }
         } else {
             let naming = Naming::derived(default_name(&expression), at.first);
-            match expression {
+            match &expression {
                 Expr::ForLoop(each) => {
-                    self.each(&each, None, &naming);
+                    self.each(each, None, &naming);
                 }
-                Expr::Block(block) => self.scope(None, &block, None),
+                Expr::If(branch) => {
+                    self.branch_if(branch, None, &naming);
+                }
+                Expr::Match(choice) => {
+                    self.branch_match(choice, None, &naming);
+                }
+                Expr::Loop(_) | Expr::While(_) => {
+                    self.repeat(&expression, None, &naming);
+                }
+                Expr::Block(block) => self.scope(None, block, None),
                 other => {
                     let out = self.temporary(at.first);
-                    self.construct(&other, &out, naming);
+                    self.construct(other, &out, naming);
                 }
             }
         }
-        self.broken(forgotten.as_ref(), before);
-    }
-
-    /// `x = job();` where there is no `x` yet: that name.
-    fn forgot_let(&mut self, expression: &Expr) -> Option<Ident> {
-        let Expr::Assign(assign) = expression else {
-            return None;
-        };
-        let name = syntax::variable(&assign.left)?.clone();
-        if self.scopes.find(&name.to_string()).is_some()
-            || self.scopes.later(&name.to_string()).is_some()
-        {
-            return None;
-        }
-        let hint = self.similar_variable(&name);
-        let message = format!("there is no variable `{name}`: write `let {name} = ..`{hint}");
-        self.errors.at(&name, message);
-        let node = self.hole();
-        self.bind(&name, Source::Node(node));
-        Some(name)
+        self.broken(None, before);
     }
 
     /// Makes a node of a call, `for` or block inside an expression.
     pub(crate) fn lift(&mut self, expression: &Expr) -> (VariableId, Ident) {
         let before = self.errors.count();
         let out = self.temporary(expression.span());
-        let naming = Naming::derived(default_name(expression), expression.span());
+        let mut name = default_name(expression);
+        if self.scopes.is_defining(&name) {
+            // `let seat = book(&seat(..))`: the name is that of the variable.
+            name.push_str("_2");
+        }
+        let naming = Naming::derived(name, expression.span());
         let value = self.construct(expression, &out, naming);
         self.broken(Some(&out), before);
         let node = value.node.unwrap_or_else(|| self.hole());
@@ -291,33 +311,71 @@ impl Lowering<'_> {
     }
 
     fn construct(&mut self, expression: &Expr, out: &Ident, naming: Naming) -> Value {
+        self.construct_of(expression, out, naming, None)
+    }
+
+    /// The value of what is no ordinary Rust. `annotated` is the type of its variable.
+    fn construct_of(
+        &mut self,
+        expression: &Expr,
+        out: &Ident,
+        naming: Naming,
+        annotated: Option<&Type>,
+    ) -> Value {
+        if let Some(handled) = syntax::handled(expression) {
+            let node = Some(self.handled(&handled, out, &naming));
+            let ident = out.clone();
+            return Value { ident, node };
+        }
         let node = match expression {
             Expr::ForLoop(each) => Some(self.each(each, Some(out), &naming)),
+            Expr::If(branch) => Some(self.branch_if(branch, Some(out), &naming)),
+            Expr::Match(choice) => Some(self.branch_match(choice, Some(out), &naming)),
+            Expr::Loop(_) | Expr::While(_) => self.repeat(expression, Some(out), &naming),
             Expr::Block(block) => {
                 self.scope(Some(out), block, Some(naming));
                 self.scope_node()
             }
-            Expr::Paren(inner) => return self.construct(&inner.expr, out, naming),
-            Expr::Group(inner) => return self.construct(&inner.expr, out, naming),
-            call => self.call(call, out, &naming),
+            Expr::Paren(inner) => return self.construct_of(&inner.expr, out, naming, annotated),
+            Expr::Group(inner) => return self.construct_of(&inner.expr, out, naming, annotated),
+            call => self.call_or_wait(call, out, &naming, annotated),
         };
         let ident = out.clone();
         Value { ident, node }
     }
 
+    fn call_or_wait(
+        &mut self,
+        call: &Expr,
+        out: &Ident,
+        naming: &Naming,
+        annotated: Option<&Type>,
+    ) -> Option<u32> {
+        let wait = syntax::chain(call).and_then(|chain| chain.wait().map(Ident::to_string));
+        match wait.as_deref() {
+            None => self.call(call, out, naming),
+            Some("signal") => self.signal(call, out, naming, annotated),
+            Some("race") => self.race(call, out, naming),
+            Some(_) => {
+                self.no_value_of_sleep(call);
+                None
+            }
+        }
+    }
+
     /// `{ .. }` with nodes in it: a scope for names, in the same region.
     fn scope(&mut self, out: Option<&Ident>, block: &ExprBlock, naming: Option<Naming>) {
-        if let Some(label) = &block.label {
-            self.errors.at(label, "no labels in a workflow");
-        }
+        self.no_label(block.label.as_ref());
         self.scopes.enter();
         let pieces = block.block.stmts.iter().cloned().map(Piece::Statement);
-        let lowered = self.block(pieces.collect(), false);
+        let lowered = self.block(pieces.collect(), out.is_none());
         self.scopes.leave();
         if let (Some(naming), Some(tail)) = (naming, &lowered.tail) {
             self.rename_tail(tail, &naming);
         }
-        if out.is_some() && lowered.tail.is_none() {
+        if lowered.diverges {
+            self.diverge();
+        } else if out.is_some() && lowered.tail.is_none() {
             let end = block.block.brace_token.span.close();
             self.errors
                 .span(end, "this block gives no value: end it with an expression");
@@ -330,7 +388,7 @@ impl Lowering<'_> {
 
     /// The node that the block just lowered gives.
     fn scope_node(&self) -> Option<u32> {
-        match self.statements.last()?.last()? {
+        match self.blocks.last()?.statements.last()? {
             Statement::Scope { block, .. } => block.tail.as_ref()?.node,
             _ => None,
         }
@@ -382,10 +440,10 @@ impl Lowering<'_> {
         let written = expression.to_token_stream();
         let uses = self.rewrite_value(&mut expression);
         let node = self.node(naming, NodeKind::Value, String::new());
-        let names = self.variable_names(&uses);
         let nodes = self.model.nodes_of(&uses);
+        let source = self.source_of(written, &uses);
         let lowered = self.model.node_mut(node);
-        lowered.source = canonical::text_over(written, &names);
+        lowered.source = source;
         lowered.arguments = vec![Argument::Expression(nodes.clone())];
         lowered.uses = nodes;
         if self.errors.count() > before {
@@ -410,30 +468,44 @@ impl Lowering<'_> {
     }
 }
 
+const NO_CHANGE: &str = "this does nothing: the value of a node can't be changed in place; make a \
+                         new one, as in `let longer = pure({ let mut list = list; list.push(1); \
+                         list })`";
+
 const DOES_NOTHING: &str = "this does nothing: a statement of a workflow is a job call or a `let`";
 
 fn is_ok(call: &ExprCall) -> bool {
     matches!(&*call.func, Expr::Path(path) if path.path.is_ident("Ok")) && call.args.len() == 1
 }
 
-/// A `for`, or a block with nodes in it.
-fn is_construct(expression: &Expr) -> bool {
+/// What a node is called that no variable names.
+pub(crate) fn default_name(expression: &Expr) -> String {
     match expression {
-        Expr::ForLoop(_) => true,
-        Expr::Block(_) => syntax::has_job(expression),
-        Expr::Paren(inner) => is_construct(&inner.expr),
-        Expr::Group(inner) => is_construct(&inner.expr),
-        _ => false,
+        Expr::ForLoop(_) => "for".to_owned(),
+        Expr::If(_) => "if".to_owned(),
+        Expr::Match(_) => "match".to_owned(),
+        Expr::Loop(_) => "loop".to_owned(),
+        Expr::While(_) => "while".to_owned(),
+        other => match syntax::chain(other) {
+            Some(chain) => call_name(&chain),
+            None => {
+                let handled = syntax::handled(other);
+                let handler = handled.and_then(|handled| handled.handlers.last().copied());
+                handler.map_or_else(|| "value".to_owned(), |handler| handler.method.to_string())
+            }
+        },
     }
 }
 
-/// What a node is called that no variable names.
-fn default_name(expression: &Expr) -> String {
-    match expression {
-        Expr::ForLoop(_) => "for".to_owned(),
-        other => syntax::chain(other)
-            .and_then(|chain| chain.name().map(crate::names::unraw))
-            .unwrap_or_else(|| "value".to_owned()),
+/// A signal is called what it is called in the workflow.
+fn call_name(chain: &Chain<'_>) -> String {
+    let name = chain.name().map(crate::names::unraw).unwrap_or_default();
+    match chain.call.args.first() {
+        Some(Expr::Lit(ExprLit {
+            lit: Lit::Str(signal),
+            ..
+        })) if chain.wait().is_some() && name == "signal" => signal.value(),
+        _ => name,
     }
 }
 

@@ -190,7 +190,7 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Goes on with the requests that are open, or makes four new ones; until each has its outcome.
+/// Goes on with the requests that are open, or makes five new ones; until each has its outcome.
 async fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     let runtime = Runtime::open(&options.store)
         .workflow::<Purchase>()
@@ -237,7 +237,7 @@ struct Open {
     run: RunHandle<Outcome>,
 }
 
-/// The requests that were left open by an earlier process, or else four new ones.
+/// The requests that were left open by an earlier process, or else five new ones.
 async fn open_requests(runtime: &Runtime) -> Result<Vec<Open>, Box<dyn Error>> {
     let made = runtime.runs(None, usize::MAX).await?.len();
     let mut open = Vec::new();
@@ -253,15 +253,16 @@ async fn open_requests(runtime: &Runtime) -> Result<Vec<Open>, Box<dyn Error>> {
         let numbers: Vec<_> = open.iter().map(|open| open.number.to_string()).collect();
         println!("going on with request {}", numbers.join(", "));
     }
-    // Killed before all four were made, it makes the others now.
-    let wanted = if open.is_empty() { made + 1 } else { made }.next_multiple_of(4);
+    // Killed before all five were made, it makes the others now.
+    let wanted = if open.is_empty() { made + 1 } else { made }.next_multiple_of(5);
     for number in made + 1..=wanted {
         let (what, euros) = [
             ("a lamp", 60),
             ("a desk", 700),
             ("a statue", 900),
             ("two chairs", 400),
-        ][(number - 1) % 4];
+            ("a yacht", 70_000),
+        ][(number - 1) % 5];
         let request = Request {
             number,
             what: what.to_owned(),
@@ -315,7 +316,7 @@ async fn play(open: Vec<usize>, tell: mpsc::Sender<String>) {
     ];
     let mut now = 0;
     for (place, (second, word, reason)) in answers.into_iter().enumerate() {
-        let Some(number) = open.iter().find(|number| (*number - 1) % 4 == place + 1) else {
+        let Some(number) = open.iter().find(|number| (*number - 1) % 5 == place + 1) else {
             continue;
         };
         tokio::time::sleep(Duration::from_secs(second - now)).await;

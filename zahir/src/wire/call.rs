@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use futures_util::FutureExt;
 use zahir_store::FailureKind;
 
-use crate::job::{Call, Fail, Job, JobDef, failure, kept, told};
+use crate::job::{Call, Fail, Job, failure, kept, told};
 use crate::value::{Codec, Payload, Typed, Value};
 use crate::wire::{Description, Out, Outcome, Produced, Step, Wire};
 

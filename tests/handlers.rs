@@ -89,7 +89,7 @@ workflow! { async fn rescued(amount: u64, text: String) -> u64 {
 async fn a_rescue_gives_what_its_handler_gives() {
     assert_eq!(rescued(7, "8".to_owned()).await.unwrap(), 8_008_007);
     let message = "invalid digit found in string".len() as u64;
-    let block = "block/pay_2".len() as u64;
+    let block = "block/pay".len() as u64;
     let expected = 50 + message * 1_000 + block * 1_000_000;
     assert_eq!(rescued(150, "x".to_owned()).await.unwrap(), expected);
 }

@@ -78,7 +78,6 @@ impl<J: Job> Def<J> {
 
 impl<J: Job> Def<J> {
     /// Says whose call this is: only then [`Def::keep`] can be asked.
-    #[must_use]
     pub fn call<'e>(self, call: Call<'e, J>) -> Call<'e, J> {
         call
     }
@@ -148,13 +147,11 @@ impl<J: Job, E> Keep<J, E> {
     /// What the node is.
     #[must_use]
     pub fn describe<'e>(self) -> Step<'e> {
-        Step::Described(match J::describe() {
-            Description::Job(job) => Description::Job(JobDef {
-                error: self.codec,
-                ..job
-            }),
-            other => other,
-        })
+        let mut description = J::describe();
+        if let Description::Job(JobDef { error, .. }) = &mut description {
+            *error = self.codec;
+        }
+        Step::Described(description)
     }
 }
 

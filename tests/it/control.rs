@@ -105,7 +105,7 @@ macro_rules! same {
             mod written {
                 #[allow(unused_imports)]
                 use super::super::{plain::*, Shape};
-                #[allow(clippy::all, unused_braces)]
+                #[allow(clippy::all, unused_braces, unused_assignments)]
                 pub(super) fn $name($number: u64) -> $output $body
             }
 
@@ -197,6 +197,63 @@ same! { nested(number) -> Vec<u64> = {
         { let more = add(total, 1); total = more; }
     }
     longer(&list, total)
+} }
+
+same! { shadows(number) -> Vec<u64> = {
+    let mut value = number;
+    let mut other = 1;
+    if number > 2 {
+        let mut value = 5;
+        value += 1;
+        other = value;
+        { value = add(value, 1); other += value; }
+        if value > number { value = 9; }
+        other += value;
+    }
+    let kept = other;
+    while value < 20 {
+        let mut other = value;
+        loop { let value = other; if value > 15 { break; } other += add(3, 1); }
+        { let value = other; if value == 17 { break; } }
+        value = other + kept;
+    }
+    match make(value) { Shape::Circle(value) => { other = value; { let mut other = 3; other += value; if other > number { return vec![other]; } } } _ => { value += 100; } }
+    vec![value, other]
+} }
+
+same! { options(number) -> (Option<u64>, u64) = {
+    let mut next = Some(number * 8);
+    let mut count = 0;
+    let mut last = None;
+    while let Some(current) = next && count < 6 {
+        count += 1;
+        next = half(current);
+        if count == 3 { continue; }
+        last = Some(add(current, count));
+        if let Some(less) = next {
+            if less == 5 { break; }
+            match last {
+                Some(sum) if sum > 30 => { last = None; }
+                Some(sum) => { next = if sum == 7 { None } else { Some(less) }; last = Some(add(sum, less)); }
+                None => {}
+            }
+        }
+    }
+    (last, count)
+} }
+
+same! { tail(number) -> u64 = {
+    let mut sum = number;
+    let found = make(number);
+    if let Shape::Named(name, place) = &found && name.len() > 2 {
+        let size = area(&found);
+        match place { Some(place) => add(*place, size), None => return size }
+    } else if number == 4 {
+        loop { sum += 3; if sum > 9 { return sum; } else if sum == 8 { continue; } sum = add(sum, 2); }
+    } else {
+        while sum > 0 { let less = half(sum); match less { Some(less) if less > 1 => { sum = less; } Some(_) | None => break } }
+        add(sum, number)
+    }
 } }
 
 workflow! {

@@ -256,6 +256,17 @@ same! { tail(number) -> u64 = {
     }
 } }
 
+same! { direct(number) -> u64 = {
+    let mut count = number;
+    let first = loop { count = add(count, 1); break count * 2; };
+    loop { if count > 12 { break; } count = add(count, 2); continue; }
+    let second = loop { loop { if count % 2 == 0 { count += 1; } break; } if count > 13 { return count; } break first + 1; };
+    while count > 3 { count -= 1; if count == 9 { { break; } } { continue } }
+    let kind = make(second);
+    if let Shape::Dot = kind { return first; } else { count += 1; }
+    loop { if count == 3 { return 3; } else { return add(count, second); } }
+} }
+
 workflow! {
     async fn rounds(number: u64) -> Vec<Vec<u64>> {
         let mut limit = 2;
@@ -308,6 +319,29 @@ async fn lists_have_one_value_for_each_item() {
         assert_eq!(
             rounds(number).await.expect("no job fails"),
             expected(number),
+            "for {number}"
+        );
+    }
+}
+
+workflow! {
+    async fn earliest(number: u64) -> u64 {
+        let list = for place in 0..number {
+            let twice = add(place, place);
+            if twice > 5 { return twice; }
+            twice
+        };
+        for first in list { return add(first, 100); };
+        7
+    }
+}
+
+#[tokio::test]
+async fn the_first_item_that_returns_decides() {
+    for (number, expected) in [(0, 7), (1, 100), (3, 100), (9, 6)] {
+        assert_eq!(
+            earliest(number).await.expect("no job fails"),
+            expected,
             "for {number}"
         );
     }

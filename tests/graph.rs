@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 use petgraph::visit::EdgeRef;
-use zahir::{Edge, Graph, Payload, job, workflow};
+use zahir::{Edge, Graph, Payload, RegionId, job, workflow};
 
 #[job(retry = 2, timeout = 30s)]
 async fn fetch(_url: &str, _depth: u32) -> Vec<String> {
@@ -98,6 +98,40 @@ fn a_graph_has_the_nodes_and_needs_that_the_body_says() {
 }
 
 #[test]
+fn a_viewer_sees_what_is_in_what() {
+    let graph = Survey::graph();
+    let mut text = String::new();
+    for region in graph.regions() {
+        let owner = region
+            .owner()
+            .map(|id| &graph.nodes()[id.number() as usize]);
+        let owner = owner.map(|node| (node.name(), node.kind(), node.regions()));
+        text += &format!(
+            "{} in {:?} of {owner:?}: {:?} gives {:?}, then {:?}\n",
+            region.label(),
+            region.parent().map(RegionId::index),
+            region.nodes(),
+            region.result(),
+            region.exit(),
+        );
+        for id in region.nodes() {
+            let node = &graph.nodes()[id.number() as usize];
+            let around = &graph.regions()[node.region().index()];
+            assert!(std::ptr::eq(around, region), "{node:?}");
+        }
+    }
+    check(
+        &text,
+        expect![[r#"
+        body in None of None: [0, 1, 2, 3, 4, 8, 9, 14, 15] gives Some(15), then Value
+        body in Some(0) of Some(("sizes", Each { limit: Some(4) }, [1])): [5, 6, 7] gives Some(7), then Value
+        body in Some(0) of Some(("more", Each { limit: None }, [2])): [10, 11] gives Some(11), then Value
+        body in Some(2) of Some(("for", Each { limit: None }, [3])): [12, 13] gives Some(13), then Value
+    "#]],
+    );
+}
+
+#[test]
 fn edges_know_the_arguments_they_go_into() {
     let graph = Survey::graph().petgraph();
     let edges: Vec<String> = graph
@@ -117,30 +151,34 @@ fn edges_know_the_arguments_they_go_into() {
     check(
         &edges.join("\n"),
         expect![[r#"
-        0->2 [0]
-        1->2 [1]
-        2->3 [0]
-        1->3 After
-        2->4 []
-        3->4 []
-        0->4 []
-        4->5 Item
-        5->6 [0]
-        3->6 After
-        6->7 [0]
-        0->7 [0]
-        4->8 [0]
-        4->9 []
-        1->9 []
-        9->10 Item
-        10->11 []
-        1->11 []
-        11->12 Item
-        12->13 [0]
-        1->13 [1]
-        9->14 [0]
-        4->15 [0]
-        8->15 [1]"#]],
+            0->2 [0]
+            1->2 [1]
+            2->3 [0]
+            1->3 After
+            2->4 []
+            3->4 []
+            0->4 []
+            4->5 Inside
+            4->6 Inside
+            4->7 Inside
+            5->6 [0]
+            3->6 After
+            6->7 [0]
+            0->7 [0]
+            4->8 [0]
+            4->9 []
+            1->9 []
+            9->10 Inside
+            9->11 Inside
+            10->11 []
+            1->11 []
+            11->12 Inside
+            11->13 Inside
+            12->13 [0]
+            1->13 [1]
+            9->14 [0]
+            4->15 [0]
+            8->15 [1]"#]],
     );
     assert!(petgraph::algo::toposort(graph, None).is_ok());
 }
@@ -150,50 +188,50 @@ fn dot_is_escaped_and_nested() {
     check(
         &Survey::graph().to_dot(),
         expect![[r#"
-        digraph "graph::survey" {
-          compound=true; fontname="sans-serif"; labeljust=l;
-          node [shape=box, style=rounded, fontname="sans-serif"];
-          n0 [label="root", shape=ellipse];
-          n1 [label="depth", shape=ellipse];
-          n2 [label="all \"pages\" <b>\n#1\\\nfetch"];
-          n3 [label="kept\nkeep<Vec<String>>"];
-          subgraph cluster_1 {
-            label="for sizes\nat most 4 at once";
-            n5 [label="page", shape=ellipse, style=dashed];
-            n6 [label="size\nmeasure"];
-            n7 [label="value", style="rounded,dashed"];
-          }
-          n8 [label="total", style="rounded,dashed"];
-          subgraph cluster_2 {
-            label="for more";
-            n10 [label="size", shape=ellipse, style=dashed];
-            subgraph cluster_3 {
-              label="for";
-              n12 [label="step", shape=ellipse, style=dashed];
-              n13 [label="inner", peripheries=2];
+            digraph "graph::survey" {
+              compound=true; fontname="sans-serif"; labeljust=l;
+              node [shape=box, style=rounded, fontname="sans-serif"];
+              n0 [label="root", shape=ellipse];
+              n1 [label="depth", shape=ellipse];
+              n2 [label="all \"pages\" <b>\n#1\\\nfetch"];
+              n3 [label="kept\nkeep<Vec<String>>"];
+              subgraph cluster_n4 {
+                label="for sizes\nat most 4 at once"; style=rounded;
+                n5 [label="page", shape=ellipse, style=dashed];
+                n6 [label="size\nmeasure"];
+                n7 [label="value", style="rounded,dashed"];
+              }
+              n8 [label="total", style="rounded,dashed"];
+              subgraph cluster_n9 {
+                label="for more"; style=rounded;
+                n10 [label="size", shape=ellipse, style=dashed];
+                subgraph cluster_n11 {
+                  label="for"; style=rounded;
+                  n12 [label="step", shape=ellipse, style=dashed];
+                  n13 [label="inner", peripheries=2];
+                }
+              }
+              n14 [label="keep\nkeep<Vec<Vec<usize>>>"];
+              n15 [label="report"];
+              n0 -> n2;
+              n1 -> n2;
+              n2 -> n3;
+              n1 -> n3 [style=dashed];
+              n2 -> n5;
+              n5 -> n6;
+              n3 -> n6 [style=dashed];
+              n6 -> n7;
+              n0 -> n7;
+              n7 -> n8 [ltail=cluster_n4];
+              n7 -> n10 [ltail=cluster_n4];
+              n10 -> n12;
+              n12 -> n13;
+              n1 -> n13;
+              n13 -> n14 [ltail=cluster_n9];
+              n7 -> n15 [ltail=cluster_n4];
+              n8 -> n15;
             }
-          }
-          n14 [label="keep\nkeep<Vec<Vec<usize>>>"];
-          n15 [label="report"];
-          n0 -> n2;
-          n1 -> n2;
-          n2 -> n3;
-          n1 -> n3 [style=dashed];
-          n2 -> n5;
-          n5 -> n6;
-          n3 -> n6 [style=dashed];
-          n6 -> n7;
-          n0 -> n7;
-          n7 -> n8 [ltail=cluster_1];
-          n7 -> n10 [ltail=cluster_1];
-          n10 -> n12;
-          n12 -> n13;
-          n1 -> n13;
-          n10 -> n14 [ltail=cluster_2];
-          n7 -> n15 [ltail=cluster_1];
-          n8 -> n15;
-        }
-    "#]],
+        "#]],
     );
 }
 
@@ -202,44 +240,44 @@ fn mermaid_is_escaped_and_nested() {
     check(
         &Survey::graph().to_mermaid(),
         expect![[r#"
-        flowchart TD
-          n0(["root"])
-          n1(["depth"])
-          n2["all #34;pages#34; #60;b#62;<br/>#35;1#92;<br/>fetch"]
-          n3["kept<br/>keep#60;Vec#60;String#62;#62;"]
-          subgraph r1 ["for sizes<br/>at most 4 at once"]
-            n5("page")
-            n6["size<br/>measure"]
-            n7{{"value"}}
-          end
-          n8{{"total"}}
-          subgraph r2 ["for more"]
-            n10("size")
-            subgraph r3 ["for"]
-              n12("step")
-              n13[["inner"]]
-            end
-          end
-          n14["keep<br/>keep#60;Vec#60;Vec#60;usize#62;#62;#62;"]
-          n15["report"]
-          n0 --> n2
-          n1 --> n2
-          n2 --> n3
-          n1 -.-> n3
-          n2 --> n5
-          n5 --> n6
-          n3 -.-> n6
-          n6 --> n7
-          n0 --> n7
-          r1 --> n8
-          r1 --> n10
-          n10 --> n12
-          n12 --> n13
-          n1 --> n13
-          r2 --> n14
-          r1 --> n15
-          n8 --> n15
-    "#]],
+            flowchart TD
+              n0(["root"])
+              n1(["depth"])
+              n2["all #34;pages#34; #60;b#62;<br/>#35;1#92;<br/>fetch"]
+              n3["kept<br/>keep#60;Vec#60;String#62;#62;"]
+              subgraph n4 ["for sizes<br/>at most 4 at once"]
+                n5("page")
+                n6["size<br/>measure"]
+                n7{{"value"}}
+              end
+              n8{{"total"}}
+              subgraph n9 ["for more"]
+                n10("size")
+                subgraph n11 ["for"]
+                  n12("step")
+                  n13[["inner"]]
+                end
+              end
+              n14["keep<br/>keep#60;Vec#60;Vec#60;usize#62;#62;#62;"]
+              n15["report"]
+              n0 --> n2
+              n1 --> n2
+              n2 --> n3
+              n1 -.-> n3
+              n2 --> n5
+              n5 --> n6
+              n3 -.-> n6
+              n6 --> n7
+              n0 --> n7
+              n4 --> n8
+              n4 --> n10
+              n10 --> n12
+              n12 --> n13
+              n1 --> n13
+              n9 --> n14
+              n4 --> n15
+              n8 --> n15
+        "#]],
     );
 }
 

@@ -90,6 +90,8 @@ pub(crate) struct Engine<V> {
     /// The value of a region that ends without one.
     unit: V,
     now: Timestamp,
+    /// What the body is given when the run begins.
+    inputs: Vec<V>,
     frames: Frames<V>,
     body: FrameId,
     /// Node instances that wait for a slot, in the order they became ready; and some that did and
@@ -104,9 +106,8 @@ pub(crate) struct Engine<V> {
     tasks: VecDeque<Task>,
     /// Signals that came, or that somebody waits for now.
     letters: BTreeSet<SignalId>,
-    /// Frames that have stopped and in which something ended: bodies of `finally`s first, inner ones
-    /// before those around them.
-    settling: BTreeSet<(bool, Reverse<usize>, FrameId)>,
+    /// Frames that have stopped and in which something ended, the innermost first.
+    settling: BTreeSet<(Reverse<usize>, FrameId)>,
     /// `for`s that may open another frame, the last opened first: what is begun is finished before
     /// more is begun.
     going: Vec<Place>,
@@ -169,7 +170,8 @@ pub(crate) struct Progress {
 }
 
 impl<V: Clone> Engine<V> {
-    /// A run that begins now. `unit` is the value of a region that has none.
+    /// A run that is new, and goes on with [`Engine::begin`]. `unit` is the value of a region that has
+    /// none.
     pub(crate) fn start(
         plan: Arc<Plan>,
         run: RunId,
@@ -183,9 +185,17 @@ impl<V: Clone> Engine<V> {
             engine.outbox.record(|| Record::RunStarted(start));
         }
         engine.phase = Phase::Going;
-        engine.wake(engine.body, inputs);
-        engine.go_on();
+        engine.inputs = inputs;
         engine
+    }
+
+    /// Lets a run that is new, or was recovered, go on: what waits for a time waits from now on.
+    pub(crate) fn begin(mut self, now: Timestamp) -> Self {
+        self.now = self.now.max(now);
+        let inputs = std::mem::take(&mut self.inputs);
+        self.wake(self.body, inputs);
+        self.go_on();
+        self
     }
 
     fn new(plan: Arc<Plan>, run: RunId, unit: V, outbox: Outbox<V>) -> Self {
@@ -193,6 +203,7 @@ impl<V: Clone> Engine<V> {
             seed: seed(run),
             unit,
             now: Timestamp::default(),
+            inputs: Vec::new(),
             frames: Frames::new(),
             // Replaced right below by the body's own frame.
             body: FrameId::NONE,
@@ -260,7 +271,7 @@ impl<V: Clone> Engine<V> {
             } else if self.open_next_frame() {
             } else if let Some(signal) = self.letters.pop_first() {
                 self.deliver(signal);
-            } else if let Some((.., frame)) = self.settling.pop_first() {
+            } else if let Some((_, frame)) = self.settling.pop_first() {
                 self.settle_now(frame);
             } else {
                 return;

@@ -74,10 +74,7 @@ impl Graph {
 
     /// The workflows that it calls.
     pub(crate) fn calls(&self) -> impl Iterator<Item = WorkflowDef> {
-        self.nodes.iter().filter_map(|node| match &node.kind {
-            NodeDef::Workflow(called) => Some(*called),
-            _ => None,
-        })
+        self.nodes.iter().filter_map(|node| node.kind.workflow())
     }
 
     pub(crate) fn at(&self, id: NodeId) -> Option<&Node> {
@@ -88,7 +85,7 @@ impl Graph {
     pub(crate) fn assigned(&self) -> Vec<Vec<NodeId>> {
         let mut assigned = vec![Vec::new(); self.nodes.len()];
         for node in &self.nodes {
-            if let NodeDef::Assigned { by } = node.kind
+            if let Some(by) = node.kind.assigned_by()
                 && let Some(variables) = assigned.get_mut(index(by))
             {
                 variables.push(node.id);
@@ -177,20 +174,15 @@ impl Node {
     /// The name of the job or workflow it calls.
     #[must_use]
     pub fn calls(&self) -> Option<&'static str> {
-        match &self.kind {
-            NodeDef::Job(job) => Some(job.name),
-            NodeDef::Workflow(called) => Some(called.name),
-            _ => None,
-        }
+        let workflow = self.kind.workflow();
+        let job = self.kind.job().map(|job| job.name);
+        job.or(workflow.map(|called| called.name))
     }
 
     /// The graph of the workflow it calls.
     #[must_use]
     pub fn subgraph(&self) -> Option<&'static Graph> {
-        match &self.kind {
-            NodeDef::Workflow(called) => Some((called.graph)()),
-            _ => None,
-        }
+        self.kind.workflow().map(|called| (called.graph)())
     }
 
     /// The nodes whose values it needs.

@@ -6,7 +6,6 @@ use zahir_store::NodeId;
 
 use crate::definition::Definition;
 use crate::graph::{Graph, Node, NodeDef, RegionId as GraphRegion};
-use crate::job::policy::Policy;
 use crate::plan::{Plan, PlanKind, PlanNode, PlanRegion, RegionId, SignalId, Source, index};
 use crate::value::Codec;
 use crate::wire::PayloadDef;
@@ -53,26 +52,26 @@ impl Program {
 
     /// How a node's result is stored; `None` if it is not.
     pub(crate) fn codec(&self, node: NodeId) -> Option<Codec> {
-        match &self.sites.get(index(node))?.node.kind {
-            NodeDef::Job(job) => Some(job.output),
-            NodeDef::Input { codec } => Some(*codec),
-            _ => None,
+        let kind = &self.sites.get(index(node))?.node.kind;
+        if let NodeDef::Input { codec } = kind {
+            return Some(*codec);
         }
+        kind.job().map(|job| job.output)
     }
 
     /// How the error of a node's job is stored; `None` if it is not.
     pub(crate) fn error_codec(&self, node: NodeId) -> Option<Codec> {
-        match &self.sites.get(index(node))?.node.kind {
-            NodeDef::Job(job) => job.error,
-            _ => None,
-        }
+        self.sites.get(index(node))?.node.kind.job()?.error
     }
 
     /// What reads the payload of a signal of this name; `None` if nothing waits for one.
     pub(crate) fn signal(&self, name: &str) -> Option<PayloadDef> {
-        self.sites.iter().find_map(|site| match &site.node.kind {
-            NodeDef::Signal(signal) if signal.name == name => Some(signal.payload),
-            _ => None,
+        self.sites.iter().find_map(|site| {
+            if let NodeDef::Signal(signal) = &site.node.kind {
+                (signal.name == name).then_some(signal.payload)
+            } else {
+                None
+            }
         })
     }
 }
@@ -184,26 +183,21 @@ impl Linker {
                 .map(|id| source(graph, slots, node.region, *id))
                 .collect()
         };
-        let (keeps_error, policy) = match &node.kind {
-            NodeDef::Job(job) => (job.error.is_some(), node.policy),
-            _ => (false, Policy::ONCE),
-        };
+        let error = node.kind.job().and_then(|job| job.error);
         PlanNode {
             kind,
             region: shift(node.region),
             slot: slots[index(node.id)],
-            uses: match &node.kind {
-                NodeDef::Loop { starts, .. } => {
-                    let starts: Vec<_> = starts.iter().copied().map(NodeId::new).collect();
-                    sources(&starts)
-                }
-                _ => sources(&node.uses[..node.lends]),
+            uses: if let NodeDef::Loop { starts, .. } = &node.kind {
+                sources(starts)
+            } else {
+                sources(&node.uses[..node.lends])
             },
             after: sources(&node.after),
             inside,
             assigned: Vec::new(),
-            keeps_error,
-            policy,
+            keeps_error: error.is_some(),
+            policy: node.policy,
             waits: 0,
             dependents: Vec::new(),
         }
@@ -257,10 +251,8 @@ fn fails_typed(graph: &Graph, node: &Node) -> bool {
         .first()
         .and_then(|id| graph.regions().get(id.index()));
     let result = body.and_then(|body| body.result);
-    result.is_some_and(|id| match &graph.nodes()[index(id)].kind {
-        NodeDef::Job(job) => job.error.is_some(),
-        _ => false,
-    })
+    let job = result.and_then(|id| graph.nodes()[index(id)].kind.job());
+    job.is_some_and(|job| job.error.is_some())
 }
 
 fn shifted(id: NodeId, by: usize) -> NodeId {

@@ -2,11 +2,11 @@
 
 use zahir_store::{FailureKind, Record};
 
+use super::Engine;
 use super::action::{Caught, Evaluation};
 use super::advance::violation;
 use super::frame::Place;
 use super::state::{Change, Departure, Failing, Outcome};
-use super::Engine;
 use crate::plan::{Exit, PlanKind};
 
 impl<V: Clone> Engine<V> {
@@ -93,11 +93,6 @@ impl<V: Clone> Engine<V> {
             };
             at = frame.owner.map(|owner| owner.frame);
         }
-    }
-
-    /// Whether the handler of `owner` had begun before a restart.
-    pub(super) fn has_rebuilt_handler(&self, owner: Place) -> bool {
-        self.replayed.contains_key(&(owner, 1))
     }
 }
 

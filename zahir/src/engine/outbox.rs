@@ -7,6 +7,9 @@ use zahir_store::{Attempt, Record};
 use super::action::{Action, Violation};
 use super::frame::Place;
 
+/// After so many pure actions in a row comes what is recorded: pure code alone may have no end.
+const FREE_MAX: u32 = 1024;
+
 /// Records on their way to the store, and the actions that wait for them.
 #[derive(Debug)]
 pub(super) struct Outbox<V> {
@@ -24,6 +27,8 @@ pub(super) struct Outbox<V> {
     gated: VecDeque<(u64, Action<V>)>,
     /// Actions that the world outside can't see, such as a pure computation.
     free: VecDeque<Action<V>>,
+    /// How many of them were handed out in a row.
+    freed: u32,
 }
 
 impl<V> Outbox<V> {
@@ -36,6 +41,7 @@ impl<V> Outbox<V> {
             acknowledged: 0,
             gated: VecDeque::new(),
             free: VecDeque::new(),
+            freed: 0,
         }
     }
 
@@ -80,12 +86,14 @@ impl<V> Outbox<V> {
         mut is_taken: impl FnMut(Place) -> bool,
     ) -> Vec<(Place, Attempt)> {
         let mut taken = Vec::new();
-        self.gated.retain(|(_, action)| match action {
-            Action::Start { place, attempt, .. } if is_taken(*place) => {
-                taken.push((*place, *attempt));
-                false
-            }
-            _ => true,
+        self.gated.retain(|(_, action)| {
+            let start = if let Action::Start { place, attempt, .. } = action {
+                Some((*place, *attempt)).filter(|(place, _)| is_taken(*place))
+            } else {
+                None
+            };
+            taken.extend(start);
+            start.is_none()
         });
         taken
     }
@@ -117,9 +125,12 @@ impl<V> Outbox<V> {
             || !self.free.is_empty()
     }
 
-    /// What is pure comes first: what follows from it joins the same append.
+    /// What is pure comes first: what follows from it joins the same append. But not for ever.
     pub(super) fn poll(&mut self) -> Option<Action<V>> {
-        if let Some(action) = self.free.pop_front() {
+        if self.freed < FREE_MAX
+            && let Some(action) = self.free.pop_front()
+        {
+            self.freed += 1;
             return Some(action);
         }
         if !self.pending.is_empty() {
@@ -133,11 +144,12 @@ impl<V> Outbox<V> {
                 records,
             });
         }
-        match self.gated.front() {
-            Some((seq, _)) if *seq <= self.acknowledged => {
-                self.gated.pop_front().map(|(_, action)| action)
-            }
-            _ => None,
+        if let Some((seq, _)) = self.gated.front()
+            && *seq <= self.acknowledged
+        {
+            return self.gated.pop_front().map(|(_, action)| action);
         }
+        self.freed = 0;
+        self.free.pop_front()
     }
 }

@@ -61,6 +61,12 @@ impl<V: Clone> Engine<V> {
         self.end_race(place);
     }
 
+    /// Whether it is on record who won.
+    pub(super) fn is_decided(&self, place: Place) -> bool {
+        self.instance(place)
+            .is_some_and(|instance| matches!(instance.state, State::Won(_)))
+    }
+
     /// Drops what the entries that lost have under way.
     pub(super) fn cancel_losers(&mut self, place: Place) {
         for loser in self.losers(place) {

@@ -61,9 +61,7 @@ impl<V: Clone> Engine<V> {
 
     /// Whether nothing new starts in a frame.
     pub(super) fn is_stopped(&self, id: FrameId) -> bool {
-        self.frames
-            .get(id)
-            .is_none_or(|frame| frame.stop.is_some())
+        self.frames.get(id).is_none_or(|frame| frame.stop.is_some())
     }
 
     /// Whether a frame of `owner` that is opened now has stopped already.
@@ -130,30 +128,35 @@ impl<V: Clone> Engine<V> {
             return;
         };
         let is_dropped = why == Stop::Cancelled;
-        match &instance.state {
-            State::Ready(_) if is_dropped || !self.owed.contains(&place) => {
-                self.ready_count = self.ready_count.saturating_sub(1);
-                self.change(place, Change::Interrupted);
-            }
-            // In replay no timer is set, and a sleep may be over.
-            State::Backoff(..) | State::Sleeping(_) | State::Waiting(_)
-                if self.phase == Phase::Replaying => {}
-            State::Backoff(_, due) => {
-                self.timers.remove(&(*due, place));
-                self.change(place, Change::Due);
-            }
-            State::Sleeping(due) => {
-                self.timers.remove(&(*due, place));
-                self.change(place, Change::Skipped);
-            }
-            State::Waiting(_) => {
-                self.forget_wait(place);
-                self.change(place, Change::Skipped);
-            }
-            State::Running(_) if is_dropped => {
+        let is_awake = self.frames.get(place.frame).is_some_and(|it| it.is_awake);
+        let is_owed = self.owed.contains(&place);
+        let state = &instance.state;
+        if let State::Running(_) = state
+            && is_dropped
+        {
+            if is_awake {
                 aborted.insert(place);
+            } else {
+                // An attempt of an earlier process.
+                self.change(place, Change::Interrupted);
+                self.shift_live(place.frame, false);
             }
-            _ => {}
+        } else if !is_awake {
+            // No timer is set yet, and a sleep may be over.
+        } else if let State::Ready(_) = state
+            && (is_dropped || !is_owed)
+        {
+            self.ready_count = self.ready_count.saturating_sub(1);
+            self.change(place, Change::Interrupted);
+        } else if let State::Backoff(_, due) = state {
+            self.timers.remove(&(*due, place));
+            self.change(place, Change::Due);
+        } else if let State::Sleeping(due) = state {
+            self.timers.remove(&(*due, place));
+            self.change(place, Change::Skipped);
+        } else if let State::Waiting(_) = state {
+            self.forget_wait(place);
+            self.change(place, Change::Skipped);
         }
         if is_dropped && self.owed.remove(&place) {
             self.shift_live(place.frame, false);
@@ -169,13 +172,10 @@ impl<V: Clone> Engine<V> {
                 continue;
             };
             let attempt = zahir_store::Attempt::new(tries.attempts);
-            let is_here = self.phase != Phase::Replaying;
             self.shift_live(place.frame, false);
-            if is_here {
-                self.progress.running = self.progress.running.saturating_sub(1);
-            }
+            self.progress.running = self.progress.running.saturating_sub(1);
             self.change(*place, Change::Interrupted);
-            let was_started = is_here && !not_started.iter().any(|(known, _)| known == place);
+            let was_started = !not_started.iter().any(|(known, _)| known == place);
             if let Some(attempt) = attempt
                 && was_started
             {
@@ -187,52 +187,39 @@ impl<V: Clone> Engine<V> {
 
     /// Something ended in a frame, which may have to be settled now.
     pub(super) fn settle(&mut self, id: FrameId) {
-        if let Some(frame) = self.frames.get(id)
-            && frame.stop.is_some()
+        if self
+            .frames
+            .get(id)
+            .is_some_and(|frame| frame.stop.is_some())
         {
             let depth = self.frames.way(id).len();
-            let is_block = frame.index == 0 && frame.owner.is_some_and(|owner| {
-                self.plan.node(owner.node).kind == PlanKind::Finally
-            });
-            self.settling.insert((!is_block, Reverse(depth), id));
+            self.settling.insert((Reverse(depth), id));
         }
     }
 
-    /// If a frame, or one around it, has stopped and nothing of it is under way, goes on with what
-    /// comes after it.
+    /// If nothing is under way in a frame that has stopped, goes on with what comes after it. What is
+    /// owed when the process is about to end is for the next one to do.
     pub(super) fn settle_now(&mut self, id: FrameId) {
-        let mut at = id;
-        // What is owed when the process is about to end is for the next one to do.
-        while self.phase == Phase::Going {
-            let Some(frame) = self.frames.get(at) else {
-                return;
-            };
-            if frame.live > 0 || frame.closing > 0 || !frame.is_awake {
-                return;
+        let Some(frame) = self.frames.get(id) else {
+            return;
+        };
+        let is_quiet = frame.live == 0 && frame.closing == 0 && frame.is_awake;
+        if self.phase != Phase::Going || !is_quiet {
+            return;
+        }
+        let (owner, index, has_failed) = (frame.owner, frame.index, frame.failure.is_some());
+        let Some(owner) = owner else {
+            return self.settle_run();
+        };
+        match (self.plan.node(owner.node).kind, index) {
+            (PlanKind::Finally, 0) => self.settle_block(id, owner),
+            (PlanKind::Race, _) if !self.is_stopped(owner.frame) || self.is_decided(owner) => {
+                self.settle_entry(id, owner);
             }
-            let (is_stopped, has_failed) = (frame.stop.is_some(), frame.failure.is_some());
-            let (owner, index) = (frame.owner, frame.index);
-            let Some(owner) = owner else {
-                return self.settle_run();
-            };
-
-            if !is_stopped {
-                at = owner.frame;
-                continue;
-            }
-            let kind = self.plan.node(owner.node).kind;
-            let reaches_on = self.is_stopped(owner.frame);
-            match (kind, index) {
-                (PlanKind::Finally, 0) => return self.settle_block(at, owner),
-                (PlanKind::Finally, _) => return self.settle_failure(at),
-                (PlanKind::Race, _) if !reaches_on => return self.settle_entry(at, owner),
-                (PlanKind::Rescue { .. }, 0) if has_failed && self.has_rebuilt_handler(owner) => {
-                    // That was before what has stopped it now.
-                    return self.settle_failure(at);
-                }
-                _ if !reaches_on => return self.settle_failure(at),
-                _ => at = owner.frame,
-            }
+            (PlanKind::Race, _) => self.settle(owner.frame),
+            // Also where something around it has stopped: that may have been later.
+            _ if has_failed => self.settle_failure(id),
+            _ => self.settle(owner.frame),
         }
     }
 

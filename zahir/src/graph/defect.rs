@@ -49,7 +49,16 @@ impl Graph {
                 NodeDef::Each { .. } | NodeDef::Loop { .. } | NodeDef::Result(_) => regions == 1,
                 NodeDef::Rescue | NodeDef::Finally => regions == 2,
                 NodeDef::Branch | NodeDef::Race(_) => regions > 0,
-                _ => regions == 0,
+                NodeDef::Input { .. }
+                | NodeDef::Item
+                | NodeDef::Carried
+                | NodeDef::Caught
+                | NodeDef::Assigned { .. }
+                | NodeDef::Job(_)
+                | NodeDef::Value
+                | NodeDef::Sleep
+                | NodeDef::Signal(_)
+                | NodeDef::Workflow(_) => regions == 0,
             };
             if !fits {
                 return Some(format!("`{}` enters {regions} regions", node.name));
@@ -91,21 +100,30 @@ impl Graph {
             return Some(format!("`{name}` is lent more than it uses"));
         }
         let owner = region.owner.and_then(|owner| self.at(owner));
+        let is_in = |fits: fn(&NodeDef) -> bool| owner.is_some_and(|owner| fits(&owner.kind));
+        let is_behind =
+            |by: &Node| by.id < node.id && by.region == node.region && !by.inside.is_empty();
         let fits = match &node.kind {
-            NodeDef::Item => owner.is_some_and(|it| matches!(it.kind, NodeDef::Each { .. })),
-            NodeDef::Carried => owner.is_some_and(|it| matches!(it.kind, NodeDef::Loop { .. })),
-            NodeDef::Caught => owner.is_some_and(|it| {
-                matches!(it.kind, NodeDef::Rescue) && it.inside.get(1) == Some(&node.region)
-            }),
             NodeDef::Input { .. } => owner.is_none(),
-            NodeDef::Assigned { by } => self.at(*by).is_some_and(|by| {
-                by.id < node.id && by.region == node.region && !by.inside.is_empty()
-            }),
-            NodeDef::Loop { starts, .. } => {
-                let mut starts = starts.iter().copied().map(NodeId::new);
-                starts.all(|start| node.uses.contains(&start))
+            NodeDef::Item => is_in(|kind| matches!(kind, NodeDef::Each { .. })),
+            NodeDef::Carried => is_in(|kind| matches!(kind, NodeDef::Loop { .. })),
+            NodeDef::Caught => {
+                let handler = owner.and_then(|owner| owner.inside.get(1));
+                is_in(|kind| matches!(kind, NodeDef::Rescue)) && handler == Some(&node.region)
             }
-            _ => true,
+            NodeDef::Assigned { by } => self.at(*by).is_some_and(is_behind),
+            NodeDef::Loop { starts, .. } => starts.iter().all(|start| node.uses.contains(start)),
+            NodeDef::Job(_)
+            | NodeDef::Value
+            | NodeDef::Each { .. }
+            | NodeDef::Branch
+            | NodeDef::Rescue
+            | NodeDef::Result(_)
+            | NodeDef::Finally
+            | NodeDef::Race(_)
+            | NodeDef::Sleep
+            | NodeDef::Signal(_)
+            | NodeDef::Workflow(_) => true,
         };
         (!fits).then(|| format!("`{name}` is not where it can be"))
     }
@@ -203,24 +221,15 @@ impl Graph {
             return around;
         };
         let is_first = owner.inside.first() == Some(&here);
-        match owner.kind {
-            NodeDef::Loop { .. } => Ways {
-                around: Some(owner.id),
-                ..around
-            },
-            NodeDef::Each { .. } => Ways {
-                around: None,
-                ..around
-            },
-            NodeDef::Race(_) => Ways {
-                around: None,
-                closed: true,
-            },
-            NodeDef::Finally if !is_first => Ways {
-                around: None,
-                closed: true,
-            },
-            _ => around,
+        let is_last = matches!(owner.kind, NodeDef::Finally) && !is_first;
+        let is_closed = is_last || matches!(owner.kind, NodeDef::Race(_));
+        let is_loop = matches!(owner.kind, NodeDef::Loop { .. });
+        let keeps = !is_closed && !matches!(owner.kind, NodeDef::Each { .. });
+        Ways {
+            around: is_loop
+                .then_some(owner.id)
+                .or(around.around.filter(|_| keeps)),
+            closed: around.closed || is_closed,
         }
     }
 

@@ -133,7 +133,14 @@ fn attributes(node: &Node) -> &'static str {
         NodeDef::Sleep => ", shape=octagon",
         NodeDef::Signal(_) => ", shape=cds, margin=\"0.2,0.1\"",
         NodeDef::Workflow(_) => ", peripheries=2",
-        _ => "",
+        NodeDef::Job(_)
+        | NodeDef::Each { .. }
+        | NodeDef::Branch
+        | NodeDef::Loop { .. }
+        | NodeDef::Rescue
+        | NodeDef::Result(_)
+        | NodeDef::Finally
+        | NodeDef::Race(_) => "",
     }
 }
 

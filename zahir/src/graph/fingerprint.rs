@@ -71,16 +71,13 @@ fn region(nodes: &mut [Node], regions: &[Region], within: &Region) {
         let Some(node) = nodes.get(index) else {
             continue;
         };
-        let place = match node.kind {
-            NodeDef::Assigned { by } => Some(Some(by)),
-            NodeDef::Carried => Some(None),
-            _ => None,
-        };
-        let place = place.map_or(0, |whose| {
-            let place = variables.entry(whose).or_default();
-            *place += 1;
-            *place
-        });
+        let whose = node.kind.assigned_by();
+        let mut place = 0;
+        if whose.is_some() || matches!(node.kind, NodeDef::Carried) {
+            let count = variables.entry(whose).or_default();
+            *count += 1;
+            place = *count;
+        }
         set(nodes, index, entry(nodes, regions, node, place));
         let inside = nodes[index].inside.clone();
         for inner in inside.iter().filter_map(|id| regions.get(id.index())) {
@@ -110,18 +107,21 @@ fn entry(nodes: &[Node], regions: &[Region], node: &Node, place: u64) -> u64 {
         owner.map_or(0, of)
     };
     let mut bytes = own(node);
-    match &node.kind {
-        NodeDef::Item | NodeDef::Caught => bytes = bytes.number(owner()),
-        NodeDef::Carried => bytes = bytes.number(owner()).number(place),
-        NodeDef::Assigned { by } => bytes = bytes.number(of(*by)).number(place),
-        NodeDef::Loop { starts, .. } => {
-            bytes = bytes.number(len(starts));
-            for start in *starts {
-                bytes = bytes.number(of(NodeId::new(*start)));
-            }
-            bytes = bytes.number(round(nodes, regions, node));
+    if let Some(by) = node.kind.assigned_by() {
+        bytes = bytes.number(of(by)).number(place);
+    }
+    if matches!(
+        node.kind,
+        NodeDef::Item | NodeDef::Carried | NodeDef::Caught
+    ) {
+        bytes = bytes.number(owner()).number(place);
+    }
+    if let NodeDef::Loop { starts, .. } = &node.kind {
+        bytes = bytes.number(len(starts));
+        for start in starts {
+            bytes = bytes.number(of(*start));
         }
-        _ => {}
+        bytes = bytes.number(round(nodes, regions, node));
     }
     let lent = node.uses.get(..node.lends).unwrap_or(&node.uses);
     for (kind, ids) in [("uses", lent), ("after", &node.after)] {
@@ -203,16 +203,8 @@ fn round(nodes: &[Node], regions: &[Region], entered: &Node) -> u64 {
                 .number(own(node).hash())
                 .number(told(node.id).unwrap_or(0))
                 .number(regions);
-            let starts = match &node.kind {
-                NodeDef::Loop { starts, .. } => starts,
-                _ => &[][..],
-            };
-            let starts: Vec<_> = starts.iter().copied().map(NodeId::new).collect();
-            let by = match node.kind {
-                NodeDef::Assigned { by } => Some(by),
-                _ => None,
-            };
-            for ids in [&node.uses[..], &node.after, &starts, by.as_slice()] {
+            let (starts, by) = (node.kind.starts(), node.kind.assigned_by());
+            for ids in [&node.uses, &node.after, starts, by.as_slice()] {
                 bytes = bytes.number(len(ids));
                 for id in ids {
                     bytes = bytes.number(told(*id).unwrap_or(0));

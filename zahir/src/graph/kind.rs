@@ -48,8 +48,9 @@ pub enum NodeKind {
     },
     /// `.rescue(..)`: its second region runs if the first fails.
     Rescue,
-    /// `.result()`: the failure of its region becomes a value.
-    Result,
+    /// `.result()`: the failure of its region becomes a value. (Not called `Result`: rustc would then
+    /// write `std::result::Result` in its messages to users of this crate.)
+    Outcome,
     /// `.finally(..)`: its second region runs behind the first, however that ends.
     Finally,
     /// `race(..)`: the first of its regions to end wins.
@@ -92,7 +93,7 @@ pub(crate) enum NodeDef {
     /// `loop` or `while`: its body until it breaks.
     Loop {
         /// What the carried variables begin with.
-        starts: &'static [u32],
+        starts: Box<[NodeId]>,
         max: Option<u32>,
         or_last: bool,
     },
@@ -113,6 +114,42 @@ pub(crate) enum NodeDef {
 }
 
 impl NodeDef {
+    /// The job it calls.
+    pub(crate) const fn job(&self) -> Option<&JobDef> {
+        if let Self::Job(job) = self {
+            Some(job)
+        } else {
+            None
+        }
+    }
+
+    /// The workflow it calls.
+    pub(crate) const fn workflow(&self) -> Option<WorkflowDef> {
+        if let Self::Workflow(called) = self {
+            Some(*called)
+        } else {
+            None
+        }
+    }
+
+    /// What carried variables begin with.
+    pub(crate) fn starts(&self) -> &[NodeId] {
+        if let Self::Loop { starts, .. } = self {
+            starts
+        } else {
+            &[]
+        }
+    }
+
+    /// What assigned a variable.
+    pub(crate) const fn assigned_by(&self) -> Option<NodeId> {
+        if let Self::Assigned { by } = self {
+            Some(*by)
+        } else {
+            None
+        }
+    }
+
     pub(crate) const fn kind(&self) -> NodeKind {
         match self {
             Self::Input { .. } => NodeKind::Input,
@@ -129,7 +166,7 @@ impl NodeDef {
                 or_last: *or_last,
             },
             Self::Rescue => NodeKind::Rescue,
-            Self::Result(_) => NodeKind::Result,
+            Self::Result(_) => NodeKind::Outcome,
             Self::Finally => NodeKind::Finally,
             Self::Race(_) => NodeKind::Race,
             Self::Sleep => NodeKind::Sleep,

@@ -93,7 +93,14 @@ fn shape(node: &Node) -> (&'static str, &'static str) {
         NodeDef::Sleep => ("[/", "\\]"),
         NodeDef::Signal(_) => (">", "]"),
         NodeDef::Workflow(_) => ("[[", "]]"),
-        _ => ("[", "]"),
+        NodeDef::Job(_)
+        | NodeDef::Each { .. }
+        | NodeDef::Branch
+        | NodeDef::Loop { .. }
+        | NodeDef::Rescue
+        | NodeDef::Result(_)
+        | NodeDef::Finally
+        | NodeDef::Race(_) => ("[", "]"),
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use zahir_store::NodeId;
 
+use crate::graph::region::{branch_word, is_named_after};
 use crate::graph::{Exit, Graph, Node, NodeDef, Region, RegionId};
 
 /// What an arrow starts or ends at.
@@ -81,47 +82,44 @@ impl Graph {
     /// The first or last thing in a box that is no box itself.
     pub(crate) fn leaf(&self, of: End, is_last: bool) -> End {
         let mut at = of;
-        loop {
-            at = match at {
-                End::Node(_) => return at,
-                End::Box(id) => {
-                    let node = self.at(id);
-                    let inside = node.map_or(&[][..], |node| &node.inside);
-                    let region = if is_last {
-                        let follow = node.is_some_and(is_sequence);
-                        let size =
-                            |id: &&RegionId| self.region(**id).map_or(0, |it| it.nodes.len());
-                        // What comes behind is placed below the longest.
-                        inside
-                            .iter()
-                            .max_by_key(|id| if follow { 0 } else { size(id) })
-                    } else {
-                        inside.first()
-                    };
-                    match region {
-                        Some(region) => End::Region(*region),
-                        None => return End::Node(id),
-                    }
-                }
-                End::Region(id) => {
-                    let Some(region) = self.region(id) else {
-                        return at;
-                    };
-                    let nodes = &region.nodes;
-                    let result = region.result.filter(|id| nodes.contains(id));
-                    let last = || result.or(nodes.last().copied());
-                    let node = if is_last {
-                        last()
-                    } else {
-                        nodes.first().copied()
-                    };
-                    match node {
-                        Some(node) => self.end(node),
-                        None => return at,
-                    }
-                }
+        while let Some(inner) = self.inner(at, is_last) {
+            at = inner;
+        }
+        at
+    }
+
+    /// The first or last thing in a box.
+    fn inner(&self, of: End, is_last: bool) -> Option<End> {
+        match of {
+            End::Node(_) => None,
+            End::Box(id) => {
+                let node = self.at(id)?;
+                let first = node.inside.first().copied();
+                let region = if is_last { self.lowest(node) } else { first };
+                region.map(End::Region)
+            }
+            End::Region(id) => {
+                let region = self.region(id)?;
+                let result = region.result.filter(|result| self.is_in(*result, id));
+                let last = result.or(region.nodes.last().copied());
+                let first = region.nodes.first().copied();
+                let node = if is_last { last } else { first };
+                node.map(|node| self.end(node))
             }
         }
+    }
+
+    /// The region that reaches down furthest, so that what comes behind is placed below it.
+    fn lowest(&self, node: &Node) -> Option<RegionId> {
+        if is_sequence(node) {
+            return node.inside.last().copied();
+        }
+        let size = |id: &RegionId| self.region(*id).map_or(0, |region| region.nodes.len());
+        node.inside.iter().copied().max_by_key(size)
+    }
+
+    fn is_in(&self, node: NodeId, region: RegionId) -> bool {
+        self.at(node).is_some_and(|node| node.region == region)
     }
 
     /// Where arrows to and from a node end.
@@ -159,7 +157,7 @@ pub(crate) fn arrows(graph: &Graph) -> Vec<Arrow> {
         drawn: Vec::new(),
     };
     for node in &graph.nodes {
-        arrows.into_node(node);
+        arrows.arrows_to(node);
         arrows.between_regions(node);
     }
     arrows.back();
@@ -184,27 +182,21 @@ impl Arrows<'_> {
         }
     }
 
-    fn into_node(&mut self, node: &Node) {
+    fn arrows_to(&mut self, node: &Node) {
         let given = self.given(node);
-        let to = match node.kind {
+        let to = match given.first() {
             // What a `for` goes over points at its item.
-            NodeDef::Each { .. } => given
-                .first()
-                .map_or(self.graph.end(node.id), |id| End::Node(*id)),
+            Some(item) if matches!(node.kind, NodeDef::Each { .. }) => End::Node(*item),
             _ => self.graph.end(node.id),
         };
         for id in node.uses.iter().take(node.lends) {
             self.add(self.graph.end(*id), to, Line::Data);
         }
-        match &node.kind {
-            NodeDef::Loop { starts, .. } => {
-                for (start, variable) in starts.iter().zip(&given) {
-                    let from = self.graph.end(NodeId::new(*start));
-                    self.add(from, End::Node(*variable), Line::Data);
-                }
-            }
-            NodeDef::Assigned { by } => self.add(self.graph.end(*by), to, Line::Data),
-            _ => {}
+        for (start, variable) in node.kind.starts().iter().zip(&given) {
+            self.add(self.graph.end(*start), End::Node(*variable), Line::Data);
+        }
+        if let Some(by) = node.kind.assigned_by() {
+            self.add(self.graph.end(by), to, Line::Data);
         }
         let passed = self.passed(node);
         for id in &node.after {
@@ -228,10 +220,11 @@ impl Arrows<'_> {
         nodes.take_while(is_given).collect()
     }
 
-    /// Of what a `sleep` waits for: what comes before others of it. It is ordered by theirs.
+    /// Of what a `sleep` waits for: what it uses anyway, and what comes before others of it.
     fn passed(&self, node: &Node) -> BTreeSet<NodeId> {
         let mut passed = BTreeSet::new();
         if matches!(node.kind, NodeDef::Sleep) {
+            passed.extend(reads(node));
             for before in node.after.iter().filter_map(|id| self.graph.at(*id)) {
                 passed.extend(needs(before));
             }
@@ -257,7 +250,10 @@ impl Arrows<'_> {
                 continue;
             };
             let to = self.graph.region_end(*id);
-            if let Some(result) = region.result.filter(|id| !region.nodes.contains(id)) {
+            if let Some(result) = region
+                .result
+                .filter(|result| !self.graph.is_in(*result, *id))
+            {
                 self.add(self.graph.end(result), to, Line::Data);
             }
             let first = node.inside.first();
@@ -327,11 +323,7 @@ fn needs(node: &Node) -> impl Iterator<Item = NodeId> {
 
 /// The nodes whose values a node, or what is in it, needs.
 fn reads(node: &Node) -> impl Iterator<Item = NodeId> {
-    let by = match node.kind {
-        NodeDef::Assigned { by } => Some(by),
-        _ => None,
-    };
-    node.uses.iter().copied().chain(by)
+    node.uses.iter().copied().chain(node.kind.assigned_by())
 }
 
 /// The lines of a node's label: its name, with the word it is written with, and what it calls if that
@@ -342,25 +334,19 @@ pub(crate) fn label(node: &Node) -> Vec<String> {
         Some(word) if !is_named_after(node.name, word) => vec![format!("{word} {}", node.name)],
         _ => vec![node.name.to_owned()],
     };
-    match &node.kind {
-        NodeDef::Each { limit, .. } => {
-            lines.extend(limit.map(|limit| format!("at most {limit} at once")));
+    lines.extend(limit(&node.kind));
+    if let NodeDef::Signal(signal) = &node.kind {
+        let line = format!("signal {}", signal.name);
+        if is_named_after(node.name, "signal") || node.name == signal.name {
+            lines = vec![line];
+        } else {
+            lines.push(line);
         }
-        NodeDef::Loop { max, or_last, .. } => {
-            let last = if *or_last { ", or last" } else { "" };
-            lines.extend(max.map(|max| format!("at most {max} rounds{last}")));
-        }
-        NodeDef::Signal(signal) => {
-            let line = format!("signal {}", signal.name);
-            if is_named_after(node.name, "signal") || node.name == signal.name {
-                lines = vec![line];
-            } else {
-                lines.push(line);
-            }
-            let timeout = signal.timeout.map(time);
-            lines.extend(timeout.map(|timeout| format!("at most {timeout}")));
-        }
-        _ => {}
+        lines.extend(
+            signal
+                .timeout
+                .map(|timeout| format!("at most {}", time(timeout))),
+        );
     }
     if let Some(calls) = node.calls() {
         let short = short(calls);
@@ -369,6 +355,17 @@ pub(crate) fn label(node: &Node) -> Vec<String> {
         }
     }
     lines
+}
+
+fn limit(kind: &NodeDef) -> Option<String> {
+    if let NodeDef::Each { limit, .. } = kind {
+        return limit.map(|limit| format!("at most {limit} at once"));
+    }
+    if let NodeDef::Loop { max, or_last, .. } = kind {
+        let last = if *or_last { ", or last" } else { "" };
+        return max.map(|max| format!("at most {max} rounds{last}"));
+    }
+    None
 }
 
 /// The lines of the label of a box around one region.
@@ -403,25 +400,25 @@ fn exit(region: &Region) -> Option<&'static str> {
 fn word(node: &Node) -> Option<&'static str> {
     match node.kind {
         NodeDef::Each { .. } => Some("for"),
-        NodeDef::Branch if node.source.starts_with("if") => Some("if"),
-        NodeDef::Branch => Some("match"),
+        NodeDef::Branch => Some(branch_word(node)),
+        NodeDef::Loop { .. } if is_named_after(node.name, "while") => Some("while"),
         NodeDef::Loop { .. } => Some("loop"),
         NodeDef::Rescue => Some("rescue"),
         NodeDef::Result(_) => Some("result"),
         NodeDef::Finally => Some("finally"),
         NodeDef::Race(_) => Some("race"),
+        NodeDef::Sleep if is_named_after(node.name, "sleep_until") => Some("sleep_until"),
         NodeDef::Sleep => Some("sleep"),
-        _ => None,
+        NodeDef::Input { .. }
+        | NodeDef::Item
+        | NodeDef::Carried
+        | NodeDef::Caught
+        | NodeDef::Assigned { .. }
+        | NodeDef::Job(_)
+        | NodeDef::Value
+        | NodeDef::Signal(_)
+        | NodeDef::Workflow(_) => None,
     }
-}
-
-/// Whether a node has no name but the word it is written with: `for`, `for_2`.
-fn is_named_after(name: &str, word: &str) -> bool {
-    let rest = name.strip_prefix(word);
-    rest.is_some_and(|rest| {
-        let number = rest.strip_prefix('_').unwrap_or(rest);
-        number.chars().all(|letter| letter.is_ascii_digit())
-    })
 }
 
 /// `1h30m`.

@@ -54,10 +54,9 @@ fn node(
     wire: for<'e> fn(Wire<'e>) -> Step<'e>,
 ) -> Node {
     let kind = kind(number, shape, inputs, wire);
-    let policy = match &kind {
-        NodeDef::Job(job) => Policy::of(&job.options, shape.settings),
-        _ => Policy::ONCE,
-    };
+    let policy = kind
+        .job()
+        .map_or(Policy::ONCE, |job| Policy::of(&job.options, shape.settings));
     let ids = |numbers: &[u32]| numbers.iter().copied().map(NodeId::new).collect();
     Node {
         id: NodeId::new(number),
@@ -153,7 +152,7 @@ fn kind(
             or_last,
             ..
         } => NodeDef::Loop {
-            starts,
+            starts: starts.iter().copied().map(NodeId::new).collect(),
             max,
             or_last,
         },
@@ -166,9 +165,10 @@ fn kind(
         | ShapeKind::Race { .. }
         | ShapeKind::Signal { .. } => {
             let step = wire(Wire::describe(number));
-            let described = match step {
-                Step::Described(description) => described(shape.kind, description),
-                _ => None,
+            let described = if let Step::Described(description) = step {
+                described(shape.kind, description)
+            } else {
+                None
             };
             #[expect(
                 clippy::unreachable,
@@ -221,7 +221,7 @@ fn petgraph(nodes: &[Node], regions: &[Region]) -> DiGraph<NodeId, Edge> {
         for before in &node.after {
             graph.add_edge(at(*before), at(node.id), Edge::After);
         }
-        if let NodeDef::Assigned { by } = node.kind {
+        if let Some(by) = node.kind.assigned_by() {
             let arguments = Vec::new();
             graph.add_edge(at(by), at(node.id), Edge::Data { arguments });
         }

@@ -117,7 +117,7 @@ pub(crate) fn read(shape: &Shape, nodes: &[Node]) -> Vec<Region> {
 fn label(node: &Node, at: usize) -> String {
     let number = at + 1;
     match (&node.kind, at) {
-        (NodeDef::Branch, _) if node.source.starts_with("if") => match at {
+        (NodeDef::Branch, _) if branch_word(node) == "if" => match at {
             0 => "then".to_owned(),
             _ if number == node.inside.len() => "else".to_owned(),
             _ => format!("else if {at}"),
@@ -128,4 +128,28 @@ fn label(node: &Node, at: usize) -> String {
         (NodeDef::Finally, 1) => "finally".to_owned(),
         _ => "body".to_owned(),
     }
+}
+
+/// The word that a branch is written with, as far as its source or its name tells.
+pub(crate) fn branch_word(node: &Node) -> &'static str {
+    let is_written = |word: &str| {
+        let source = node.source.strip_prefix(word);
+        source.is_some_and(|rest| rest.starts_with(' ')) || is_named_after(node.name, word)
+    };
+    if is_written("if") {
+        "if"
+    } else if is_written("match") {
+        "match"
+    } else {
+        "branch"
+    }
+}
+
+/// Whether a node has no name but the word it is written with: `for`, `for_2`.
+pub(crate) fn is_named_after(name: &str, word: &str) -> bool {
+    let rest = name.strip_prefix(word);
+    rest.is_some_and(|rest| {
+        let number = rest.strip_prefix('_').unwrap_or(rest);
+        number.chars().all(|letter| letter.is_ascii_digit())
+    })
 }

@@ -1,6 +1,9 @@
 //! Nodes, begun one by one.
 
+mod changes;
+mod defects;
 mod pictures;
+mod random;
 mod shapes;
 
 use std::collections::HashMap;

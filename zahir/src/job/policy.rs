@@ -152,10 +152,7 @@ mod tests {
             let most = (base + base / 5).min(policy.backoff.longest);
             for seed in 0..50 {
                 let wait = policy.delay(failures, seed);
-                assert!(
-                    wait >= base && wait <= most,
-                    "{failures}: {wait:?}"
-                );
+                assert!(wait >= base && wait <= most, "{failures}: {wait:?}");
             }
         }
     }

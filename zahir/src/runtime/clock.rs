@@ -34,7 +34,7 @@ impl Clock {
         Self::new(|| 1_000_000_000_000)
     }
 
-    fn new(wall: fn() -> u64) -> Self {
+    pub(crate) fn new(wall: fn() -> u64) -> Self {
         Self {
             origin: Instant::now(),
             offset: AtomicU64::new(wall()),

@@ -105,8 +105,10 @@ impl Driver {
         Self::new(core, run, engine)
     }
 
-    /// The driver of a run that goes on where `engine` is.
+    /// The driver of a run that is where `engine` is, and has not begun in this process.
     pub(crate) fn new(core: &Arc<Core>, run: &Arc<Run>, engine: Engine<Value>) -> Self {
+        let now = core.clock.now();
+        let engine = engine.begin(now);
         run.publish(engine.progress());
         let nodes = run.executable.plan.nodes.iter();
         let is_timed = nodes.map(|node| &node.kind).any(has_timer);
@@ -114,7 +116,7 @@ impl Driver {
             core: Arc::clone(core),
             run: Arc::clone(run),
             engine,
-            now: core.clock.now(),
+            now,
             held: Held::none(Arc::clone(&core.slots)),
             fresh: 0,
             queued: None,
@@ -271,7 +273,7 @@ impl Driver {
     fn answer(&mut self, ticket: u64, answer: Result<(), Refusal>) {
         if let Some(sender) = self.senders.remove(&ticket) {
             // A sender that stopped waiting need not be told.
-            drop(sender.send(answer));
+            sender.send(answer).ok();
         }
     }
 

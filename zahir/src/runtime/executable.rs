@@ -124,10 +124,10 @@ impl Executable {
 
     /// The name of the signal that a node waits for.
     pub(crate) fn signal_name(&self, node: NodeId) -> Option<&str> {
-        match self.plan.nodes.get(index(node))?.kind {
-            PlanKind::Signal { signal, .. } => self.plan.signals.get(signal.0).map(String::as_str),
-            _ => None,
-        }
+        let PlanKind::Signal { signal, .. } = self.plan.nodes.get(index(node))?.kind else {
+            return None;
+        };
+        self.plan.signals.get(signal.0).map(String::as_str)
     }
 
     /// The output of a run, checked against the limit.
@@ -190,7 +190,19 @@ impl Code for WorkflowCode {
             NodeDef::Result(result) => Some(Description::Result(*result)),
             NodeDef::Race(race) => Some(Description::Race(*race)),
             NodeDef::Signal(signal) => Some(Description::Signal(signal.payload)),
-            _ => None,
+            NodeDef::Input { .. }
+            | NodeDef::Item
+            | NodeDef::Carried
+            | NodeDef::Caught
+            | NodeDef::Assigned { .. }
+            | NodeDef::Job(_)
+            | NodeDef::Value
+            | NodeDef::Branch
+            | NodeDef::Loop { .. }
+            | NodeDef::Rescue
+            | NodeDef::Finally
+            | NodeDef::Sleep
+            | NodeDef::Workflow(_) => None,
         }
     }
 

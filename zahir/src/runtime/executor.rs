@@ -338,9 +338,10 @@ fn begin<'e>(
     inputs: &'e [Value],
 ) -> Result<BoxFuture<'e, Outcome>, Failure> {
     let code = &run.executable.code;
-    match code.step(place.node, context, inputs, run.is_durable) {
-        Step::Run(job) => Ok(job),
-        _ => Err(misfit("does not run")),
+    if let Step::Run(job) = code.step(place.node, context, inputs, run.is_durable) {
+        Ok(job)
+    } else {
+        Err(misfit("does not run"))
     }
 }
 
@@ -397,9 +398,12 @@ pub(crate) fn evaluate(
     what: Evaluation,
     inputs: Vec<Value>,
 ) -> Result<Evaluated<Value>, Failure> {
-    contain(AssertUnwindSafe(|| match what {
-        Evaluation::Step => step(run, place, &inputs),
-        what => convert(run, place, what, inputs).map(Evaluated::Value),
+    contain(AssertUnwindSafe(|| {
+        if what == Evaluation::Step {
+            step(run, place, &inputs)
+        } else {
+            convert(run, place, what, inputs).map(Evaluated::Value)
+        }
     }))
     .and_then(|evaluated| evaluated)
 }

@@ -47,7 +47,8 @@ impl Progress {
         self.progress.running
     }
 
-    /// All jobs that are known of so far; grows as `for`s count their items.
+    /// All jobs that are known of so far, but for those that will not run. Grows as `for`s count their
+    /// items, and as arms, rounds and handlers are entered.
     #[must_use]
     pub const fn known(&self) -> u64 {
         self.progress.known
@@ -119,8 +120,9 @@ impl<O: Send + Sync + 'static> RunHandle<O> {
         }
     }
 
-    /// Stops the run: what is under way is dropped, nothing more is started. Returns how the run
-    /// ended, which is another way than cancelled if it was over before.
+    /// Stops the run: what is under way is dropped, and nothing more is started but the `finally`s
+    /// that are owed. Returns how the run ended, when it has; which is another way than cancelled if
+    /// it was over before.
     ///
     /// # Errors
     ///

@@ -28,13 +28,23 @@ const SLEEP_MAX: Duration = Duration::from_secs(30);
 
 /// Runs `graph` to its end.
 pub(crate) async fn run(graph: &'static Graph, inputs: Vec<Value>) -> Result<Value, RunError> {
+    execute(executable(graph), inputs).await
+}
+
+/// Runs a workflow to its end.
+pub(crate) async fn execute(
+    executable: Arc<Executable>,
+    inputs: Vec<Value>,
+) -> Result<Value, RunError> {
     let id = RunId::from_u128(Uuid::now_v7().as_u128());
-    let run = Arc::new(Run::new(id, executable(graph), false, usize::MAX));
+    let run = Arc::new(Run::new(id, executable, false, usize::MAX));
     let plan = Arc::clone(&run.executable.plan);
+    let clock = Clock::system();
+    let engine = Engine::start(plan, id, None, inputs, Value::new(()));
     let inline = Inline {
-        engine: Engine::start(plan, id, None, inputs, Value::new(())),
+        engine: engine.begin(clock.now()),
         run,
-        clock: Clock::system(),
+        clock,
         attempts: FuturesUnordered::new(),
         aborted: BTreeSet::new(),
     };

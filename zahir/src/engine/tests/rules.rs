@@ -61,7 +61,8 @@ fn recover(records: Vec<Record>) -> Result<Engine<u64>, RecoverError> {
             message: "not one byte".into(),
         }),
     };
-    Engine::recover(plans::fan(0).plan, &stored(records), vec![5], 0, decode)
+    let recovered = Engine::recover(plans::fan(0).plan, &stored(records), vec![5], 0, decode);
+    recovered.map(|engine| engine.begin(NOW))
 }
 
 fn actions(engine: &mut Engine<u64>) -> Vec<Action<u64>> {
@@ -214,7 +215,8 @@ fn one_under_way(retry: u32, items: Vec<u64>) -> (Engine<u64>, Place, Attempt) {
         None,
         vec![5],
         0,
-    );
+    )
+    .begin(NOW);
     give_items(&mut engine, items);
     engine.handle(NOW, Report::Granted { slots: 1 });
     let [Action::Start { place, attempt, .. }] = actions(&mut engine)[..] else {
@@ -328,7 +330,8 @@ fn an_append_acknowledged_out_of_order_halts_the_run() {
         Some(started()),
         vec![5],
         0,
-    );
+    )
+    .begin(NOW);
     actions(&mut engine);
     engine.handle(NOW, Report::Durable { seq: 2 });
     let halted = actions(&mut engine);
@@ -340,16 +343,17 @@ fn an_append_acknowledged_out_of_order_halts_the_run() {
 
 #[test]
 fn a_for_over_many_items_opens_only_the_frames_it_has_use_for() {
-    let mut engine = Engine::start(plans::fan(0).plan, RunId::from_u128(1), None, vec![5], 0);
+    let mut engine =
+        Engine::start(plans::fan(0).plan, RunId::from_u128(1), None, vec![5], 0).begin(NOW);
     give_items(&mut engine, (0..1_000_000).collect());
     assert_eq!(engine.wanted(), 256);
-    assert_eq!(engine.frames.iter().count(), 1 + 256);
+    assert_eq!(engine.frames.count(), 1 + 256);
 }
 
 #[test]
 fn a_workflow_that_calls_itself_for_ever_fails() {
     let program = plans::endless();
-    let mut engine = Engine::start(program.plan, RunId::from_u128(1), None, vec![5], 0);
+    let mut engine = Engine::start(program.plan, RunId::from_u128(1), None, vec![5], 0).begin(NOW);
     let failure = loop {
         let action = engine.poll_action().unwrap();
         if let Action::Evaluate { place, inputs, .. } = action {

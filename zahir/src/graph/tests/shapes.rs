@@ -35,7 +35,13 @@ impl Written {
         Graph::read("test::drawn", shape, &[], wire)
     }
 
-    /// The node of this name.
+    pub(super) fn leaked(self) -> &'static Graph {
+        let graph = self.graph();
+        assert_eq!(graph.defect(), None);
+        Box::leak(Box::new(graph))
+    }
+
+    /// The first node of this name.
     pub(super) fn node(&mut self, name: &str) -> &mut NodeShape {
         self.nodes
             .iter_mut()
@@ -61,7 +67,18 @@ fn describe(node: &NodeShape) -> Description {
             received: |_| Ok(Value::new(())),
             timed_out: || Value::new(()),
         }),
-        _ => Description::Job(JobDef {
+        ShapeKind::Call
+        | ShapeKind::Input
+        | ShapeKind::Item
+        | ShapeKind::Carried
+        | ShapeKind::Caught
+        | ShapeKind::Assigned { .. }
+        | ShapeKind::Value
+        | ShapeKind::Branch { .. }
+        | ShapeKind::Loop { .. }
+        | ShapeKind::Rescue { .. }
+        | ShapeKind::Finally { .. }
+        | ShapeKind::Sleep => Description::Job(JobDef {
             name: node.name,
             fingerprint: of_job(node.name, "", 0),
             options: Options::NONE,
@@ -200,12 +217,7 @@ pub(super) fn loops() -> Written {
         max: Some(max),
         or_last,
     };
-    let once = |node: NodeShape, source| NodeShape { source, ..node };
-    let left = |exit, outs| RegionShape {
-        exit,
-        outs,
-        ..region(1, 4, None)
-    };
+    let unasked = |arms| ShapeKind::Branch { arms, lends: 0 };
     Written {
         nodes: vec![
             node("user", ShapeKind::Input, 0),
@@ -238,47 +250,49 @@ pub(super) fn loops() -> Written {
                 ..node("loop", rounds(6, &[], 3, true), 0)
             },
             call("poll", 6, &[2]),
-            once(
-                node(
-                    "if",
-                    ShapeKind::Branch {
-                        arms: &[7, 8],
-                        lends: 0,
-                    },
-                    6,
-                ),
-                "if pure(done())",
-            ),
+            NodeShape {
+                source: "if pure(done())",
+                ..node("if", unasked(&[7, 8]), 6)
+            },
             call("publish", 0, &[9, 2]),
         ],
-        regions: vec![
-            body(Some(13)),
-            RegionShape {
-                parent: Some((0, 2)),
-                ..left(Exit::Continue, &[8])
-            },
-            RegionShape {
-                parent: Some((1, 5)),
-                result: Some(4),
-                ..left(Exit::Break, &[3])
-            },
-            region(1, 5, None),
-            RegionShape {
-                parent: Some((1, 6)),
-                ..left(Exit::Continue, &[7])
-            },
-            region(1, 6, None),
-            RegionShape {
-                exit: Exit::Continue,
-                ..region(0, 10, None)
-            },
-            RegionShape {
-                exit: Exit::Break,
-                ..region(6, 12, None)
-            },
-            region(6, 12, None),
-        ],
+        regions: rounds_and_arms(),
     }
+}
+
+fn rounds_and_arms() -> Vec<RegionShape> {
+    let left = |exit, outs| RegionShape {
+        exit,
+        outs,
+        ..region(1, 4, None)
+    };
+    vec![
+        body(Some(13)),
+        RegionShape {
+            parent: Some((0, 2)),
+            ..left(Exit::Continue, &[8])
+        },
+        RegionShape {
+            parent: Some((1, 5)),
+            result: Some(4),
+            ..left(Exit::Break, &[3])
+        },
+        region(1, 5, None),
+        RegionShape {
+            parent: Some((1, 6)),
+            ..left(Exit::Continue, &[7])
+        },
+        region(1, 6, None),
+        RegionShape {
+            exit: Exit::Continue,
+            ..region(0, 10, None)
+        },
+        RegionShape {
+            exit: Exit::Break,
+            ..region(6, 12, None)
+        },
+        region(6, 12, None),
+    ]
 }
 
 /// ```ignore

@@ -8,7 +8,9 @@ use zahir_store::{FailureKind, Record, RunStatus, StoreError, StoreErrorKind};
 
 use super::*;
 use crate::error::Error;
+use crate::plan::{Exit, PlanKind};
 use crate::runtime::recovery::ProblemKind;
+use crate::wire::{Failed, Produced, Step};
 
 /// A job that ends when it is let through, and counts how often it began.
 struct Gate {
@@ -68,6 +70,51 @@ fn told(records: &[Record]) -> Vec<String> {
         | Record::WaitTimedOut { .. } => format!("{record:?}"),
     };
     records.iter().map(tell).collect()
+}
+
+/// `charge().rescue(|err| refund(err))`; the error is `5`.
+fn rescued(refund: Work) -> Arc<Executable> {
+    let decline = |_| {
+        Step::Run(Box::pin(std::future::ready(Err(Failed {
+            failure: error("declined"),
+            error: Some(Produced {
+                value: Value::new(vec![5_u64]),
+                encoded: flow::encode(&[5]),
+            }),
+        }))))
+    };
+    Flow::new("rescued")
+        .block("paid", PlanKind::Rescue { is_typed: true }, &[])
+        .inside(Exit::Value, |flow| {
+            flow.pure("charge", PlanKind::Job, &[], decline)
+                .keeps_error()
+        })
+        .inside(Exit::Value, |mut flow| {
+            let caught = flow.input("err");
+            flow.job("refund", &[caught], refund)
+        })
+        .build()
+}
+
+#[tokio::test]
+async fn a_handler_is_given_the_recorded_error_after_a_restart() {
+    let _watch = watch();
+    let gate = Gate::new();
+    let flow = rescued(gate.job());
+    let store = TestStore::default();
+    let first = over(&store, &flow).await;
+    let id = begin(&first, &flow, &[1]).await.id();
+    until(|| gate.begun() == 1).await;
+    first.shutdown_within(Duration::ZERO).await.unwrap();
+    let is_kept = |record: &Record| matches!(record, Record::ErrorKept { .. });
+    assert!(store.records(id).iter().any(is_kept));
+    gate.open.add_permits(1);
+    let second = over(&store, &flow).await;
+    let run = start::find(second.core(), &flow, id).await.unwrap();
+    let run: Handle = RunHandle::new(Arc::clone(second.core()), run);
+    assert_eq!(run.output().await.unwrap(), [6]);
+    assert_eq!(gate.begun(), 2);
+    second.shutdown().await.unwrap();
 }
 
 fn broken() -> StoreError {

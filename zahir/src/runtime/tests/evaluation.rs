@@ -53,8 +53,8 @@ fn any_place() -> Place {
         .build();
     let plan = Arc::clone(&flow.plan);
     let inputs = vec![Value::new(0)];
-    let mut engine = Engine::start(plan, RunId::from_u128(1), None, inputs, Value::new(()));
-    match engine.poll_action() {
+    let engine = Engine::start(plan, RunId::from_u128(1), None, inputs, Value::new(()));
+    match engine.begin(Timestamp::default()).poll_action() {
         Some(Action::Evaluate { place, .. }) => place,
         other => panic!("{other:?}"),
     }
@@ -106,10 +106,11 @@ fn a_sleep_until_a_time_is_never_early() {
     let until = |time: SystemTime| {
         let step = move |_| Step::SleepUntil(time);
         let flow = Flow::new("until").pure("node", PlanKind::Sleep, &[], step);
-        match evaluate(flow, Evaluation::Step, Vec::new()).unwrap() {
-            Evaluated::SleepUntil(until) => until.as_millis(),
-            other => panic!("{other:?}"),
-        }
+        let evaluated = evaluate(flow, Evaluation::Step, Vec::new()).unwrap();
+        let Evaluated::SleepUntil(until) = evaluated else {
+            panic!("{evaluated:?}");
+        };
+        until.as_millis()
     };
     assert_eq!(until(UNIX_EPOCH + Duration::from_micros(1_500)), 2);
     assert_eq!(until(UNIX_EPOCH + Duration::from_millis(2)), 2);
@@ -138,10 +139,11 @@ fn a_handler_is_given_the_error_itself_or_a_failure() {
     let _watch = watch();
     let given = |inputs| {
         let rescue = of(PlanKind::Rescue { is_typed: true });
-        match evaluate(rescue, caught(), inputs).unwrap() {
-            Evaluated::Value(value) => value,
-            other => panic!("{other:?}"),
-        }
+        let evaluated = evaluate(rescue, caught(), inputs).unwrap();
+        let Evaluated::Value(value) = evaluated else {
+            panic!("{evaluated:?}");
+        };
+        value
     };
     assert_eq!(given(vec![Value::new(5_u64)]).get::<u64>(), Some(&5));
     let failure = given(Vec::new()).get::<crate::Failure>().cloned().unwrap();
@@ -174,7 +176,7 @@ fn a_race_is_made_of_the_entry_that_won() {
 #[test]
 fn a_wait_is_made_of_the_payload_or_of_the_time_limit() {
     let _watch = watch();
-    let wait = || Flow::new("wait").signal("approve", None);
+    let wait = || Flow::new("wait").signal("approve", &[], None);
     let received = Evaluation::Received(flow::encode(&[1, 2]));
     assert_eq!(text(evaluate(wait(), received, Vec::new())), "Some([1, 2])");
     let timed_out = evaluate(wait(), Evaluation::TimedOut, Vec::new());

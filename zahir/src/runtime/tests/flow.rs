@@ -51,6 +51,8 @@ pub(crate) struct Flow {
     name: &'static str,
     nodes: Vec<PlanNode>,
     regions: Vec<PlanRegion>,
+    /// The region that nodes are added to.
+    at: RegionId,
     names: Vec<&'static str>,
     does: Vec<Does>,
     described: Vec<Option<Description>>,
@@ -82,21 +84,21 @@ impl Flow {
         let mut flow = Self {
             name,
             nodes: Vec::new(),
-            regions: vec![region()],
+            regions: vec![region(Exit::Value)],
+            at: RegionId::BODY,
             names: Vec::new(),
             does: Vec::new(),
             described: Vec::new(),
             signals: Vec::new(),
         };
-        flow.node("input", PlanKind::Input, RegionId::BODY, &[], Does::Nothing);
-        flow.regions[0].inputs.push(0);
+        flow.input("input");
         flow
     }
 
     /// A job that reads these nodes.
     pub(crate) fn job(mut self, name: &'static str, uses: &[usize], work: Work) -> Self {
         let work = Does::Work(work);
-        self.node(name, PlanKind::Job, RegionId::BODY, uses, work);
+        self.node(name, PlanKind::Job, uses, work);
         self
     }
 
@@ -109,22 +111,59 @@ impl Flow {
         pure: impl Fn(Vec<u64>) -> Step<'static> + Send + Sync + 'static,
     ) -> Self {
         let pure = Does::Pure(Box::new(pure));
-        self.node(name, kind, RegionId::BODY, uses, pure);
+        self.node(name, kind, uses, pure);
         self
     }
 
-    /// A wait for a signal called like the node.
-    pub(crate) fn signal(mut self, name: &'static str, timeout: Option<Duration>) -> Self {
-        let signal = SignalId(self.signals.len());
-        self.signals.push(name.to_owned());
+    /// A sleep behind these nodes.
+    pub(crate) fn sleep(self, name: &'static str, uses: &[usize], time: Duration) -> Self {
+        self.pure(name, PlanKind::Sleep, uses, move |_| Step::Sleep(time))
+    }
+
+    /// A wait behind these nodes for a signal called like it.
+    pub(crate) fn signal(
+        mut self,
+        name: &'static str,
+        uses: &[usize],
+        timeout: Option<Duration>,
+    ) -> Self {
+        let known = self.signals.iter().position(|known| known == name);
+        let signal = SignalId(known.unwrap_or(self.signals.len()));
+        if known.is_none() {
+            self.signals.push(name.to_owned());
+        }
         let kind = PlanKind::Signal { signal, timeout };
-        self.node(name, kind, RegionId::BODY, &[], Does::Nothing);
+        self.node(name, kind, uses, Does::Nothing);
         self.described(Description::Signal(SIGNAL))
+    }
+
+    /// A node that enters regions, without a step.
+    pub(crate) fn block(mut self, name: &'static str, kind: PlanKind, uses: &[usize]) -> Self {
+        self.node(name, kind, uses, Does::Nothing);
+        self
+    }
+
+    /// A region of the last node, whose value is that of its last node.
+    pub(crate) fn inside(mut self, exit: Exit, build: impl FnOnce(Self) -> Self) -> Self {
+        let owner = index(*self.regions[self.at.0].nodes.last().unwrap());
+        let around = std::mem::replace(&mut self.at, RegionId(self.regions.len()));
+        self.nodes[owner].inside.push(self.at);
+        self.regions.push(region(exit));
+        self = build(self);
+        self.finish();
+        self.at = around;
+        self
     }
 
     /// Says how the value of the last node is made.
     pub(crate) fn described(mut self, description: Description) -> Self {
         *self.described.last_mut().unwrap() = Some(description);
+        self
+    }
+
+    /// Keeps the error of the last node, a job.
+    pub(crate) fn keeps_error(mut self) -> Self {
+        self.nodes.last_mut().unwrap().keeps_error = true;
         self
     }
 
@@ -137,27 +176,21 @@ impl Flow {
     }
 
     /// A `for` over the numbers of a node, with one job in its body.
-    pub(crate) fn each(mut self, name: &'static str, over: usize, work: Work) -> Self {
-        let body = RegionId(self.regions.len());
+    pub(crate) fn each(self, name: &'static str, over: usize, work: Work) -> Self {
         let kind = PlanKind::Each { limit: None };
-        let items = Does::Pure(Box::new(|numbers| {
+        let each = self.pure(name, kind, &[over], |numbers| {
             Step::Items(numbers.into_iter().map(|n| Value::new(vec![n])).collect())
-        }));
-        let each = self.node(name, kind, RegionId::BODY, &[over], items);
-        self.nodes[each].inside.push(body);
-        self = self.described(Description::Each { join });
-        self.regions.push(region());
-        let item = self.node("item", PlanKind::Input, body, &[], Does::Nothing);
-        self.regions[body.0].inputs.push(0);
-        let job = self.node("body", PlanKind::Job, body, &[item], Does::Work(work));
-        self.finish(body, job);
-        self
+        });
+        each.described(Description::Each { join })
+            .inside(Exit::Value, |mut flow| {
+                let item = flow.input("item");
+                flow.job("body", &[item], work)
+            })
     }
 
     /// The executable, whose output is that of the last node of the body.
     pub(crate) fn build(mut self) -> Arc<Executable> {
-        let last = *self.regions[0].nodes.last().unwrap();
-        self.finish(RegionId::BODY, index(last));
+        self.finish();
         let definition = format!("{} {:?}", self.name, self.names);
         let id = xxhash_rust::xxh3::xxh3_128(definition.as_bytes());
         Arc::new(Executable {
@@ -174,16 +207,15 @@ impl Flow {
         })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all there is to a node")]
-    fn node(
-        &mut self,
-        name: &'static str,
-        kind: PlanKind,
-        region: RegionId,
-        uses: &[usize],
-        does: Does,
-    ) -> usize {
-        let id = self.nodes.len();
+    /// A value that the region is given.
+    pub(crate) fn input(&mut self, name: &'static str) -> usize {
+        let slot = self.regions[self.at.0].nodes.len();
+        self.regions[self.at.0].inputs.push(slot);
+        self.node(name, PlanKind::Input, &[], Does::Nothing)
+    }
+
+    fn node(&mut self, name: &'static str, kind: PlanKind, uses: &[usize], does: Does) -> usize {
+        let (id, region) = (self.nodes.len(), self.at);
         let slot = self.regions[region.0].nodes.len();
         let source = |needed: &usize| Source {
             up: 0,
@@ -212,23 +244,24 @@ impl Flow {
         id
     }
 
-    fn finish(&mut self, region: RegionId, result: usize) {
-        let slot = self.nodes[result].slot;
+    fn finish(&mut self) {
+        let region = self.at;
+        let slot = self.regions[region.0].nodes.len().checked_sub(1);
         let jobs = self.regions[region.0].nodes.iter();
         let jobs = jobs.filter(|id| self.nodes[index(**id)].kind == PlanKind::Job);
         let jobs = u64::try_from(jobs.count()).unwrap();
         let region = &mut self.regions[region.0];
-        region.result = Some(Source { up: 0, slot });
+        region.result = slot.map(|slot| Source { up: 0, slot });
         region.jobs = jobs;
     }
 }
 
-fn region() -> PlanRegion {
+fn region(exit: Exit) -> PlanRegion {
     PlanRegion {
         nodes: Vec::new(),
         inputs: Vec::new(),
         result: None,
-        exit: Exit::Value,
+        exit,
         outs: Vec::new(),
         jobs: 0,
     }
@@ -249,7 +282,8 @@ impl Code for FlowCode {
         inputs: &'e [Value],
         encode: bool,
     ) -> Step<'e> {
-        let numbers = inputs.iter().flat_map(numbers).copied().collect::<Vec<_>>();
+        let numbers = inputs.iter().filter_map(Value::get::<Vec<u64>>);
+        let numbers = numbers.flatten().copied().collect::<Vec<_>>();
         let work = match &self.does[index(node)] {
             Does::Work(work) => work,
             Does::Pure(pure) => return pure(numbers),
@@ -319,8 +353,10 @@ impl fmt::Debug for FlowCode {
 }
 
 fn join(results: Vec<Value>) -> Value {
-    let results = results.iter().flat_map(numbers);
-    Value::new(results.copied().collect::<Vec<_>>())
+    let results = results
+        .into_iter()
+        .flat_map(|result| numbers(&result).clone());
+    Value::new(results.collect::<Vec<_>>())
 }
 
 fn numbers(value: &Value) -> &Vec<u64> {

@@ -16,7 +16,7 @@ const APPROVE: Signal<Vec<u64>> = Signal::new("approve");
 fn waits() -> Flow {
     let stuck = work(|_, _| std::future::pending());
     Flow::new("onboard")
-        .signal("approve", None)
+        .signal("approve", &[], None)
         .job("stuck", &[0], stuck)
 }
 
@@ -69,7 +69,7 @@ async fn a_payload_has_the_limit_of_a_value() {
 struct Unwritable;
 
 impl serde::Serialize for Unwritable {
-    fn serialize<S: serde::Serializer>(&self, _: S) -> std::result::Result<S::Ok, S::Error> {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
         panic!("never")
     }
 }
@@ -129,17 +129,16 @@ async fn sent(drive: impl FnOnce(&Run, Message)) -> Result<(), SignalError> {
 }
 
 fn answer(message: Message, answer: Result<(), Refusal>) {
-    match message {
-        Message::Signal {
-            signal: SignalId(0),
-            payload,
-            answer: sender,
-        } => {
-            assert_eq!(payload, [1]);
-            sender.send(answer).unwrap();
-        }
-        other => panic!("{other:?}"),
-    }
+    let Message::Signal {
+        signal: SignalId(0),
+        payload,
+        answer: sender,
+    } = message
+    else {
+        panic!("{message:?}");
+    };
+    assert_eq!(payload, [1]);
+    sender.send(answer).unwrap();
 }
 
 #[tokio::test(start_paused = true)]

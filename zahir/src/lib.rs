@@ -186,6 +186,11 @@ pub mod __private;
 /// | `for item in list { .. }` | the body once per item, all at once; the results in item order. A body that ends with `;` has none |
 /// | `#[limit(8)] for ..` | at most so many items at once |
 /// | `{ let a = ..; job(&a) }` | a scope for names |
+/// | `if`, `else if`, `if let .. && ..`, `match` with guards | a branch: only the jobs of the arm that is taken run |
+/// | `let mut x = ..; x = job(&x); x += 1;` | a variable that changes: what uses it uses the value it has there |
+/// | `loop`, `while`, `while let`, `break value`, `continue` | one round after another |
+/// | `#[max(5)] loop ..` | at most so many rounds, or the run fails; `#[max(5, or_last)]` goes on behind the loop instead |
+/// | `return value` | ends the workflow with this value, from anywhere, a `for` included |
 /// | `job(..).after(x)`, `.after((x, y))` | waits for nodes whose values it does not need |
 /// | `.retry(3)`, `.timeout(30s)`, `.backoff(1s..1m)` | settings of this node, before those of its job |
 /// | `.named("welcome mail")` | the node's name |
@@ -204,8 +209,11 @@ pub mod __private;
 /// [`Failure`], of whatever kind. Handlers can be chained, the leftmost is innermost, and nested.
 /// Calls in the arguments of a call are outside of what its handlers handle.
 ///
-/// `if` and `match` are ordinary Rust as long as they call no jobs. Branches around jobs, `loop`,
-/// `while`, `return` and variables that change are reserved.
+/// `if` and `match` are ordinary Rust, computed in place, as long as there are no jobs, assignments
+/// or ways out in their arms. What a pattern binds stands for a part of the value it was matched
+/// with. What is written below a branch or loop that may `return`, `break` or `continue` waits for
+/// it. The rounds of a `for` run at the same time, so a body can't assign what is declared around it,
+/// and there is no `break` out of it.
 #[macro_export]
 macro_rules! workflow {
     ($($body:tt)*) => {

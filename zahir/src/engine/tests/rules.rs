@@ -347,7 +347,7 @@ fn a_for_over_many_items_opens_only_the_frames_it_has_use_for() {
         Engine::start(plans::fan(0).plan, RunId::from_u128(1), None, vec![5], 0).begin(NOW);
     give_items(&mut engine, (0..1_000_000).collect());
     assert_eq!(engine.wanted(), 256);
-    assert_eq!(engine.frames.iter().count(), 1 + 256);
+    assert_eq!(engine.frames.count(), 1 + 256);
 }
 
 #[test]

@@ -109,7 +109,10 @@ fn killed_requests_wait_on_until_the_same_time_and_keep_their_answers() {
 
     let mut first = Program::start(&store);
     first.until(&["2: Mona is asked", "3: Mona is asked", "4: Mona is asked"]);
-    first.until(&["request 1: BOUGHT", "request 5: REFUSED, nothing over 5000 €"]);
+    first.until(&[
+        "request 1: BOUGHT",
+        "request 5: REFUSED, nothing over 5000 €",
+    ]);
     first.type_in("approve 2");
     first.type_in("agree 3");
     first.type_in("approve 77");

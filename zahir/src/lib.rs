@@ -42,6 +42,7 @@ mod error;
 mod event;
 mod failure;
 mod graph;
+pub mod guide;
 mod job;
 mod plan;
 mod program;

@@ -3,6 +3,7 @@
 mod bad_inputs;
 mod control;
 mod crash;
+mod guide;
 mod kill;
 mod language;
 mod limits;

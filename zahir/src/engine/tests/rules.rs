@@ -10,7 +10,7 @@ use crate::engine::{
     Action, AttemptOutcome, Engine, Evaluated, Place, Progress, RecoverError, Refusal, Report,
     SIGNALS_MAX,
 };
-use crate::plan::{PlanKind, PlanNode, RegionId, SignalId};
+use crate::plan::{Exit, PlanKind, PlanNode, PlanRegion, RegionId, SignalId, Source};
 
 const NOW: Timestamp = Timestamp::from_millis(1_000);
 
@@ -403,7 +403,7 @@ fn waits_for_one_name_are_given_signals_in_program_order() {
     let run = RunId::from_u128(1);
     let mut engine = Engine::start(program.plan, run, None, vec![], 0).begin(NOW);
     for (ticket, waits) in [(1, 2), (2, 1)] {
-        let _ = actions(&mut engine);
+        drop(actions(&mut engine));
         let signal = Report::SignalReceived {
             signal: SignalId(0),
             payload: vec![],
@@ -456,4 +456,48 @@ fn a_run_keeps_no_more_signals_than_it_may() {
         why: Refusal::Full,
     };
     assert_eq!(send(most), [refused]);
+}
+
+/// `if input { return input } job()`
+#[test]
+fn what_is_behind_a_return_is_skipped_and_no_longer_expected() {
+    let nodes = vec![
+        plans::node(PlanKind::Input, 0, 0, vec![]),
+        PlanNode {
+            inside: vec![RegionId(1), RegionId(2)],
+            ..plans::node(PlanKind::Branch, 0, 1, vec![plans::here(0)])
+        },
+        PlanNode {
+            after: vec![plans::here(1)],
+            ..plans::node(PlanKind::Job, 0, 2, vec![])
+        },
+    ];
+    let ids = (0..3).map(NodeId::new).collect();
+    let regions = vec![
+        PlanRegion {
+            jobs: 1,
+            ..plans::region(ids, vec![0], Some(plans::here(2)))
+        },
+        PlanRegion {
+            exit: Exit::Return,
+            ..plans::region(vec![], vec![], Some(Source { up: 1, slot: 0 }))
+        },
+        plans::region(vec![], vec![], None),
+    ];
+    let program = plans::Program::new(nodes, regions);
+    let run = RunId::from_u128(1);
+    let mut engine = Engine::start(program.plan, run, Some(started()), vec![5], 0).begin(NOW);
+    let Some(Action::Evaluate { place, .. }) = engine.poll_action() else {
+        panic!("the choice")
+    };
+    let result = Ok(Evaluated::Arm(0));
+    engine.handle(NOW, Report::Evaluated { place, result });
+    let expected = Progress {
+        skipped: 1,
+        ..Progress::default()
+    };
+    assert_eq!(engine.progress(), expected);
+    let Some(Action::EncodeOutput { output: 5 }) = engine.poll_action() else {
+        panic!("the value that is returned")
+    };
 }

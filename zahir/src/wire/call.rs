@@ -124,7 +124,7 @@ impl<J: Job> Untyped<J> for Def<J> {}
 /// What becomes of the error of a job whose failure is handled: `E` is what the handler is given.
 ///
 /// The one place where that is decided, so that the type which the handler sees and what
-/// [`JobDef`] says never differ.
+/// `JobDef` says never differ.
 pub struct Keep<J: Job, E> {
     codec: Option<Codec>,
     fail: Fail<J>,

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use zahir::{Failure, RunHandle, Runtime, TimedOut, job, workflow};
+use zahir::{Failure, RunErrorKind, RunHandle, Runtime, TimedOut, job, workflow};
 
 /// How long an answer may take before somebody is reminded.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -210,26 +210,36 @@ async fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         let (number, run) = (*number, run.clone());
         outcomes.spawn(async move { (number, run.output().await) });
     }
-    let (mut is_open, mut code) = (true, ExitCode::SUCCESS);
+    let mut is_heard = true;
     loop {
         tokio::select! {
             ended = outcomes.join_next() => match ended {
                 Some(ended) => tell_outcome(ended?),
                 None => break,
             },
-            line = answers.recv(), if is_open => match line {
+            line = answers.recv(), if is_heard => match line {
                 Some(line) => answer(&requests, &line).await,
-                None => is_open = false,
+                None => is_heard = false,
             },
-            _ = tokio::signal::ctrl_c() => {
-                println!("{} requests are open in {}; run again to go on", outcomes.len(), options.store);
-                code = ExitCode::from(130);
-                break;
-            }
+            _ = tokio::signal::ctrl_c() => break,
         }
     }
     runtime.shutdown().await?;
-    Ok(code)
+    let mut left = 0;
+    while let Some(ended) = outcomes.join_next().await {
+        match ended? {
+            (_, Err(problem)) if problem.kind() == RunErrorKind::Stopped => left += 1,
+            ended => tell_outcome(ended),
+        }
+    }
+    if left == 0 {
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!(
+        "{left} requests are open in {}; run again to go on",
+        options.store
+    );
+    Ok(ExitCode::from(130))
 }
 
 struct Open {

@@ -154,3 +154,20 @@ async fn what_is_below_a_return_waits_for_it() {
     let done = done("fenced");
     assert!(!done.contains(&"below".to_owned()), "{done:?}");
 }
+
+workflow! { async fn stopped() -> u64 {
+    let other = work("stopped", "bad");
+    let block = { work("stopped", "body"); sleep(1d); 1 }.finally(work("stopped", "cleanup"));
+    other + block
+} }
+
+#[tokio::test(start_paused = true)]
+async fn what_another_failure_stops_is_cleaned_up() {
+    let begin = tokio::time::Instant::now();
+    assert!(stopped().await.unwrap_err().to_string().contains("bad"));
+    assert_eq!(done("stopped").last().unwrap(), "cleanup");
+    assert!(
+        begin.elapsed() < Duration::from_secs(3600),
+        "nobody sleeps on"
+    );
+}

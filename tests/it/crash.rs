@@ -74,7 +74,7 @@ workflow! {
 }
 
 /// What is on record: each result by its place, and how many attempts there were.
-fn results(store: &MemoryStore) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn results(store: &MemoryStore) -> BTreeMap<String, Vec<u8>> {
     let mut results = BTreeMap::new();
     for head in store.runs(None, 10).unwrap() {
         let run = store.load(head.id).unwrap().unwrap();
@@ -108,7 +108,7 @@ async fn go_on<W: Workflow>(
     Ok(output)
 }
 
-async fn check<W>(call: impl Fn() -> Call<'static, W>)
+pub(crate) async fn check<W>(call: impl Fn() -> Call<'static, W>)
 where
     W: Workflow<Output: PartialEq + std::fmt::Debug>,
 {

@@ -3,6 +3,7 @@
 mod bad_inputs;
 mod control;
 mod crash;
+mod crash_control;
 mod guide;
 mod kill;
 mod language;

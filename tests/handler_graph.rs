@@ -3,7 +3,7 @@
 
 use expect_test::{Expect, expect};
 use zahir::__private::Wired;
-use zahir::{Graph, Race2, TimedOut, Workflow, job, workflow};
+use zahir::{Graph, Race2, TimedOut, job, workflow};
 use zahir_tests::outline::outline;
 
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]

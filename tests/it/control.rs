@@ -105,7 +105,7 @@ macro_rules! same {
             mod written {
                 #[allow(unused_imports)]
                 use super::super::{plain::*, Shape};
-                #[allow(clippy::all, unused_braces)]
+                #[allow(clippy::all, unused_braces, unused_assignments)]
                 pub(super) fn $name($number: u64) -> $output $body
             }
 
@@ -199,6 +199,74 @@ same! { nested(number) -> Vec<u64> = {
     longer(&list, total)
 } }
 
+same! { shadows(number) -> Vec<u64> = {
+    let mut value = number;
+    let mut other = 1;
+    if number > 2 {
+        let mut value = 5;
+        value += 1;
+        other = value;
+        { value = add(value, 1); other += value; }
+        if value > number { value = 9; }
+        other += value;
+    }
+    let kept = other;
+    while value < 20 {
+        let mut other = value;
+        loop { let value = other; if value > 15 { break; } other += add(3, 1); }
+        { let value = other; if value == 17 { break; } }
+        value = other + kept;
+    }
+    match make(value) { Shape::Circle(value) => { other = value; { let mut other = 3; other += value; if other > number { return vec![other]; } } } _ => { value += 100; } }
+    vec![value, other]
+} }
+
+same! { options(number) -> (Option<u64>, u64) = {
+    let mut next = Some(number * 8);
+    let mut count = 0;
+    let mut last = None;
+    while let Some(current) = next && count < 6 {
+        count += 1;
+        next = half(current);
+        if count == 3 { continue; }
+        last = Some(add(current, count));
+        if let Some(less) = next {
+            if less == 5 { break; }
+            match last {
+                Some(sum) if sum > 30 => { last = None; }
+                Some(sum) => { next = if sum == 7 { None } else { Some(less) }; last = Some(add(sum, less)); }
+                None => {}
+            }
+        }
+    }
+    (last, count)
+} }
+
+same! { tail(number) -> u64 = {
+    let mut sum = number;
+    let found = make(number);
+    if let Shape::Named(name, place) = &found && name.len() > 2 {
+        let size = area(&found);
+        match place { Some(place) => add(*place, size), None => return size }
+    } else if number == 4 {
+        loop { sum += 3; if sum > 9 { return sum; } else if sum == 8 { continue; } sum = add(sum, 2); }
+    } else {
+        while sum > 0 { let less = half(sum); match less { Some(less) if less > 1 => { sum = less; } Some(_) | None => break } }
+        add(sum, number)
+    }
+} }
+
+same! { direct(number) -> u64 = {
+    let mut count = number;
+    let first = loop { count = add(count, 1); break count * 2; };
+    loop { if count > 12 { break; } count = add(count, 2); continue; }
+    let second = loop { loop { if count % 2 == 0 { count += 1; } break; } if count > 13 { return count; } break first + 1; };
+    while count > 3 { count -= 1; if count == 9 { { break; } } { continue } }
+    let kind = make(second);
+    if let Shape::Dot = kind { return first; } else { count += 1; }
+    loop { if count == 3 { return 3; } else { return add(count, second); } }
+} }
+
 workflow! {
     async fn rounds(number: u64) -> Vec<Vec<u64>> {
         let mut limit = 2;
@@ -251,6 +319,29 @@ async fn lists_have_one_value_for_each_item() {
         assert_eq!(
             rounds(number).await.expect("no job fails"),
             expected(number),
+            "for {number}"
+        );
+    }
+}
+
+workflow! {
+    async fn earliest(number: u64) -> u64 {
+        let list = for place in 0..number {
+            let twice = add(place, place);
+            if twice > 5 { return twice; }
+            twice
+        };
+        for first in list { return add(first, 100); };
+        7
+    }
+}
+
+#[tokio::test]
+async fn the_first_item_that_returns_decides() {
+    for (number, expected) in [(0, 7), (1, 100), (3, 100), (9, 6)] {
+        assert_eq!(
+            earliest(number).await.expect("no job fails"),
+            expected,
             "for {number}"
         );
     }

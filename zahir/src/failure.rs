@@ -6,8 +6,29 @@ use serde::{Deserialize, Serialize};
 
 /// How a node failed, for good.
 ///
-/// What `.rescue(..)` and `.result()` give for a block, and for a job whose own error type is no
-/// [`Payload`](crate::Payload).
+/// What `.rescue(..)` and `.result()` give for a block, for a called workflow, and for a job whose
+/// own error type is no [`Payload`](crate::Payload).
+///
+/// ```
+/// use zahir::{job, workflow};
+///
+/// #[job]
+/// async fn parse(text: &str) -> Result<u64, std::num::ParseIntError> {
+///     text.parse() // its error can't be stored
+/// }
+///
+/// #[job]
+/// async fn complain(reason: &str) -> u64 {
+///     reason.len() as u64
+/// }
+///
+/// workflow! {
+///     pub async fn number(text: String) -> u64 {
+///         parse(&text).rescue(|failure| complain(failure.message()))
+///     }
+/// }
+/// # let _ = Number::graph();
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     job: String,

@@ -466,7 +466,7 @@ mod tests {
         assert_eq!(failed.failure.message, "declined");
         let error = failed.error.unwrap();
         assert_eq!(error.value.get::<String>().unwrap(), "declined");
-        let codec = value::Codec::of::<String>();
+        let codec = Codec::of::<String>();
         let read = (codec.decode)(&error.encoded).unwrap();
         assert_eq!(read.get::<String>().unwrap(), "declined");
         let failed = kept::<Pay<String>>("declined".to_owned(), false);
@@ -507,10 +507,7 @@ mod tests {
         assert_eq!(error_of(typed.keep()), "alloc::string::String");
         let (_, untyped) = Def::<Pay<BoxError>>::node();
         assert!(error_of(untyped.keep()).ends_with("Failure"));
-        let kept = |step: Step<'_>| match step {
-            Step::Described(Description::Job(job)) => job.error.is_some(),
-            _ => false,
-        };
+        let kept = |step: Step<'_>| matches!(step, Step::Described(Description::Job(job)) if job.error.is_some());
         assert!(kept(typed.keep().describe()) && !kept(untyped.keep().describe()));
         assert!(!kept(typed.describe()));
     }

@@ -186,14 +186,34 @@ pub mod __private;
 /// | `for item in list { .. }` | the body once per item, all at once; the results in item order. A body that ends with `;` has none |
 /// | `#[limit(8)] for ..` | at most so many items at once |
 /// | `{ let a = ..; job(&a) }` | a scope for names |
+/// | `if`, `else if`, `if let .. && ..`, `match` with guards | a branch: only the jobs of the arm that is taken run |
+/// | `let mut x = ..; x = job(&x); x += 1;` | a variable that changes: what uses it uses the value it has there |
+/// | `loop`, `while`, `while let`, `break value`, `continue` | one round after another |
+/// | `#[max(5)] loop ..` | at most so many rounds, or the run fails; `#[max(5, or_last)]` goes on behind the loop instead |
+/// | `return value` | ends the workflow with this value, from anywhere, a `for` included |
 /// | `job(..).after(x)`, `.after((x, y))` | waits for nodes whose values it does not need |
 /// | `.retry(3)`, `.timeout(30s)`, `.backoff(1s..1m)` | settings of this node, before those of its job |
 /// | `.named("welcome mail")` | the node's name |
 /// | `other_workflow(a)` | a node, too; its graph is nested |
+/// | `job(..).result()`, `{ .. }.result()` | a `Result`: a failure becomes data, for `match` |
+/// | `.rescue(\|err\| refund(&err))` | if it fails for good, the value of the handler; of the same type |
+/// | `.finally(release(&seat))` | always runs behind it, whether it succeeds, fails, is rescued or cancelled; sees what is around it only. If it fails, all of it has failed |
+/// | `sleep(30s);`, `sleep_until(due);` | waits, across restarts, too: what is above it in its block comes before, what is below it comes behind |
+/// | `signal::<Approval>("approve")` | waits for a value from outside ([`RunHandle::signal`]); its [`Signal`] is `Onboard::APPROVE` |
+/// | `signal::<T>("name").timeout(1h)` | a `Result<T, TimedOut>` ([`TimedOut`]) |
+/// | `race((job(a), sleep(1h), { .. }))` | the value of the first of 2 to 8 entries to end, in an enum with a variant for each ([`Race2`]); the others are cancelled. An entry that fails first fails the race |
 ///
-/// `if` and `match` are ordinary Rust as long as they call no jobs. Branches around jobs, `loop`,
-/// `while`, `return`, variables that change, `sleep`, `signal`, `race` and handlers of failures are
-/// reserved.
+/// A handler directly behind a call of a job is given the error that the job returned, if that can
+/// be stored ([`Payload`]); it does not catch what is no such error, as a panic or a time-out. In
+/// all other cases (a block, a called workflow, a job with another error type) it is given a
+/// [`Failure`], of whatever kind. Handlers can be chained, the leftmost is innermost, and nested.
+/// Calls in the arguments of a call are outside of what its handlers handle.
+///
+/// `if` and `match` are ordinary Rust, computed in place, as long as there are no jobs, assignments
+/// or ways out in their arms. What a pattern binds stands for a part of the value it was matched
+/// with. What is written below a branch or loop that may `return`, `break` or `continue` waits for
+/// it. The rounds of a `for` run at the same time, so a body can't assign what is declared around it,
+/// and there is no `break` out of it.
 #[macro_export]
 macro_rules! workflow {
     ($($body:tt)*) => {

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use zahir_store::NodeId;
 
-pub(crate) use crate::graph::Exit;
 use crate::job::policy::Policy;
 
 /// A region of a plan: a list of nodes that run in one frame.
@@ -132,6 +131,21 @@ pub(crate) struct PlanRegion {
     pub(crate) outs: Vec<Source>,
     /// How many of its nodes are jobs.
     pub(crate) jobs: u64,
+}
+
+/// Where a run goes on at the end of a region.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "written by the macro")]
+pub enum Exit {
+    /// Behind the node that entered it.
+    #[default]
+    Value,
+    /// Behind the loop around it.
+    Break,
+    /// At the next round of the loop around it.
+    Continue,
+    /// At the end of the workflow.
+    Return,
 }
 
 /// Where a value is, seen from a frame.

@@ -8,7 +8,38 @@ use serde::{Deserialize, Serialize};
 /// The name of a signal that carries a `T`.
 ///
 /// `workflow!` makes one for each signal that a workflow waits for: `signal::<Approval>("approve")`
-/// in `onboard` is `Onboard::APPROVE`.
+/// in `onboard` is `Onboard::APPROVE`. The constant has the visibility of the workflow.
+///
+/// ```
+/// use zahir::{Signal, TimedOut, job, workflow};
+///
+/// #[derive(Clone, serde::Serialize, serde::Deserialize)]
+/// pub struct Approval { by: String }
+///
+/// #[job]
+/// async fn publish(text: &str, approval: &Approval) -> String {
+///     format!("{text} ({})", approval.by)
+/// }
+///
+/// workflow! {
+///     pub async fn article(text: String) -> String {
+///         let approval = signal::<Approval>("approve").timeout(3d);
+///         match approval {
+///             Ok(approval) => publish(&text, &approval),
+///             Err(TimedOut) => "nobody read it".to_owned(),
+///         }
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let runtime = zahir::Runtime::in_memory().workflow::<Article>().start().await?;
+/// let run = runtime.run(article("zahir".to_owned())).start().await?;
+/// let approve: Signal<Approval> = Article::APPROVE;
+/// run.signal(approve, Approval { by: "Ada".to_owned() }).await?;
+/// assert_eq!(run.output().await?, "zahir (Ada)");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub struct Signal<T> {
     name: &'static str,
     payload: PhantomData<fn(T)>,
@@ -45,7 +76,7 @@ impl<T> fmt::Debug for Signal<T> {
     }
 }
 
-/// No signal came in time.
+/// No signal came in time: what a wait with `.timeout(..)` gives then, as in [`Signal`]'s example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(clippy::exhaustive_structs, reason = "it says all there is to say")]
 pub struct TimedOut;

@@ -11,7 +11,7 @@ workflow! {
             user = fetch_user(1);
         };
         match last {
-            User { mut id, .. } => { id = 4; }
+            User { mut id, ref name, .. } => { id = 4; measure(&name); }
         }
         let (mut a, b) = (1, 2);
         total + a + b

@@ -70,19 +70,22 @@ impl<V: Clone> Engine<V> {
             return;
         };
         let is_going = !self.is_stopped(place.frame);
-        match &instance.state {
-            State::Sleeping(due) if *due <= self.now => {
-                return self.complete(place, self.unit.clone());
-            }
-            State::Backoff(_, due) | State::Sleeping(due) if is_going => {
-                self.timers.insert((*due, place));
-                return;
-            }
-            State::Waiting(due) if is_going => {
-                let due = *due;
-                return self.listen(place, due);
-            }
-            _ => {}
+        if let State::Sleeping(due) = &instance.state
+            && *due <= self.now
+        {
+            return self.complete(place, self.unit.clone());
+        }
+        if let State::Backoff(_, due) | State::Sleeping(due) = &instance.state
+            && is_going
+        {
+            self.timers.insert((*due, place));
+            return;
+        }
+        if let State::Waiting(due) = &instance.state
+            && is_going
+        {
+            let due = *due;
+            return self.listen(place, due);
         }
         self.unblock_if_free(place);
     }
@@ -279,9 +282,11 @@ impl<V: Clone> Engine<V> {
     /// The region of a node's frame of this number.
     pub(super) fn region_of(&self, place: Place, index: u32) -> Option<RegionId> {
         let node = self.plan.node(place.node);
-        let at = match node.kind {
-            PlanKind::Each { .. } | PlanKind::Loop { .. } => 0,
-            _ => usize::try_from(index).ok()?,
+        let has_one = matches!(node.kind, PlanKind::Each { .. } | PlanKind::Loop { .. });
+        let at = if has_one {
+            0
+        } else {
+            usize::try_from(index).ok()?
         };
         node.inside.get(at).copied()
     }
@@ -390,13 +395,14 @@ impl<V: Clone> Engine<V> {
         let Some(owner) = owner else {
             return is_replaying || self.is_stopped(id);
         };
-        match self.plan.node(owner.node).kind {
-            PlanKind::Rescue { .. } | PlanKind::Result { .. } | PlanKind::Finally => is_replaying,
-            PlanKind::Race => {
-                is_replaying || !self.is_decided(owner) && self.is_stopped(owner.frame)
-            }
-            _ => false,
-        }
+        let kind = self.plan.node(owner.node).kind;
+        let is_race = kind == PlanKind::Race;
+        let has_handler = matches!(
+            kind,
+            PlanKind::Rescue { .. } | PlanKind::Result { .. } | PlanKind::Finally
+        );
+        is_replaying && (is_race || has_handler)
+            || is_race && !self.is_decided(owner) && self.is_stopped(owner.frame)
     }
 
     /// Goes on behind a node whose region came to its end: right behind it, or elsewhere.

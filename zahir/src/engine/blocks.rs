@@ -2,11 +2,11 @@
 
 use zahir_store::{FailureKind, Record};
 
+use super::Engine;
 use super::action::{Caught, Evaluation};
 use super::advance::violation;
 use super::frame::Place;
 use super::state::{Change, Departure, Failing, Outcome};
-use super::Engine;
 use crate::plan::{Exit, PlanKind};
 
 impl<V: Clone> Engine<V> {

@@ -49,7 +49,8 @@ impl<V: Clone> Engine<V> {
                 node: place.node,
                 index: other,
             });
-            for node in &plan.region(*region).nodes {
+            let nodes = plan.region(*region).nodes.iter();
+            for node in nodes.filter(|node| plan.node(**node).kind != PlanKind::Assigned) {
                 let frames = frames.clone();
                 let at = Position {
                     frames,

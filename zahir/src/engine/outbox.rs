@@ -86,12 +86,14 @@ impl<V> Outbox<V> {
         mut is_taken: impl FnMut(Place) -> bool,
     ) -> Vec<(Place, Attempt)> {
         let mut taken = Vec::new();
-        self.gated.retain(|(_, action)| match action {
-            Action::Start { place, attempt, .. } if is_taken(*place) => {
-                taken.push((*place, *attempt));
-                false
-            }
-            _ => true,
+        self.gated.retain(|(_, action)| {
+            let start = if let Action::Start { place, attempt, .. } = action {
+                Some((*place, *attempt)).filter(|(place, _)| is_taken(*place))
+            } else {
+                None
+            };
+            taken.extend(start);
+            start.is_none()
         });
         taken
     }

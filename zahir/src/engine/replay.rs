@@ -97,11 +97,32 @@ impl<V: Clone> Engine<V> {
         let applied = match record {
             Record::RunStarted(_) if number == 0 => Ok(()),
             Record::RunStarted(_) => Err("the run started before"),
-            Record::AttemptStarted { .. }
-            | Record::AttemptSucceeded { .. }
-            | Record::AttemptFailed { .. }
-            | Record::AttemptInterrupted { .. }
-            | Record::ErrorKept { .. } => self.replay_attempt(record, decode)?,
+            Record::AttemptStarted { at, attempt } => self.replay_start(at, *attempt),
+            Record::AttemptSucceeded {
+                at,
+                attempt,
+                output,
+            } => {
+                let value = decoded(decode, at, Stored::Output, output)?;
+                self.ended_place(at, *attempt).map(|place| {
+                    self.progress.done += 1;
+                    self.complete(place, value);
+                })
+            }
+            Record::ErrorKept { at, error } => {
+                let error = decoded(decode, at, Stored::Error, error)?;
+                self.kept = Some((at.clone(), error));
+                Ok(())
+            }
+            Record::AttemptFailed {
+                at,
+                attempt,
+                failure,
+                retry_at,
+            } => self.replay_failure(at, *attempt, failure, *retry_at),
+            Record::AttemptInterrupted { at, attempt } => self
+                .ended_place(at, *attempt)
+                .map(|place| self.change(place, Change::Interrupted)),
             Record::ItemsCounted { at, items } => self.replay_count(at, *items),
             Record::BranchTaken { at, arm } => self.replay_decision(at, *arm),
             Record::BlockEntered { at } => self.replay_change(at, is_finally, || Change::Begun),
@@ -142,64 +163,27 @@ impl<V: Clone> Engine<V> {
         })
     }
 
-    fn replay_attempt(
+    fn replay_failure(
         &mut self,
-        record: &Record,
-        decode: &mut Decode<'_, V>,
-    ) -> Result<Result<(), &'static str>, RecoverError> {
-        let mut decode = |at: &Position, what, bytes: &[u8]| {
-            decode(at.node, what, bytes).map_err(|failure| RecoverError::Undecodable {
-                at: at.clone(),
-                failure,
-            })
+        at: &Position,
+        attempt: Attempt,
+        failure: &Failure,
+        retry_at: Option<Timestamp>,
+    ) -> Result<(), &'static str> {
+        let place = self.ended_place(at, attempt)?;
+        if let Some(due) = retry_at {
+            self.change(place, Change::Retried(due));
+            return Ok(());
+        }
+        let kept = self.kept.take().filter(|(kept, _)| kept == at);
+        let failing = Failing {
+            at: at.clone(),
+            attempt: Some(attempt),
+            failure: failure.clone(),
+            error: kept.map(|(_, error)| error),
         };
-        Ok(match record {
-            Record::AttemptStarted { at, attempt } => self.replay_start(at, *attempt),
-            Record::AttemptSucceeded {
-                at,
-                attempt,
-                output,
-            } => {
-                let value = decode(at, Stored::Output, output)?;
-                self.ended_place(at, *attempt).map(|place| {
-                    self.progress.done += 1;
-                    self.complete(place, value);
-                })
-            }
-            Record::ErrorKept { at, error } => {
-                let value = decode(at, Stored::Error, error)?;
-                self.kept = Some((at.clone(), value));
-                Ok(())
-            }
-            Record::AttemptFailed {
-                at,
-                attempt,
-                retry_at: Some(due),
-                ..
-            } => self
-                .ended_place(at, *attempt)
-                .map(|place| self.change(place, Change::Retried(*due))),
-            Record::AttemptFailed {
-                at,
-                attempt,
-                failure,
-                retry_at: None,
-            } => {
-                let kept = self.kept.take().filter(|(kept, _)| kept == at);
-                let failing = Failing {
-                    at: at.clone(),
-                    attempt: Some(*attempt),
-                    failure: failure.clone(),
-                    error: kept.map(|(_, error)| error),
-                };
-                self.ended_place(at, *attempt)
-                    .map(|place| self.fail_with(place, Box::new(failing)))
-            }
-            Record::AttemptInterrupted { at, attempt } => self
-                .ended_place(at, *attempt)
-                .map(|place| self.change(place, Change::Interrupted)),
-            _ => Err("it is of no attempt"),
-        })
+        self.fail_with(place, Box::new(failing));
+        Ok(())
     }
 
     /// Applies a recorded change of a node of the right kind.
@@ -243,11 +227,14 @@ impl<V: Clone> Engine<V> {
 
     fn replay_timer(&mut self, at: &Position, due: Timestamp) -> Result<(), &'static str> {
         let place = self.place(at).ok_or(NO_SUCH_NODE)?;
-        match self.plan.node(place.node).kind {
-            PlanKind::Sleep => self.change(place, Change::Slept(due)),
-            PlanKind::Signal { .. } => self.change(place, Change::Waited(Some(due))),
-            _ => return Err(OTHER_KIND),
-        }
+        let change = if self.plan.node(place.node).kind == PlanKind::Sleep {
+            Change::Slept(due)
+        } else if is_signal(self.plan.node(place.node).kind) {
+            Change::Waited(Some(due))
+        } else {
+            return Err(OTHER_KIND);
+        };
+        self.change(place, change);
         Ok(())
     }
 
@@ -348,6 +335,18 @@ impl<V: Clone> Engine<V> {
         self.replayed.insert((owner, index), frame);
         Some(frame)
     }
+}
+
+fn decoded<V>(
+    decode: &mut Decode<'_, V>,
+    at: &Position,
+    what: Stored,
+    bytes: &[u8],
+) -> Result<V, RecoverError> {
+    decode(at.node, what, bytes).map_err(|failure| RecoverError::Undecodable {
+        at: at.clone(),
+        failure,
+    })
 }
 
 const fn is_finally(kind: PlanKind) -> bool {

@@ -251,13 +251,37 @@ impl<V> State<V> {
             | Change::Retried(_)
             | Change::Interrupted
             | Change::Due => self.attempted(change),
-            Change::Succeeded(value) if self.may_end() => Ok(Self::Succeeded(value)),
-            Change::Failed if self.may_end() => Ok(Self::Failed),
-            Change::Left if self.may_end() => Ok(Self::Left),
-            Change::Skipped if matches!(self, Self::Blocked(_)) || self.is_waiting() => {
+            Change::Succeeded(_) | Change::Failed | Change::Left | Change::Skipped => {
+                self.ended(change)
+            }
+            Change::Evaluating
+            | Change::Decided(_)
+            | Change::Begun
+            | Change::Entered
+            | Change::Handled
+            | Change::Closed(_)
+            | Change::Counted(_)
+            | Change::Looped(_)
+            | Change::Raced
+            | Change::Won(_)
+            | Change::Slept(_)
+            | Change::Waited(_)
+            | Change::Received(_)
+            | Change::Expired => self.entered(change),
+        }
+    }
+
+    /// The state of a node that comes to its end.
+    #[inline]
+    fn ended(self, change: Change<V>) -> Result<Self, IllegalChange> {
+        match (change, self.may_end()) {
+            (Change::Succeeded(value), true) => Ok(Self::Succeeded(value)),
+            (Change::Failed, true) => Ok(Self::Failed),
+            (Change::Left, true) => Ok(Self::Left),
+            (Change::Skipped, _) if matches!(self, Self::Blocked(_)) || self.is_waiting() => {
                 Ok(Self::Skipped)
             }
-            other => self.entered(other),
+            (_, _) => Err(IllegalChange),
         }
     }
 
@@ -329,14 +353,14 @@ impl<V> State<V> {
     /// Whether something of it is under way that can come to an end. In `Blocked` it may have been
     /// under way before a restart.
     const fn may_end(&self) -> bool {
-        !matches!(
+        !self.is_over() && !matches!(self, Self::Ready(_) | Self::Backoff(_, _))
+    }
+
+    /// Whether nothing more will happen to it.
+    pub(super) const fn is_over(&self) -> bool {
+        matches!(
             self,
-            Self::Ready(_)
-                | Self::Backoff(_, _)
-                | Self::Succeeded(_)
-                | Self::Failed
-                | Self::Skipped
-                | Self::Left
+            Self::Succeeded(_) | Self::Failed | Self::Skipped | Self::Left
         )
     }
 

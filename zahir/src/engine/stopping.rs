@@ -61,9 +61,7 @@ impl<V: Clone> Engine<V> {
 
     /// Whether nothing new starts in a frame.
     pub(super) fn is_stopped(&self, id: FrameId) -> bool {
-        self.frames
-            .get(id)
-            .is_none_or(|frame| frame.stop.is_some())
+        self.frames.get(id).is_none_or(|frame| frame.stop.is_some())
     }
 
     /// Whether a frame of `owner` that is opened now has stopped already.
@@ -131,34 +129,34 @@ impl<V: Clone> Engine<V> {
         };
         let is_dropped = why == Stop::Cancelled;
         let is_awake = self.frames.get(place.frame).is_some_and(|it| it.is_awake);
-        match &instance.state {
-            State::Ready(_) if is_dropped || !self.owed.contains(&place) => {
-                self.ready_count = self.ready_count.saturating_sub(1);
-                self.change(place, Change::Interrupted);
-            }
-            // An attempt of an earlier process.
-            State::Running(_) if is_dropped && !is_awake => {
+        let is_owed = self.owed.contains(&place);
+        let state = &instance.state;
+        if let State::Running(_) = state
+            && is_dropped
+        {
+            if is_awake {
+                aborted.insert(place);
+            } else {
+                // An attempt of an earlier process.
                 self.change(place, Change::Interrupted);
                 self.shift_live(place.frame, false);
             }
+        } else if !is_awake {
             // No timer is set yet, and a sleep may be over.
-            _ if !is_awake => {}
-            State::Backoff(_, due) => {
-                self.timers.remove(&(*due, place));
-                self.change(place, Change::Due);
-            }
-            State::Sleeping(due) => {
-                self.timers.remove(&(*due, place));
-                self.change(place, Change::Skipped);
-            }
-            State::Waiting(_) => {
-                self.forget_wait(place);
-                self.change(place, Change::Skipped);
-            }
-            State::Running(_) if is_dropped => {
-                aborted.insert(place);
-            }
-            _ => {}
+        } else if let State::Ready(_) = state
+            && (is_dropped || !is_owed)
+        {
+            self.ready_count = self.ready_count.saturating_sub(1);
+            self.change(place, Change::Interrupted);
+        } else if let State::Backoff(_, due) = state {
+            self.timers.remove(&(*due, place));
+            self.change(place, Change::Due);
+        } else if let State::Sleeping(due) = state {
+            self.timers.remove(&(*due, place));
+            self.change(place, Change::Skipped);
+        } else if let State::Waiting(_) = state {
+            self.forget_wait(place);
+            self.change(place, Change::Skipped);
         }
         if is_dropped && self.owed.remove(&place) {
             self.shift_live(place.frame, false);
@@ -189,7 +187,11 @@ impl<V: Clone> Engine<V> {
 
     /// Something ended in a frame, which may have to be settled now.
     pub(super) fn settle(&mut self, id: FrameId) {
-        if self.frames.get(id).is_some_and(|frame| frame.stop.is_some()) {
+        if self
+            .frames
+            .get(id)
+            .is_some_and(|frame| frame.stop.is_some())
+        {
             let depth = self.frames.way(id).len();
             self.settling.insert((Reverse(depth), id));
         }

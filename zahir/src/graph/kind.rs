@@ -48,8 +48,9 @@ pub enum NodeKind {
     },
     /// `.rescue(..)`: its second region runs if the first fails.
     Rescue,
-    /// `.result()`: the failure of its region becomes a value.
-    Result,
+    /// `.result()`: the failure of its region becomes a value. (Not called `Result`: rustc would then
+    /// write `std::result::Result` in its messages to users of this crate.)
+    Outcome,
     /// `.finally(..)`: its second region runs behind the first, however that ends.
     Finally,
     /// `race(..)`: the first of its regions to end wins.
@@ -165,7 +166,7 @@ impl NodeDef {
                 or_last: *or_last,
             },
             Self::Rescue => NodeKind::Rescue,
-            Self::Result(_) => NodeKind::Result,
+            Self::Result(_) => NodeKind::Outcome,
             Self::Finally => NodeKind::Finally,
             Self::Race(_) => NodeKind::Race,
             Self::Sleep => NodeKind::Sleep,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::job::policy::Settings;
+pub use crate::plan::Exit;
 
 /// The graph of a workflow without its types. Numbers are those of nodes and regions.
 #[derive(Debug)]
@@ -161,19 +162,4 @@ pub struct RegionShape {
     /// What the assigned variables are at its end: those of the branch, loop or block it belongs
     /// to; those of the loop that it leaves.
     pub outs: &'static [u32],
-}
-
-/// Where a run goes on at the end of a region.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_enums, reason = "written by the macro")]
-pub enum Exit {
-    /// Behind the node that entered it.
-    #[default]
-    Value,
-    /// Behind the loop around it.
-    Break,
-    /// At the next round of the loop around it.
-    Continue,
-    /// At the end of the workflow.
-    Return,
 }

@@ -190,7 +190,19 @@ impl Code for WorkflowCode {
             NodeDef::Result(result) => Some(Description::Result(*result)),
             NodeDef::Race(race) => Some(Description::Race(*race)),
             NodeDef::Signal(signal) => Some(Description::Signal(signal.payload)),
-            _ => None,
+            NodeDef::Input { .. }
+            | NodeDef::Item
+            | NodeDef::Carried
+            | NodeDef::Caught
+            | NodeDef::Assigned { .. }
+            | NodeDef::Job(_)
+            | NodeDef::Value
+            | NodeDef::Branch
+            | NodeDef::Loop { .. }
+            | NodeDef::Rescue
+            | NodeDef::Finally
+            | NodeDef::Sleep
+            | NodeDef::Workflow(_) => None,
         }
     }
 

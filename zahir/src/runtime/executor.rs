@@ -338,9 +338,10 @@ fn begin<'e>(
     inputs: &'e [Value],
 ) -> Result<BoxFuture<'e, Outcome>, Failure> {
     let code = &run.executable.code;
-    match code.step(place.node, context, inputs, run.is_durable) {
-        Step::Run(job) => Ok(job),
-        _ => Err(misfit("does not run")),
+    if let Step::Run(job) = code.step(place.node, context, inputs, run.is_durable) {
+        Ok(job)
+    } else {
+        Err(misfit("does not run"))
     }
 }
 

@@ -297,9 +297,12 @@ fn input(stored: &StoredRun) -> Option<&Vec<u8>> {
         .steps
         .iter()
         .flat_map(|step| &step.records)
-        .find_map(|record| match record {
-            Record::RunStarted(start) => Some(&start.input),
-            _ => None,
+        .find_map(|record| {
+            if let Record::RunStarted(start) = record {
+                Some(&start.input)
+            } else {
+                None
+            }
         })
 }
 
@@ -439,9 +442,12 @@ fn outcome(executable: &Executable, stored: &StoredRun) -> Option<Outcome> {
 fn last_attempt(stored: &StoredRun, failed: &zahir_store::Position) -> Option<u32> {
     let records = stored.steps.iter().rev().flat_map(|step| &step.records);
     records
-        .filter_map(|record| match record {
-            Record::AttemptFailed { at, attempt, .. } if at == failed => Some(attempt.number()),
-            _ => None,
+        .filter_map(|record| {
+            if let Record::AttemptFailed { at, attempt, .. } = record {
+                (at == failed).then(|| attempt.number())
+            } else {
+                None
+            }
         })
         .max()
 }

@@ -1,5 +1,10 @@
 //! The runtime over executables that are built by hand, and over a store that can be told to fail.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test names what it is about, and lets the rest pass"
+)]
+
 mod durable;
 mod evaluation;
 mod execution;

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use futures_util::FutureExt;
 use zahir_store::FailureKind;
 
-use crate::job::{Call, Fail, Job, JobDef, failure, kept, told};
+use crate::job::{Call, Fail, Job, failure, kept, told};
 use crate::value::{Codec, Payload, Typed, Value};
 use crate::wire::{Description, Out, Outcome, Produced, Step, Wire};
 
@@ -52,7 +52,15 @@ impl<J: Job> Def<J> {
                 value: Value::new(Entered(inputs)),
                 encoded: Vec::new(),
             }),
-            _ => Err(failure(FailureKind::Bug, "a call that is no call".to_owned()).into()),
+            Step::Value(_)
+            | Step::Items(_)
+            | Step::Arm(_)
+            | Step::Sleep(_)
+            | Step::SleepUntil(_)
+            | Step::Described(_)
+            | Step::Nothing => {
+                Err(failure(FailureKind::Bug, "a call that is no call".to_owned()).into())
+            }
         }
     }
 
@@ -78,7 +86,6 @@ impl<J: Job> Def<J> {
 
 impl<J: Job> Def<J> {
     /// Says whose call this is: only then [`Def::keep`] can be asked.
-    #[must_use]
     pub fn call<'e>(self, call: Call<'e, J>) -> Call<'e, J> {
         call
     }
@@ -117,7 +124,7 @@ impl<J: Job> Untyped<J> for Def<J> {}
 /// What becomes of the error of a job whose failure is handled: `E` is what the handler is given.
 ///
 /// The one place where that is decided, so that the type which the handler sees and what
-/// [`JobDef`] says never differ.
+/// `JobDef` says never differ.
 pub struct Keep<J: Job, E> {
     codec: Option<Codec>,
     fail: Fail<J>,
@@ -148,13 +155,11 @@ impl<J: Job, E> Keep<J, E> {
     /// What the node is.
     #[must_use]
     pub fn describe<'e>(self) -> Step<'e> {
-        Step::Described(match J::describe() {
-            Description::Job(job) => Description::Job(JobDef {
-                error: self.codec,
-                ..job
-            }),
-            other => other,
-        })
+        let mut description = J::describe();
+        if let Description::Job(job) = &mut description {
+            job.error = self.codec;
+        }
+        Step::Described(description)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Expr, ExprIf, ExprLet, ExprMatch, Pat, PatIdent, Stmt};
+use syn::{Expr, ExprIf, ExprLet, ExprMatch, Pat, PatIdent, Stmt, UnOp};
 
 use crate::canonical;
 use crate::spans::{Extent, group_at};
@@ -304,7 +304,7 @@ impl Lowering<'_> {
                 place: true,
             };
         }
-        let place = syntax::is_place(expression) || matches!(expression, Expr::Unary(_));
+        let place = self.is_there(expression);
         let before = self.errors.count();
         let mut here = expression.clone();
         let mut uses = self.rewrite_matched(&mut here, bound, place);
@@ -318,6 +318,21 @@ impl Lowering<'_> {
             there: there.to_token_stream(),
             uses,
             place,
+        }
+    }
+
+    /// Whether a pattern can borrow from the value: then what it binds stands for parts of it. What
+    /// a pattern bound otherwise may be a reference, which is matched on as in any Rust.
+    fn is_there(&self, expression: &Expr) -> bool {
+        let Some(name) = syntax::variable(expression) else {
+            let dereferenced =
+                matches!(expression, Expr::Unary(unary) if matches!(unary.op, UnOp::Deref(_)));
+            return dereferenced || syntax::is_place(expression);
+        };
+        let variable = self.scopes.find(&name.to_string());
+        match variable.map(|id| self.model.variable(id).source) {
+            Some(Source::Parts(parts)) => !self.model.parts[parts.0].owned,
+            Some(Source::Node(_)) | None => true,
         }
     }
 

@@ -4,7 +4,6 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Expr, ExprLit, ExprMethodCall, GenericArgument, Lit, LitStr, PathArguments, Type};
 
-use crate::canonical;
 use crate::duration;
 use crate::names;
 use crate::spans::{Extent, on_line, shown_at};
@@ -49,8 +48,7 @@ impl Lowering<'_> {
             block.fence = Some(node);
         }
         self.wait_after(node, settings);
-        let names = self.variable_names(&uses);
-        let source = canonical::text_over(chain.call.args.to_token_stream(), &names);
+        let source = self.source_of(chain.call.args.to_token_stream(), &uses);
         let lent = self.model.nodes_of(&uses);
         let lowered = self.model.node_mut(node);
         lowered.source = source;

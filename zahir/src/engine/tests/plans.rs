@@ -219,6 +219,38 @@ enum Given {
     Last,
 }
 
+impl Given {
+    /// What may fail.
+    fn body(is_typed: bool, assigned: usize) -> Self {
+        if is_typed {
+            Self::OneJob
+        } else {
+            Self::Assigning(assigned)
+        }
+    }
+}
+
+/// What a node does, the regions it enters, and how many variables they assign.
+struct Made {
+    kind: PlanKind,
+    inside: Vec<RegionId>,
+    assigned: usize,
+}
+
+impl Made {
+    fn new(kind: PlanKind, inside: Vec<RegionId>, assigned: usize) -> Self {
+        Self {
+            kind,
+            inside,
+            assigned,
+        }
+    }
+
+    fn leaf(kind: PlanKind) -> Self {
+        Self::new(kind, vec![], 0)
+    }
+}
+
 /// What is around a region.
 #[derive(Clone)]
 struct Around {
@@ -238,6 +270,15 @@ impl Around {
             visible: vec![],
             carried: None,
             can_return: true,
+        }
+    }
+
+    /// How many variables to assign: none where there are no values for them.
+    fn variables(&self, rng: &mut Rng) -> usize {
+        if self.visible.iter().any(|slots| *slots > 0) {
+            rng.below(3)
+        } else {
+            0
         }
     }
 
@@ -271,21 +312,21 @@ impl Maker {
             Given::Assigning(_) | Given::OneJob | Given::Last => 0,
         };
         for slot in 0..inputs {
-            self.node(rng, id, PlanKind::Input, around, None);
+            self.node(rng, id, PlanKind::Input, around);
             self.regions[id.0].inputs.push(slot);
         }
         let mut fence = None;
         match given {
             Given::OneJob => {
-                self.node(rng, id, PlanKind::Job, around, None);
+                self.node(rng, id, PlanKind::Job, around);
                 self.nodes.last_mut().unwrap().keeps_error = true;
             }
             Given::Last => {
                 for _ in 0..=rng.below(2) {
-                    self.node(rng, id, PlanKind::Job, around, None);
+                    self.node(rng, id, PlanKind::Job, around);
                 }
             }
-            _ => {
+            Given::Inputs(_) | Given::Round(_) | Given::Assigning(_) | Given::Handler(_) => {
                 let most = if around.depth == 0 { 6 } else { 4 };
                 for _ in 0..rng.below(most) + usize::from(around.depth == 0) {
                     self.any(rng, id, around, &mut fence);
@@ -333,24 +374,42 @@ impl Maker {
     /// A node of any kind.
     fn any(&mut self, rng: &mut Rng, id: RegionId, around: &Around, fence: &mut Option<usize>) {
         let inner = around.inside(self.regions[id.0].nodes.len());
-        // Variables are assigned only where there are values for them.
-        let variables = if inner.visible.iter().any(|slots| *slots > 0) {
-            rng.below(3)
-        } else {
-            0
-        };
         let is_deep = around.depth >= 3;
-        let outside = |around: &Around| Around {
-            carried: None,
-            can_return: false,
-            ..around.clone()
+        let made = match rng.below(30) {
+            0..=9 => Made::leaf(PlanKind::Job),
+            10..=12 => Made::leaf(PlanKind::Value),
+            13 => Made::leaf(PlanKind::Sleep),
+            14 => Made::leaf(signal(rng)),
+            _ if is_deep => Made::leaf(PlanKind::Job),
+            choice @ 15..=23 => self.going(rng, &inner, choice),
+            choice => self.handling(rng, &inner, choice),
         };
-        let (kind, inside, assigned) = match rng.below(30) {
-            0..=9 => (PlanKind::Job, vec![], 0),
-            10..=12 => (PlanKind::Value, vec![], 0),
-            13 => (PlanKind::Sleep, vec![], 0),
-            14 => (signal(rng), vec![], 0),
-            _ if is_deep => (PlanKind::Job, vec![], 0),
+        let leaves = made
+            .inside
+            .iter()
+            .any(|inner| self.exits(*inner, made.kind).next().is_some());
+        let slot = self.regions[id.0].nodes.len();
+        self.node(rng, id, made.kind, around);
+        let node = self.nodes.last_mut().unwrap();
+        node.after.extend(fence.map(here));
+        if let PlanKind::Loop { .. } = made.kind {
+            let starts = (0..made.assigned).filter_map(|_| source(rng, &inner.visible));
+            node.uses = starts.collect();
+        }
+        node.inside = made.inside;
+        node.assigned = (0..made.assigned).map(|at| slot + 1 + at).collect();
+        for _ in 0..made.assigned {
+            self.node(rng, id, PlanKind::Assigned, around);
+        }
+        if leaves {
+            *fence = Some(slot);
+        }
+    }
+
+    /// What goes on somewhere: a `for`, a call, a branch, a loop.
+    fn going(&mut self, rng: &mut Rng, inner: &Around, choice: usize) -> Made {
+        let assigned = inner.variables(rng);
+        match choice {
             15 | 16 => {
                 let limit = rng.chance(1, 3).then_some(1 + u32::from(rng.chance(1, 2)));
                 let around = Around {
@@ -359,7 +418,7 @@ impl Maker {
                     ..inner.clone()
                 };
                 let body = self.region(rng, &around, Given::Inputs(1));
-                (PlanKind::Each { limit }, vec![body], 0)
+                Made::new(PlanKind::Each { limit }, vec![body], 0)
             }
             17 => {
                 let inputs = rng.below(3);
@@ -369,80 +428,57 @@ impl Maker {
                     ..Around::body()
                 };
                 let body = self.region(rng, &around, Given::Inputs(inputs));
-                (PlanKind::Call, vec![body], 0)
+                Made::new(PlanKind::Call, vec![body], 0)
             }
             18..=21 => {
-                let given = Given::Assigning(variables);
-                let arms = (0..2 + rng.below(2)).map(|_| self.region(rng, &inner, given));
-                (PlanKind::Branch, arms.collect(), variables)
-            }
-            22 | 23 => {
-                let around = Around {
-                    carried: Some(variables),
-                    ..inner.clone()
-                };
-                let body = self.region(rng, &around, Given::Round(variables));
-                let or_last = !self.may_fail || rng.chance(3, 4);
-                let max = Some(u32::try_from(1 + rng.below(4)).unwrap());
-                (PlanKind::Loop { max, or_last }, vec![body], variables)
-            }
-            24 | 25 => {
-                let is_typed = variables == 0 && rng.chance(1, 2);
-                let given = if is_typed {
-                    Given::OneJob
-                } else {
-                    Given::Assigning(variables)
-                };
-                let body = self.region(rng, &inner, given);
-                let handler = self.region(rng, &inner, Given::Handler(variables));
-                let kind = PlanKind::Rescue { is_typed };
-                (kind, vec![body, handler], variables)
-            }
-            26 => {
-                let is_typed = rng.chance(1, 2);
-                let given = if is_typed {
-                    Given::OneJob
-                } else {
-                    Given::Assigning(0)
-                };
-                let body = self.region(rng, &inner, given);
-                (PlanKind::Result { is_typed }, vec![body], 0)
-            }
-            27 | 28 => {
-                let body = self.region(rng, &inner, Given::Assigning(variables));
-                let last = self.region(rng, &outside(&inner), Given::Last);
-                (PlanKind::Finally, vec![body, last], variables)
+                let given = Given::Assigning(assigned);
+                let arms = (0..2 + rng.below(2)).map(|_| self.region(rng, inner, given));
+                Made::new(PlanKind::Branch, arms.collect(), assigned)
             }
             _ => {
-                let around = outside(&inner);
-                let entries = 2 + rng.below(2);
-                let entries = (0..entries).map(|_| self.region(rng, &around, Given::Inputs(0)));
-                (PlanKind::Race, entries.collect(), 0)
+                let around = Around {
+                    carried: Some(assigned),
+                    ..inner.clone()
+                };
+                let body = self.region(rng, &around, Given::Round(assigned));
+                let or_last = !self.may_fail || rng.chance(3, 4);
+                let max = Some(u32::try_from(1 + rng.below(4)).unwrap());
+                Made::new(PlanKind::Loop { max, or_last }, vec![body], assigned)
             }
-        };
-        let leaves = inside.iter().any(|inner| self.leaves(*inner, kind));
-        let slot = self.regions[id.0].nodes.len();
-        self.node(rng, id, kind, around, *fence);
-        let made = self.nodes.last_mut().unwrap();
-        made.inside = inside;
-        if let PlanKind::Loop { .. } = kind {
-            let starts = (0..assigned).filter_map(|_| source(rng, &inner.visible));
-            made.uses = starts.collect();
-        }
-        for at in 0..assigned {
-            self.nodes[slot_node(&self.regions, id, slot)]
-                .assigned
-                .push(slot + 1 + at);
-            self.node(rng, id, PlanKind::Assigned, around, None);
-        }
-        if leaves {
-            *fence = Some(slot);
         }
     }
 
-    /// Whether a region may go on elsewhere than right behind a node of this kind.
-    fn leaves(&self, id: RegionId, of: PlanKind) -> bool {
-        self.exits(id, of).next().is_some()
+    /// What handles failure, and races.
+    fn handling(&mut self, rng: &mut Rng, inner: &Around, choice: usize) -> Made {
+        let assigned = inner.variables(rng);
+        let outside = Around {
+            carried: None,
+            can_return: false,
+            ..inner.clone()
+        };
+        let is_typed = rng.chance(1, 2);
+        match choice {
+            24 | 25 => {
+                let is_typed = is_typed && assigned == 0;
+                let body = self.region(rng, inner, Given::body(is_typed, assigned));
+                let handler = self.region(rng, inner, Given::Handler(assigned));
+                Made::new(PlanKind::Rescue { is_typed }, vec![body, handler], assigned)
+            }
+            26 => {
+                let body = self.region(rng, inner, Given::body(is_typed, 0));
+                Made::new(PlanKind::Result { is_typed }, vec![body], 0)
+            }
+            27 | 28 => {
+                let body = self.region(rng, inner, Given::Assigning(assigned));
+                let last = self.region(rng, &outside, Given::Last);
+                Made::new(PlanKind::Finally, vec![body, last], assigned)
+            }
+            _ => {
+                let entries = 2 + rng.below(2);
+                let entries = (0..entries).map(|_| self.region(rng, &outside, Given::Inputs(0)));
+                Made::new(PlanKind::Race, entries.collect(), 0)
+            }
+        }
     }
 
     /// The exits that are taken from a region of a node of this kind and reach beyond it.
@@ -463,28 +499,21 @@ impl Maker {
         found.into_iter()
     }
 
-    fn node(
-        &mut self,
-        rng: &mut Rng,
-        region: RegionId,
-        kind: PlanKind,
-        around: &Around,
-        fence: Option<usize>,
-    ) {
+    fn node(&mut self, rng: &mut Rng, region: RegionId, kind: PlanKind, around: &Around) {
         let id = NodeId::new(u32::try_from(self.nodes.len()).unwrap());
         let slot = self.regions[region.0].nodes.len();
         let visible = around.inside(slot).visible;
         self.regions[region.0].nodes.push(id);
         let mut uses = Vec::new();
-        let mut after: Vec<_> = fence.map(here).into_iter().collect();
-        match kind {
-            // A loop uses what its variables begin with, and nothing else.
-            PlanKind::Input | PlanKind::Assigned | PlanKind::Loop { .. } => {}
-            _ => {
-                uses.extend((0..rng.below(3)).filter_map(|_| source(rng, &visible)));
-                if rng.chance(1, 4) {
-                    after.extend(source(rng, &visible));
-                }
+        let mut after = Vec::new();
+        // A loop uses what its variables begin with, and nothing else.
+        if !matches!(
+            kind,
+            PlanKind::Input | PlanKind::Assigned | PlanKind::Loop { .. }
+        ) {
+            uses.extend((0..rng.below(3)).filter_map(|_| source(rng, &visible)));
+            if rng.chance(1, 4) {
+                after.extend(source(rng, &visible));
             }
         }
         let mut policy = Policy::ONCE;
@@ -507,10 +536,6 @@ impl Maker {
             ..node(kind, region.0, slot, uses)
         });
     }
-}
-
-fn slot_node(regions: &[PlanRegion], region: RegionId, slot: usize) -> usize {
-    index(regions[region.0].nodes[slot])
 }
 
 fn signal(rng: &mut Rng) -> PlanKind {

@@ -52,13 +52,22 @@ impl Oracle {
                 Record::RaceWon { at, entry } => {
                     assert_eq!(oracle.winners.insert(at.clone(), *entry), None, "won twice");
                 }
-                Record::SignalReceived { payload, .. } => {
-                    signals.push(Some(u64::from_be_bytes(payload[..].try_into().unwrap())));
+                Record::SignalReceived { name, payload } => {
+                    let payload = u64::from_be_bytes(payload[..].try_into().unwrap());
+                    signals.push((name, Some(payload)));
                 }
                 Record::SignalConsumed { at, signal } => {
-                    let signal = signals[usize::try_from(*signal).unwrap()].take();
-                    assert!(signal.is_some(), "a signal is delivered twice");
-                    oracle.wait_ends(at, signal);
+                    let signal = usize::try_from(*signal).unwrap();
+                    let (name, payload) = (signals[signal].0, signals[signal].1.take());
+                    assert!(payload.is_some(), "a signal is delivered twice");
+                    let earlier = &signals[..signal];
+                    assert!(
+                        earlier
+                            .iter()
+                            .all(|(it, left)| *it != name || left.is_none()),
+                        "a signal overtakes another of its name"
+                    );
+                    oracle.wait_ends(at, payload);
                 }
                 Record::WaitTimedOut { at } => oracle.wait_ends(at, None),
                 _ => {}

@@ -7,8 +7,10 @@ use zahir_store::{
 
 use super::plans;
 use crate::engine::{
-    Action, AttemptOutcome, Engine, Evaluated, Place, Progress, RecoverError, Report,
+    Action, AttemptOutcome, Engine, Evaluated, Place, Progress, RecoverError, Refusal, Report,
+    SIGNALS_MAX,
 };
+use crate::plan::{Exit, PlanKind, PlanNode, PlanRegion, RegionId, SignalId, Source};
 
 const NOW: Timestamp = Timestamp::from_millis(1_000);
 
@@ -347,7 +349,7 @@ fn a_for_over_many_items_opens_only_the_frames_it_has_use_for() {
         Engine::start(plans::fan(0).plan, RunId::from_u128(1), None, vec![5], 0).begin(NOW);
     give_items(&mut engine, (0..1_000_000).collect());
     assert_eq!(engine.wanted(), 256);
-    assert_eq!(engine.frames.iter().count(), 1 + 256);
+    assert_eq!(engine.frames.count(), 1 + 256);
 }
 
 #[test]
@@ -374,4 +376,128 @@ fn a_workflow_that_calls_itself_for_ever_fails() {
         failure.message,
         "workflows call each other 256 deep here, and no deeper"
     );
+}
+
+/// Two waits for one signal at once, the second of them in a region that is written first.
+#[test]
+fn waits_for_one_name_are_given_signals_in_program_order() {
+    let wait = PlanKind::Signal {
+        signal: SignalId(0),
+        timeout: None,
+    };
+    let nodes = vec![
+        PlanNode {
+            inside: vec![RegionId(1), RegionId(2)],
+            ..plans::node(PlanKind::Finally, 0, 0, vec![])
+        },
+        plans::node(wait, 0, 1, vec![]),
+        plans::node(wait, 1, 0, vec![]),
+    ];
+    let ids = |numbers: &[u32]| numbers.iter().copied().map(NodeId::new).collect();
+    let regions = vec![
+        plans::region(ids(&[0, 1]), vec![], None),
+        plans::region(ids(&[2]), vec![], None),
+        plans::region(vec![], vec![], None),
+    ];
+    let program = plans::Program::new(nodes, regions);
+    let run = RunId::from_u128(1);
+    let mut engine = Engine::start(program.plan, run, None, vec![], 0).begin(NOW);
+    for (ticket, waits) in [(1, 2), (2, 1)] {
+        drop(actions(&mut engine));
+        let signal = Report::SignalReceived {
+            signal: SignalId(0),
+            payload: vec![],
+            ticket,
+        };
+        engine.handle(NOW, signal);
+        let given = actions(&mut engine).into_iter().find_map(|action| {
+            if let Action::Evaluate { place, .. } = action {
+                Some(place.node)
+            } else {
+                None
+            }
+        });
+        assert_eq!(given, Some(NodeId::new(waits)));
+    }
+}
+
+#[test]
+fn a_run_keeps_no_more_signals_than_it_may() {
+    let wait = PlanKind::Signal {
+        signal: SignalId(0),
+        timeout: None,
+    };
+    let nodes = vec![
+        plans::node(PlanKind::Job, 0, 0, vec![]),
+        PlanNode {
+            after: vec![plans::here(0)],
+            ..plans::node(wait, 0, 1, vec![])
+        },
+    ];
+    let ids = vec![NodeId::new(0), NodeId::new(1)];
+    let program = plans::Program::new(nodes, vec![plans::region(ids, vec![], None)]);
+    let run = RunId::from_u128(1);
+    let mut engine = Engine::start(program.plan, run, None, vec![], 0).begin(NOW);
+    let mut send = |ticket| {
+        let signal = Report::SignalReceived {
+            signal: SignalId(0),
+            payload: vec![],
+            ticket,
+        };
+        engine.handle(NOW, signal);
+        actions(&mut engine)
+    };
+    let most = u64::try_from(SIGNALS_MAX).unwrap();
+    for ticket in 0..most {
+        assert_eq!(send(ticket), [Action::Answer { ticket }]);
+    }
+    let refused = Action::Refuse {
+        ticket: most,
+        why: Refusal::Full,
+    };
+    assert_eq!(send(most), [refused]);
+}
+
+/// `if input { return input } job()`
+#[test]
+fn what_is_behind_a_return_is_skipped_and_no_longer_expected() {
+    let nodes = vec![
+        plans::node(PlanKind::Input, 0, 0, vec![]),
+        PlanNode {
+            inside: vec![RegionId(1), RegionId(2)],
+            ..plans::node(PlanKind::Branch, 0, 1, vec![plans::here(0)])
+        },
+        PlanNode {
+            after: vec![plans::here(1)],
+            ..plans::node(PlanKind::Job, 0, 2, vec![])
+        },
+    ];
+    let ids = (0..3).map(NodeId::new).collect();
+    let regions = vec![
+        PlanRegion {
+            jobs: 1,
+            ..plans::region(ids, vec![0], Some(plans::here(2)))
+        },
+        PlanRegion {
+            exit: Exit::Return,
+            ..plans::region(vec![], vec![], Some(Source { up: 1, slot: 0 }))
+        },
+        plans::region(vec![], vec![], None),
+    ];
+    let program = plans::Program::new(nodes, regions);
+    let run = RunId::from_u128(1);
+    let mut engine = Engine::start(program.plan, run, Some(started()), vec![5], 0).begin(NOW);
+    let Some(Action::Evaluate { place, .. }) = engine.poll_action() else {
+        panic!("the choice")
+    };
+    let result = Ok(Evaluated::Arm(0));
+    engine.handle(NOW, Report::Evaluated { place, result });
+    let expected = Progress {
+        skipped: 1,
+        ..Progress::default()
+    };
+    assert_eq!(engine.progress(), expected);
+    let Some(Action::EncodeOutput { output: 5 }) = engine.poll_action() else {
+        panic!("the value that is returned")
+    };
 }

@@ -3,15 +3,20 @@
 //! A difference here is a change of the file format, or of the order of effects.
 
 use expect_test::{Expect, expect};
+use zahir_store::NodeId;
 
-use super::plans;
+use super::plans::{self, Program, here, node, region};
 use super::schedules::drive_in_order;
 use super::world::World;
+use crate::plan::{Exit, PlanKind, PlanNode, PlanRegion, RegionId, SignalId, Source};
 
 /// A `for` over as many items as the input gives, in which each job fails `retry` times.
 fn check(retry: u32, input: u64, expected: &Expect) {
-    let program = plans::fan(retry);
-    let mut world = World::new(&program, &[input], 2);
+    trace(&plans::fan(retry), input, expected);
+}
+
+fn trace(program: &Program, input: u64, expected: &Expect) {
+    let mut world = World::new(program, &[input], 2);
     world.trace = Some(Vec::new());
     world.boot();
     drive_in_order(&mut world, usize::MAX);
@@ -88,5 +93,180 @@ fn a_failure_that_is_tried_again() {
             EncodeOutput { output: 1417311367171743447 }
             Append { seq: 14, first: 14, records: [RunFinished(Succeeded { output: [19, 171, 77, 45, 224, 101, 30, 215] })] }
             Finish { ending: Succeeded { output: [19, 171, 77, 45, 224, 101, 30, 215] }, attempt: None, output: Some(1417311367171743447) }"#]],
+    );
+}
+
+const fn around(slot: usize) -> Source {
+    Source { up: 1, slot }
+}
+
+fn ids(numbers: &[u32]) -> Vec<NodeId> {
+    numbers.iter().copied().map(NodeId::new).collect()
+}
+
+/// A node that enters these regions.
+fn entering(kind: PlanKind, at: (usize, usize), uses: Vec<Source>, inside: &[usize]) -> PlanNode {
+    PlanNode {
+        inside: inside.iter().copied().map(RegionId).collect(),
+        ..node(kind, at.0, at.1, uses)
+    }
+}
+
+/// `let mut n = input; loop { n = job(n); if odd(n) { break n } }`
+#[test]
+fn a_loop_that_breaks() {
+    let kind = PlanKind::Loop {
+        max: Some(9),
+        or_last: false,
+    };
+    let nodes = vec![
+        node(PlanKind::Input, 0, 0, vec![]),
+        PlanNode {
+            assigned: vec![2],
+            ..entering(kind, (0, 1), vec![here(0)], &[1])
+        },
+        node(PlanKind::Assigned, 0, 2, vec![]),
+        node(PlanKind::Input, 1, 0, vec![]),
+        node(PlanKind::Job, 1, 1, vec![here(0)]),
+        entering(PlanKind::Branch, (1, 2), vec![here(1)], &[2, 3]),
+    ];
+    let regions = vec![
+        region(ids(&[0, 1, 2]), vec![0], Some(here(2))),
+        PlanRegion {
+            exit: Exit::Continue,
+            outs: vec![here(1)],
+            ..region(ids(&[3, 4, 5]), vec![0], None)
+        },
+        region(vec![], vec![], None),
+        PlanRegion {
+            exit: Exit::Break,
+            outs: vec![around(1)],
+            ..region(vec![], vec![], Some(around(1)))
+        },
+    ];
+    trace(
+        &Program::new(nodes, regions),
+        1,
+        &expect![[r#"
+        Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] })] }
+        Append { seq: 2, first: 1, records: [AttemptStarted { at: 1[0]/4, attempt: Attempt(1) }] }
+        Start { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 4 }, attempt: Attempt(1), frames: Some([1[0]]), timeout: None, inputs: [1] }
+        Evaluate { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 5 }, what: Step, inputs: [6851577548659813878] }
+        Append { seq: 3, first: 2, records: [AttemptSucceeded { at: 1[0]/4, attempt: Attempt(1), output: [95, 21, 177, 122, 178, 232, 237, 246] }] }
+        Append { seq: 4, first: 3, records: [BranchTaken { at: 1[0]/5, arm: 0 }] }
+        Append { seq: 5, first: 4, records: [AttemptStarted { at: 1[1]/4, attempt: Attempt(1) }] }
+        Start { place: Place { frame: FrameId { index: 1, generation: 1 }, node: 4 }, attempt: Attempt(1), frames: Some([1[1]]), timeout: None, inputs: [6851577548659813878] }
+        Evaluate { place: Place { frame: FrameId { index: 1, generation: 1 }, node: 5 }, what: Step, inputs: [12169835512314614516] }
+        Append { seq: 6, first: 5, records: [AttemptSucceeded { at: 1[1]/4, attempt: Attempt(1), output: [168, 227, 240, 235, 126, 114, 82, 244] }] }
+        EncodeOutput { output: 12169835512314614516 }
+        Append { seq: 7, first: 6, records: [BranchTaken { at: 1[1]/5, arm: 1 }, RunFinished(Succeeded { output: [168, 227, 240, 235, 126, 114, 82, 244] })] }
+        Finish { ending: Succeeded { output: [168, 227, 240, 235, 126, 114, 82, 244] }, attempt: None, output: Some(12169835512314614516) }"#]],
+    );
+}
+
+/// `{ job(input) }.rescue(|error| job(error)).finally(job(input))`
+#[test]
+fn a_failure_that_is_handled() {
+    let kind = PlanKind::Rescue { is_typed: false };
+    let nodes = vec![
+        node(PlanKind::Input, 0, 0, vec![]),
+        entering(PlanKind::Finally, (0, 1), vec![], &[1, 2]),
+        entering(kind, (1, 0), vec![], &[3, 4]),
+        node(PlanKind::Job, 3, 0, vec![Source { up: 2, slot: 0 }]),
+        node(PlanKind::Input, 4, 0, vec![]),
+        node(PlanKind::Job, 4, 1, vec![here(0)]),
+        node(PlanKind::Job, 2, 0, vec![around(0)]),
+    ];
+    let regions = vec![
+        region(ids(&[0, 1]), vec![0], Some(here(1))),
+        region(ids(&[2]), vec![], Some(here(0))),
+        region(ids(&[6]), vec![], Some(here(0))),
+        region(ids(&[3]), vec![], Some(here(0))),
+        region(ids(&[4, 5]), vec![0], Some(here(1))),
+    ];
+    let mut program = Program::new(nodes, regions);
+    program.fails_first[3] = 1;
+    trace(
+        &program,
+        5,
+        &expect![[r#"
+        Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] }), BlockEntered { at: 1 }] }
+        Append { seq: 2, first: 2, records: [AttemptStarted { at: 1[0]/2[0]/3, attempt: Attempt(1) }] }
+        Start { place: Place { frame: FrameId { index: 2, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[0], 2[0]]), timeout: None, inputs: [5] }
+        Evaluate { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 2 }, what: Caught(Caught { at: 1[0]/2[0]/3, attempt: Some(Attempt(1)), failure: Failure { kind: Error, message: "as planned" } }), inputs: [] }
+        Append { seq: 3, first: 3, records: [AttemptFailed { at: 1[0]/2[0]/3, attempt: Attempt(1), failure: Failure { kind: Error, message: "as planned" }, retry_at: None }] }
+        Append { seq: 4, first: 4, records: [AttemptStarted { at: 1[0]/2[1]/5, attempt: Attempt(1) }] }
+        Start { place: Place { frame: FrameId { index: 2, generation: 1 }, node: 5 }, attempt: Attempt(1), frames: Some([1[0], 2[1]]), timeout: None, inputs: [64017] }
+        Append { seq: 5, first: 5, records: [AttemptSucceeded { at: 1[0]/2[1]/5, attempt: Attempt(1), output: [16, 200, 200, 27, 212, 183, 251, 241] }] }
+        Append { seq: 6, first: 6, records: [AttemptStarted { at: 1[1]/6, attempt: Attempt(1) }] }
+        Start { place: Place { frame: FrameId { index: 1, generation: 1 }, node: 6 }, attempt: Attempt(1), frames: Some([1[1]]), timeout: None, inputs: [5] }
+        EncodeOutput { output: 1209436521807477745 }
+        Append { seq: 7, first: 7, records: [AttemptSucceeded { at: 1[1]/6, attempt: Attempt(1), output: [130, 36, 42, 21, 158, 209, 167, 66] }, RunFinished(Succeeded { output: [16, 200, 200, 27, 212, 183, 251, 241] })] }
+        Finish { ending: Succeeded { output: [16, 200, 200, 27, 212, 183, 251, 241] }, attempt: None, output: Some(1209436521807477745) }"#]],
+    );
+}
+
+/// `job(race((signal(), sleep(input))))`
+#[test]
+fn a_race_that_time_wins() {
+    let wait = PlanKind::Signal {
+        signal: SignalId(0),
+        timeout: None,
+    };
+    let nodes = vec![
+        node(PlanKind::Input, 0, 0, vec![]),
+        entering(PlanKind::Race, (0, 1), vec![], &[1, 2]),
+        node(wait, 1, 0, vec![]),
+        node(PlanKind::Sleep, 2, 0, vec![around(0)]),
+        node(PlanKind::Job, 0, 2, vec![here(1)]),
+    ];
+    let regions = vec![
+        region(ids(&[0, 1, 4]), vec![0], Some(here(2))),
+        region(ids(&[2]), vec![], Some(here(0))),
+        region(ids(&[3]), vec![], Some(here(0))),
+    ];
+    trace(
+        &Program::new(nodes, regions),
+        5,
+        &expect![[r#"
+        Evaluate { place: Place { frame: FrameId { index: 2, generation: 0 }, node: 3 }, what: Step, inputs: [5] }
+        Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] })] }
+        Append { seq: 2, first: 1, records: [TimerSet { at: 1[1]/3, due: Timestamp(1000011) }] }
+        Evaluate { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, what: Won(1), inputs: [0] }
+        Append { seq: 3, first: 2, records: [RaceWon { at: 1, entry: 1 }] }
+        Append { seq: 4, first: 3, records: [AttemptStarted { at: 4, attempt: Attempt(1) }] }
+        Start { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 4 }, attempt: Attempt(1), frames: None, timeout: None, inputs: [6238072747940578789] }
+        EncodeOutput { output: 941399418723038769 }
+        Append { seq: 5, first: 4, records: [AttemptSucceeded { at: 4, attempt: Attempt(1), output: [13, 16, 133, 200, 152, 190, 246, 49] }, RunFinished(Succeeded { output: [13, 16, 133, 200, 152, 190, 246, 49] })] }
+        Finish { ending: Succeeded { output: [13, 16, 133, 200, 152, 190, 246, 49] }, attempt: None, output: Some(941399418723038769) }"#]],
+    );
+}
+
+/// `job(signal())`
+#[test]
+fn a_wait_that_gets_a_signal() {
+    let wait = PlanKind::Signal {
+        signal: SignalId(0),
+        timeout: None,
+    };
+    let nodes = vec![
+        node(PlanKind::Input, 0, 0, vec![]),
+        node(wait, 0, 1, vec![]),
+        node(PlanKind::Job, 0, 2, vec![here(1)]),
+    ];
+    let regions = vec![region(ids(&[0, 1, 2]), vec![0], Some(here(2)))];
+    trace(
+        &Program::new(nodes, regions),
+        5,
+        &expect![[r#"
+        Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] })] }
+        Evaluate { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, what: Received([0, 0, 0, 0, 0, 0, 0, 7]), inputs: [] }
+        Append { seq: 2, first: 1, records: [SignalReceived { name: "red", payload: [0, 0, 0, 0, 0, 0, 0, 7] }, SignalConsumed { at: 1, signal: 0 }] }
+        Append { seq: 3, first: 3, records: [AttemptStarted { at: 2, attempt: Attempt(1) }] }
+        Answer { ticket: 100 }
+        Start { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 2 }, attempt: Attempt(1), frames: None, timeout: None, inputs: [7] }
+        EncodeOutput { output: 6919705762120082025 }
+        Append { seq: 4, first: 4, records: [AttemptSucceeded { at: 2, attempt: Attempt(1), output: [96, 7, 187, 186, 125, 100, 34, 105] }, RunFinished(Succeeded { output: [96, 7, 187, 186, 125, 100, 34, 105] })] }
+        Finish { ending: Succeeded { output: [96, 7, 187, 186, 125, 100, 34, 105] }, attempt: None, output: Some(6919705762120082025) }"#]],
     );
 }

@@ -467,7 +467,13 @@ impl<'a> World<'a> {
         for (at, node) in self.plan.nodes.iter().enumerate() {
             println!(
                 "node {at}: r{}.{} {:?} uses {:?} after {:?} inside {:?} assigned {:?}",
-                node.region.0, node.slot, node.kind, node.uses, node.after, node.inside, node.assigned
+                node.region.0,
+                node.slot,
+                node.kind,
+                node.uses,
+                node.after,
+                node.inside,
+                node.assigned
             );
         }
         for (at, region) in self.plan.regions.iter().enumerate() {
@@ -628,29 +634,7 @@ impl<'a> World<'a> {
             !self.disk_records().any(is_early),
             "{position:?} is tried again too early"
         );
-        let is_known = |expected: &Expected| {
-            expected.failures.contains(&position) || expected.jobs.contains_key(&position)
-        };
-        if !is_known(&self.expected) {
-            self.look_again();
-        }
-        if !self.expected.failures.contains(&position) {
-            let job = self
-                .expected
-                .jobs
-                .get(&position)
-                .unwrap_or_else(|| panic!("{position:?} is no job of the program"));
-            assert_eq!(inputs, job.inputs, "{position:?} is given the wrong inputs");
-            for needed in &job.rests_on {
-                let is_durable = self
-                    .disk_records()
-                    .any(|it| matches!(it, Record::AttemptSucceeded { at, .. } if at == needed));
-                assert!(
-                    is_durable,
-                    "{position:?} starts before {needed:?} is durable"
-                );
-            }
-        }
+        self.check_inputs(&position, &inputs);
         let slots = self.slots;
         let process = self.process();
         assert!(
@@ -667,6 +651,33 @@ impl<'a> World<'a> {
             inputs,
         });
         *self.executions.entry(position).or_default() += 1;
+    }
+
+    /// A job is given what the program says, and all that it rests on is durable.
+    fn check_inputs(&mut self, position: &Position, inputs: &[u64]) {
+        let is_known = |expected: &Expected| {
+            expected.failures.contains(position) || expected.jobs.contains_key(position)
+        };
+        if !is_known(&self.expected) {
+            self.look_again();
+        }
+        if !self.expected.failures.contains(position) {
+            let job = self
+                .expected
+                .jobs
+                .get(position)
+                .unwrap_or_else(|| panic!("{position:?} is no job of the program"));
+            assert_eq!(inputs, job.inputs, "{position:?} is given the wrong inputs");
+            for needed in &job.rests_on {
+                let is_durable = self
+                    .disk_records()
+                    .any(|it| matches!(it, Record::AttemptSucceeded { at, .. } if at == needed));
+                assert!(
+                    is_durable,
+                    "{position:?} starts before {needed:?} is durable"
+                );
+            }
+        }
     }
 
     /// No `for` around `starting` has more items under way than it may.

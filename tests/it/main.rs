@@ -1,6 +1,8 @@
 //! Whole programs: what users see of a runtime, its file, and its end.
 
 mod bad_inputs;
+mod blocks;
+mod branches;
 mod control;
 mod crash;
 mod kill;
@@ -8,3 +10,5 @@ mod language;
 mod limits;
 mod many;
 mod registered;
+mod waits;
+mod watched;

@@ -1,5 +1,5 @@
-//! kill -9, for real: a child process fulfils orders on one file and is killed at random moments,
-//! also while it opens the file and recovers.
+//! kill -9, for real: a child process fulfils and settles orders on one file and is killed at random
+//! moments, also while it opens the file and recovers.
 //!
 //! `ZAHIR_KILLS` sets how many times (default 100).
 
@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use zahir::Runtime;
-use zahir_tests::orders::{Fulfil, expected, fulfil};
+use zahir::{Runtime, SignalError};
+use zahir_tests::orders::{Fulfil, Settle, expected, fulfil, settled, settled_by};
 
 /// What the child said before it died.
 #[derive(Default)]
@@ -98,24 +98,30 @@ async fn nothing_acknowledged_is_lost_by_kill_9() {
     );
     let before: BTreeMap<String, u32> = executions(&ledger);
 
-    let runtime = Runtime::open(&store)
-        .workflow::<Fulfil>()
-        .start()
-        .await
-        .unwrap();
+    let builder = Runtime::open(&store).workflow::<Fulfil>();
+    let runtime = builder.workflow::<Settle>().start().await.unwrap();
     assert!(
         runtime.recovered().problems().is_empty(),
         "{:?}",
         runtime.recovered().problems()
     );
     for order in &started {
-        let run = runtime.find::<Fulfil>(&order.to_string()).await.unwrap();
-        let run = run.unwrap_or_else(|| panic!("the start of order {order} was acknowledged"));
-        assert_eq!(
-            run.output().await.unwrap(),
-            expected(*order),
-            "order {order}"
-        );
+        if order % 2 == 0 {
+            let run = runtime.find::<Fulfil>(&order.to_string()).await.unwrap();
+            let run = run.unwrap_or_else(|| panic!("the start of order {order} was acknowledged"));
+            let output = run.output().await.unwrap();
+            assert_eq!(output, expected(*order), "order {order}");
+        } else {
+            let run = runtime.find::<Settle>(&order.to_string()).await.unwrap();
+            let run = run.unwrap_or_else(|| panic!("the start of order {order} was acknowledged"));
+            // It may have been sent already, and be used or not.
+            match run.signal(Settle::RECEIPT, *order).await {
+                Ok(()) | Err(SignalError::Over { .. }) => {}
+                Err(error) => panic!("the receipt of order {order}: {error}"),
+            }
+            let output = run.output().await.unwrap();
+            assert_eq!(output, settled(*order), "order {order}");
+        }
     }
     let after = executions(&ledger);
     for order in &sent {
@@ -129,14 +135,19 @@ async fn nothing_acknowledged_is_lost_by_kill_9() {
             of_order(&after),
             "order {order} was done, and ran again"
         );
+        let jobs = if order % 2 == 0 {
+            order % 5 + 3
+        } else {
+            settled_by(*order)
+        };
         assert_eq!(
             of_order(&after).len() as u64,
-            order % 5 + 3,
+            jobs,
             "every job of order {order} ran"
         );
     }
     // The same key and input give the run that is there.
-    if let Some(order) = sent.first() {
+    if let Some(order) = sent.iter().find(|order| *order % 2 == 0) {
         let call = fulfil(ledger.display().to_string(), *order);
         let again = runtime
             .run(call)

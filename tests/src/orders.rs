@@ -1,4 +1,4 @@
-//! A workflow that is killed in tests, and what must come out of it.
+//! Workflows that are killed in tests, and what must come out of them.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -53,4 +53,62 @@ workflow! {
 pub fn expected(order: u64) -> String {
     let total: u64 = (0..order % 5).map(|item| (order * 10 + item) * 3).sum();
     format!("order {order}: {total}")
+}
+
+#[job]
+pub async fn bill(ledger: &str, order: u64) -> u64 {
+    note(ledger, &format!("{order} bill"));
+    order % 7 * 10
+}
+
+#[job]
+pub async fn discount(ledger: &str, order: u64, bill: u64) -> u64 {
+    note(ledger, &format!("{order} discount"));
+    bill / 2
+}
+
+/// Pays ten at most, and tells what is left.
+#[job]
+pub async fn pay(ledger: &str, order: u64, part: u64, open: u64) -> u64 {
+    note(ledger, &format!("{order} pay {part}"));
+    open.saturating_sub(10)
+}
+
+#[job]
+pub async fn close(ledger: &str, order: u64) {
+    note(ledger, &format!("{order} close"));
+}
+
+workflow! {
+    /// Has a bill paid in parts, waits for the receipt, and closes the order.
+    pub async fn settle(ledger: String, order: u64) -> String {
+        let bill = bill(&ledger, order);
+        {
+            let mut open = if order % 4 == 1 { discount(&ledger, order, bill) } else { sleep(5ms); bill };
+            let mut parts = 0;
+            while open > 0 {
+                parts += 1;
+                open = pay(&ledger, order, parts, open);
+            }
+            let receipt: u64 = signal("receipt");
+            format!("order {order}: {parts} parts, receipt {receipt}")
+        }.finally(close(&ledger, order))
+    }
+}
+
+/// In how many parts the bill of an order is paid.
+fn parts(order: u64) -> u64 {
+    let bill = order % 7 * 10;
+    let open = if order % 4 == 1 { bill / 2 } else { bill };
+    open.div_ceil(10)
+}
+
+/// What a run of [`settle`] must give, when the number of the receipt is that of the order.
+pub fn settled(order: u64) -> String {
+    format!("order {order}: {} parts, receipt {order}", parts(order))
+}
+
+/// How many jobs a run of [`settle`] has.
+pub fn settled_by(order: u64) -> u64 {
+    2 + u64::from(order % 4 == 1) + parts(order)
 }

@@ -181,8 +181,7 @@ impl Events {
         while !self.is_over {
             match self.receive().await {
                 Ok(event) if self.run.as_ref().is_none_or(|run| run.id == event.run) => {
-                    let ends = matches!(event.kind, EventKind::RunFinished { .. });
-                    self.is_over = ends && self.run.is_some();
+                    self.is_over = event.is_end() && self.run.is_some();
                     return Some(Ok(event));
                 }
                 Ok(_) => {}
@@ -302,16 +301,30 @@ impl Pending {
         self.events.extend(events);
     }
 
-    /// Everything up to append `seq` is durable.
+    /// Everything up to append `seq` is durable. That the run is over is told by `finish`: nodes of
+    /// it may have been skipped, of which there is no record.
     pub(crate) fn release(&mut self, seq: u64, hub: &Hub) {
-        let count = self.events.partition_point(|(of, _)| *of <= seq);
+        let count = self
+            .events
+            .partition_point(|(of, event)| *of <= seq && !event.is_end());
         if count > 0 {
             hub.emit(self.events.drain(..count).map(|(_, event)| event));
+        }
+    }
+
+    /// The run is over.
+    pub(crate) fn finish(&mut self, hub: &Hub) {
+        if !self.events.is_empty() {
+            hub.emit(self.events.drain(..).map(|(_, event)| event));
         }
     }
 }
 
 impl Event {
+    const fn is_end(&self) -> bool {
+        matches!(self.kind, EventKind::RunFinished { .. })
+    }
+
     /// A node will not run. There is no record of that: it follows from another.
     pub(crate) fn skipped(run: (RunId, &Executable), at: Timestamp, node: &Position) -> Self {
         let (run, executable) = run;

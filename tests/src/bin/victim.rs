@@ -1,4 +1,5 @@
-//! Fulfils orders until it is killed, and says what was acknowledged.
+//! Fulfils orders, or settles those with an odd number, until it is killed, and says what was
+//! acknowledged.
 //!
 //! `victim STORE LEDGER FIRST`: takes up what is unfinished, then starts orders from FIRST on, eight
 //! at a time. Prints `ready`, then `started N` after a start returned and `sent N` after an output did.
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use zahir::Runtime;
-use zahir_tests::orders::{Fulfil, expected, fulfil};
+use zahir_tests::orders::{Fulfil, Settle, expected, fulfil, settle, settled};
 
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
@@ -22,7 +23,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let mut next = || arguments.next().ok_or("usage: victim STORE LEDGER FIRST");
     let (store, ledger, first) = (next()?, next()?, next()?.parse::<u64>()?);
-    let runtime = Runtime::open(store).workflow::<Fulfil>().start().await?;
+    let builder = Runtime::open(store).workflow::<Fulfil>();
+    let runtime = builder.workflow::<Settle>().start().await?;
     assert!(
         runtime.recovered().problems().is_empty(),
         "{:?}",
@@ -36,20 +38,32 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         workers.spawn(async move {
             loop {
                 let order = next.fetch_add(1, Ordering::Relaxed);
-                let call = fulfil(ledger.clone(), order);
-                let run = runtime
-                    .run(call)
-                    .key(order.to_string())
-                    .start()
-                    .await
-                    .expect("a start");
-                say(&format!("started {order}"));
-                let sent = run.output().await.expect("an output");
-                assert_eq!(sent, expected(order));
+                let ledger = ledger.clone();
+                if order.is_multiple_of(2) {
+                    fulfilled(&runtime, ledger, order).await;
+                } else {
+                    closed(&runtime, ledger, order).await;
+                }
                 say(&format!("sent {order}"));
             }
         });
     }
     while workers.join_next().await.is_some() {}
     Ok(())
+}
+
+async fn fulfilled(runtime: &Runtime, ledger: String, order: u64) {
+    let starting = runtime.run(fulfil(ledger, order)).key(order.to_string());
+    let run = starting.start().await.expect("a start");
+    say(&format!("started {order}"));
+    assert_eq!(run.output().await.expect("an output"), expected(order));
+}
+
+async fn closed(runtime: &Runtime, ledger: String, order: u64) {
+    let starting = runtime.run(settle(ledger, order)).key(order.to_string());
+    let run = starting.start().await.expect("a start");
+    say(&format!("started {order}"));
+    let sent = run.signal(Settle::RECEIPT, order).await;
+    sent.expect("a run that waits for it");
+    assert_eq!(run.output().await.expect("an output"), settled(order));
 }

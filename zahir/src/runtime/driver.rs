@@ -444,7 +444,13 @@ impl Driver {
             .handle(self.now, Report::OutputEncoded { result });
     }
 
-    fn finish(&self, ending: Ending, attempt: Option<Attempt>, output: Option<Value>) -> Outcome {
+    fn finish(
+        &mut self,
+        ending: Ending,
+        attempt: Option<Attempt>,
+        output: Option<Value>,
+    ) -> Outcome {
+        self.events.finish(&self.core.hub);
         match ending {
             Ending::Succeeded { output: encoded } => Outcome::Succeeded {
                 value: output,

@@ -139,6 +139,12 @@ async fn waits_get_their_signals_in_the_order_they_are_written_in() {
     assert_eq!(run.output().await.unwrap(), (1, 2, 3));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_workflow_that_is_awaited_says_that_nobody_can_send_it_a_signal() {
+    let error = ordered().await.unwrap_err();
+    assert_eq!(error.kind(), zahir::RunErrorKind::NoSender, "{error}");
+}
+
 workflow! { async fn fenced(number: u64) -> u64 {
     work("fenced", "above");
     if number == 1 {

@@ -144,10 +144,14 @@ impl Outside {
         match self {
             Self::Nothing => {}
             Self::Signals(wanted) => {
-                let is_signal = |record: &Record| matches!(record, Record::SignalReceived { .. });
-                let sent = records(store, run.id()).filter(is_signal).count();
-                for _ in sent..wanted {
+                let sent = || {
+                    let all = records(store, run.id());
+                    all.filter(|record| matches!(record, Record::SignalReceived { .. }))
+                        .count()
+                };
+                for known in sent()..wanted {
                     run.signal_named("go", &1_000_u64).await?;
+                    assert_eq!(sent(), known + 1, "what was acknowledged is on record");
                 }
             }
             Self::Cancel(after) => {

@@ -406,7 +406,7 @@ async fn what_lost_a_race_gives_its_slot_back() {
 
 workflow! { pub async fn cleans_after_losing(log: Log) -> u64 {
     let won = race((
-        { { forever(log, "slow") }.finally(give(log, "clean", 0)) },
+        { { forever(log, "slow") }.finally(held(log, "clean", 0)) },
         signal::<u64>("stop"),
     ));
     let value = match won { Race2::First(value) | Race2::Second(value) => value };
@@ -421,12 +421,17 @@ async fn what_lost_a_race_is_cleaned_up_before_the_race_is_over() {
             tokio::task::yield_now().await;
         }
         run.signal(CleansAfterLosing::STOP, 3).await.unwrap();
+        while !log.ran().contains(&"clean begins".to_owned()) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(run.progress().running(), 1);
+        log.open();
     })
     .await;
     assert_eq!(*run.value(), 3);
     let mut ran = log.ran();
     ran.retain(|line| line != "slow dropped");
-    assert_eq!(ran, ["slow", "clean", "next"]);
+    assert_eq!(ran, ["slow", "clean begins", "clean", "next"]);
 }
 
 workflow! { pub async fn failing_race(log: Log) -> u64 {

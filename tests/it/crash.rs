@@ -393,3 +393,25 @@ workflow! {
 async fn a_review_cut_anywhere_gives_the_same() {
     check_with(|| review(5), Outside::Signals(3)).await;
 }
+
+#[job]
+pub async fn panics(number: u64) -> Result<u64, nested::Off> {
+    panic!("no way on from {number}");
+}
+
+workflow! {
+    /// A panic goes past handlers of errors, to a handler of a block.
+    pub async fn panics_past(number: u64) -> u64 {
+        let past = {
+            let one = add(number, 1);
+            let tried = panics(one).result();
+            match tried { Ok(value) => add(value, 1), Err(_) => 0 }
+        }.rescue(|failure| add(failure.message().len() as u64, 1));
+        { panics(past).rescue(|off| add(off.by(), 1)) }.finally(add(past, 2))
+    }
+}
+
+#[tokio::test]
+async fn a_panic_cut_anywhere_goes_as_far() {
+    check(|| panics_past(5)).await;
+}

@@ -70,6 +70,19 @@ workflow! { async fn assigns(number: u64) -> u64 {
 } }
 
 /// Both arms end with both variables.
+
+#[test]
+fn arms_are_shown_by_their_patterns() {
+    let regions = OneBranch::graph().regions();
+    let labels: Vec<&str> = regions.iter().map(|region| region.label()).collect();
+    let patterns = [
+        "Kind::Text(found) if number > 3",
+        "Kind::Number(found)",
+        "_",
+    ];
+    assert_eq!(labels, [&["body"], &patterns[..]].concat());
+}
+
 #[test]
 fn a_variable_has_a_node_behind_the_branch_that_assigns_it() {
     check::<Assigns>(expect![[r#"

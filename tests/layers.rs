@@ -175,3 +175,12 @@ fn every_example_is_in_the_table() {
         );
     }
 }
+
+#[test]
+fn the_guide_shows_the_workflow_of_the_example() {
+    let guide = fs::read_to_string(root().join("zahir/src/guide/control_flow.md")).expect("a page");
+    let example = fs::read_to_string(root().join("examples/approval.rs")).expect("the example");
+    let (_, workflow) = example.split_once("workflow! {").expect("a workflow");
+    let (workflow, _) = workflow.split_once("\n}\n").expect("its end");
+    assert!(guide.contains(workflow), "the guide shows another one");
+}

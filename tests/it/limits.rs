@@ -85,6 +85,10 @@ async fn a_workflow_that_calls_itself_too_deep_fails_and_harms_nobody() {
         let far = runtime.run(deep(1_000)).start().await.unwrap();
         let error = far.output().await.unwrap_err();
         assert_eq!(error.kind(), RunErrorKind::Failed(FailureKind::TooLarge));
+        let text = error.to_string();
+        assert!(text.contains("`depths[0]/deep/depths[0]/deep/"), "{text}");
+        assert!(text.contains("/../"), "{text}");
+        assert!(text.ends_with("256 deep here, and no deeper"), "{text}");
         let near = runtime.run(deep(100)).start().await.unwrap();
         assert_eq!(near.output().await.unwrap(), 101);
         runtime.shutdown().await.unwrap();

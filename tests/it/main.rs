@@ -5,6 +5,7 @@ mod blocks;
 mod branches;
 mod control;
 mod crash;
+mod guide;
 mod kill;
 mod language;
 mod limits;

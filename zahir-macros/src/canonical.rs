@@ -15,6 +15,25 @@ pub(crate) fn text_over(tokens: TokenStream, variables: &[String]) -> String {
     text
 }
 
+/// The tokens as one would write them.
+pub(crate) fn shown(tokens: &TokenStream) -> String {
+    let mut text = tokens.to_string();
+    for (spaced, tight) in [
+        (" :: ", "::"),
+        (":: ", "::"),
+        (" ::", "::"),
+        (" ,", ","),
+        (" (", "("),
+        ("( ", "("),
+        (" )", ")"),
+        ("& ", "&"),
+        (" . ", "."),
+    ] {
+        text = text.replace(spaced, tight);
+    }
+    text
+}
+
 fn write(tokens: TokenStream, variables: &[String], text: &mut String) {
     for token in tokens {
         match token {
@@ -56,6 +75,16 @@ fn write(tokens: TokenStream, variables: &[String], text: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_is_tight() {
+        let pattern =
+            quote::quote!(Kind::Billing(ref invoice, _) | Kind::Tech if invoice.cents > 1);
+        assert_eq!(
+            shown(&pattern),
+            "Kind::Billing(ref invoice, _) | Kind::Tech if invoice.cents > 1"
+        );
+    }
 
     #[test]
     fn layout_and_variable_names_do_not_matter() {

@@ -13,6 +13,7 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{Safety, Signature, Type};
 
+use crate::canonical;
 use crate::errors::Errors;
 use crate::job::fallback::Stub;
 use crate::names;
@@ -108,15 +109,8 @@ fn output(signature: &Signature, errors: &Errors) -> Type {
 
 /// The type as one would write it.
 pub(crate) fn type_text(ty: &Type) -> String {
-    let mut text = ty.to_token_stream().to_string();
-    for (spaced, tight) in [
-        (" < ", "<"),
-        (" <", "<"),
-        ("< ", "<"),
-        (" >", ">"),
-        (" ,", ","),
-        (" :: ", "::"),
-    ] {
+    let mut text = canonical::shown(&ty.to_token_stream());
+    for (spaced, tight) in [(" < ", "<"), (" <", "<"), ("< ", "<"), (" >", ">")] {
         text = text.replace(spaced, tight);
     }
     text

@@ -268,8 +268,12 @@ impl<V: Clone> Engine<V> {
         while !matches!(self.phase, Phase::Ended | Phase::Halted) {
             if let Some(task) = self.tasks.pop_front() {
                 self.run_task(task);
-            } else if self.open_next_frame() {
-            } else if let Some(signal) = self.letters.pop_first() {
+                continue;
+            }
+            if self.open_next_frame() {
+                continue;
+            }
+            if let Some(signal) = self.letters.pop_first() {
                 self.deliver(signal);
             } else if let Some((_, frame)) = self.settling.pop_first() {
                 self.settle_now(frame);

@@ -2,6 +2,7 @@
 
 mod signal;
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -9,6 +10,9 @@ use std::sync::Arc;
 use zahir_store::{Failure, FailureKind, RunId, StoreError};
 
 pub use signal::SignalError;
+
+/// A path of more names than this is shortened in messages.
+const PATH_NAMES_MAX: usize = 16;
 
 /// Anything that can go wrong between opening a runtime and the output of a run.
 ///
@@ -239,11 +243,22 @@ impl RunError {
     }
 }
 
+/// A path for messages: of one that recursion made long, the ends.
+fn shortened(path: &str) -> Cow<'_, str> {
+    let names: Vec<&str> = path.split('/').collect();
+    match names.as_slice() {
+        [first, second, .., before, last] if names.len() > PATH_NAMES_MAX => {
+            Cow::Owned(format!("{first}/{second}/../{before}/{last}"))
+        }
+        _ => Cow::Borrowed(path),
+    }
+}
+
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.inner;
         if let Some(node) = &inner.failed {
-            write!(f, "node `{}`", node.path)?;
+            write!(f, "node `{}`", shortened(&node.path))?;
         } else if let Some((run, workflow)) = inner.run {
             write!(f, "run {run} of `{workflow}`")?;
         } else {

@@ -5,6 +5,7 @@
 //! - [`Runtime::open`] runs workflows and keeps their results in one file; [`Runtime::in_memory`] runs
 //!   them without. Awaiting a call of a workflow runs it right there, as a test does.
 //! - [`RunHandle`] is a run: its output, status, progress, events, and how to cancel it.
+//! - [`guide`] explains control flow: branches, loops, waits, and handlers of failures.
 //! - [`Graph`] is a workflow as data, for petgraph, Graphviz or Mermaid, read without running anything.
 //!
 //! # What is promised
@@ -42,6 +43,7 @@ mod error;
 mod event;
 mod failure;
 mod graph;
+pub mod guide;
 mod job;
 mod plan;
 mod program;
@@ -184,6 +186,7 @@ pub mod __private;
 /// | `let n = a.len() + 1;` | a pure value: ordinary Rust, computed where it is needed, never stored |
 /// | `pure(shout(&a))` | says that a plain function is meant, and no job |
 /// | `for item in list { .. }` | the body once per item, all at once; the results in item order. A body that ends with `;` has none |
+/// | `for (i, item) in list.into_iter().enumerate() { .. }` | anything that can be iterated over, any pattern |
 /// | `#[limit(8)] for ..` | at most so many items at once |
 /// | `{ let a = ..; job(&a) }` | a scope for names |
 /// | `if`, `else if`, `if let .. && ..`, `match` with guards | a branch: only the jobs of the arm that is taken run |
@@ -194,7 +197,7 @@ pub mod __private;
 /// | `job(..).after(x)`, `.after((x, y))` | waits for nodes whose values it does not need |
 /// | `.retry(3)`, `.timeout(30s)`, `.backoff(1s..1m)` | settings of this node, before those of its job |
 /// | `.named("welcome mail")` | the node's name |
-/// | `other_workflow(a)` | a node, too; its graph is nested |
+/// | `other_workflow(a)` | a node, too; its graph is nested. It may be the workflow itself |
 /// | `job(..).result()`, `{ .. }.result()` | a `Result`: a failure becomes data, for `match` |
 /// | `.rescue(\|err\| refund(&err))` | if it fails for good, the value of the handler; of the same type |
 /// | `.finally(release(&seat))` | always runs behind it, whether it succeeds, fails, is rescued or cancelled; sees what is around it only. If it fails, all of it has failed |
@@ -214,6 +217,8 @@ pub mod __private;
 /// with. What is written below a branch or loop that may `return`, `break` or `continue` waits for
 /// it. The rounds of a `for` run at the same time, so a body can't assign what is declared around it,
 /// and there is no `break` out of it.
+///
+/// [The guide](guide::control_flow) shows each of these at work, and what a restart finds of it.
 #[macro_export]
 macro_rules! workflow {
     ($($body:tt)*) => {

@@ -183,6 +183,8 @@ pub(crate) struct Region {
     pub(crate) result: Option<u32>,
     pub(crate) exit: Exit,
     pub(crate) outs: Vec<u32>,
+    /// How it is shown; empty if what it is to its node says it all.
+    pub(crate) label: String,
 }
 
 impl Region {
@@ -192,6 +194,7 @@ impl Region {
             result: None,
             exit: Exit::Value,
             outs: Vec::new(),
+            label: String::new(),
         }
     }
 }

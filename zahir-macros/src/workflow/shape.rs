@@ -110,13 +110,14 @@ fn region(region: &Region) -> TokenStream {
         Exit::Continue => quote!(Continue),
         Exit::Return => quote!(Return),
     };
-    let outs = &region.outs;
+    let (outs, label) = (&region.outs, &region.label);
     quote! {
         __zahir::RegionShape {
             parent: #parent,
             result: #result,
             exit: __zahir::Exit::#exit,
             outs: &[#(#outs),*],
+            label: #label,
         }
     }
 }

@@ -132,7 +132,7 @@ fn is_modifier(method: &Ident) -> bool {
         || HANDLERS.contains(&method)
 }
 
-/// `fetch_user`, `mail::send`: a free function. `Kind::New`, `String::from` are none.
+/// `fetch_user`, `mail::send`: a free function. `Kind::New`, `String::from`, `u64::from` are none.
 fn function(callee: &Expr) -> Option<&ExprPath> {
     let Expr::Path(path) = callee else {
         return None;
@@ -145,9 +145,17 @@ fn function(callee: &Expr) -> Option<&ExprPath> {
     let mut segments = path.path.segments.iter().rev();
     let free = path.qself.is_none()
         && segments.next().is_some_and(|segment| lower(&segment.ident))
-        && segments.next().is_none_or(|segment| lower(&segment.ident));
+        && segments.next().is_none_or(|segment| {
+            lower(&segment.ident) && !PRIMITIVES.iter().any(|name| segment.ident == name)
+        });
     free.then_some(path)
 }
+
+/// The types whose names look like those of modules.
+const PRIMITIVES: [&str; 17] = [
+    "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "str", "u8", "u16",
+    "u32", "u64", "u128", "usize",
+];
 
 /// `pure(..)`: what is in it calls no jobs.
 pub(crate) fn is_pure(call: &ExprCall) -> bool {

@@ -27,13 +27,10 @@ impl<V: Clone> Engine<V> {
         let Some(frame) = self.frames.get(id) else {
             return;
         };
-        if frame.live > 0 {
+        let (region, has_begun) = (frame.region, frame.live > 0);
+        if has_begun {
             self.interrupt_attempts(id);
         }
-        let Some(frame) = self.frames.get(id) else {
-            return;
-        };
-        let region = frame.region;
         for slot in 0..self.plan.region(region).nodes.len() {
             let node = self.plan.region(region).nodes[slot];
             self.rouse(Place { frame: id, node });
@@ -507,6 +504,9 @@ impl<V: Clone> Engine<V> {
 
     /// Takes a frame out, and all frames inside it.
     pub(super) fn remove_tree(&mut self, id: FrameId) {
+        if self.replayed.is_empty() && self.frames.inside(id).next().is_none() {
+            return self.frames.remove(id);
+        }
         let mut all = vec![id];
         let mut at = 0;
         while let Some(id) = all.get(at).copied() {

@@ -94,7 +94,7 @@ impl<V: Clone> Engine<V> {
             let Some(frame) = self.frames.get_mut(id) else {
                 continue;
             };
-            if frame.stop == Some(why) {
+            if frame.stop == Some(why) || frame.stop == Some(Stop::Cancelled) {
                 continue;
             }
             frame.stop = Some(why);

@@ -60,7 +60,7 @@ impl Region {
         self.owner
     }
 
-    /// What it is to its owner: `body`, `then`, `arm 2`, `handler`, `finally`, `entry 1`.
+    /// What it is to its owner: `body`, `then`, `handler`, `finally`, `entry 1`, the pattern of an arm.
     #[must_use]
     pub fn label(&self) -> &str {
         &self.label
@@ -106,7 +106,9 @@ pub(crate) fn read(shape: &Shape, nodes: &[Node]) -> Vec<Region> {
         }
         for (at, inside) in node.inside.iter().enumerate() {
             if let Some(region) = regions.get_mut(inside.index()) {
-                region.label = label(node, at);
+                let written = shape.regions.get(inside.index()).map(|it| it.label);
+                let written = written.filter(|label| !label.is_empty());
+                region.label = written.map_or_else(|| label(node, at), str::to_owned);
             }
         }
     }

@@ -162,4 +162,6 @@ pub struct RegionShape {
     /// What the assigned variables are at its end: those of the branch, loop or block it belongs
     /// to; those of the loop that it leaves.
     pub outs: &'static [u32],
+    /// How it is shown, as the pattern of an arm; empty if what it is to its node says it all.
+    pub label: &'static str,
 }

@@ -146,6 +146,7 @@ impl Driver {
         loop {
             match self.turn() {
                 Turn::Over(outcome) => {
+                    self.run.publish(self.engine.progress());
                     executor::drop_quietly(self);
                     return outcome;
                 }

@@ -17,6 +17,10 @@ use crate::value::{Codec, CodecError, Value};
 use crate::wire::{Description, PayloadDef, Step};
 use crate::workflow::WorkflowDef;
 
+/// How many of the frames around a node its path names: of a workflow that calls itself again and
+/// again the first and the last are enough.
+const SHOWN: usize = 16;
+
 /// A workflow that can be run.
 pub(crate) struct Executable {
     /// The workflow's name.
@@ -105,7 +109,14 @@ impl Executable {
     /// a `for` and the rounds of a loop have numbers; what is in an arm or a block has none.
     pub(crate) fn path(&self, at: &Position) -> String {
         let mut path = String::new();
-        for FrameStep { node, index } in &at.frames {
+        let deepest = at.frames.len().saturating_sub(SHOWN / 2);
+        for (depth, FrameStep { node, index }) in at.frames.iter().enumerate() {
+            if depth >= SHOWN / 2 && depth < deepest {
+                if depth == SHOWN / 2 {
+                    path.push_str("../");
+                }
+                continue;
+            }
             path.push_str(self.code.node_name(*node));
             if self.is_repeated(*node) {
                 path.push_str(&format!("[{index}]"));

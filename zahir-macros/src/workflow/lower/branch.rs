@@ -29,6 +29,8 @@ struct ArmSource<'a> {
     body: &'a Expr,
     /// What its pattern binds.
     bound: Vec<VariableId>,
+    /// Its pattern, as it is shown.
+    label: String,
 }
 
 /// A value that patterns are held against.
@@ -76,14 +78,22 @@ impl Lowering<'_> {
         let start = Start {
             pick,
             uses,
-            source: branch.cond.to_token_stream(),
+            source: {
+                let condition = &branch.cond;
+                quote!(if #condition)
+            },
             at: branch.if_token.span,
         };
         let arms = vec![
-            ArmSource { body: &then, bound },
+            ArmSource {
+                body: &then,
+                bound,
+                label: String::new(),
+            },
             ArmSource {
                 body: otherwise,
                 bound: Vec::new(),
+                label: String::new(),
             },
         ];
         self.branch(start, arms, out, naming)
@@ -99,7 +109,8 @@ impl Lowering<'_> {
         let before = self.errors.count();
         let matched = self.matched(&choice.expr, &[]);
         let mut uses = matched.uses.clone();
-        let mut source = choice.expr.to_token_stream();
+        let matched_on = &choice.expr;
+        let mut source = quote!(match #matched_on);
         let (mut picks, mut arms) = (Vec::new(), Vec::new());
         for arm in &choice.arms {
             source.extend(arm.pat.to_token_stream());
@@ -118,8 +129,11 @@ impl Lowering<'_> {
                 arrow: arm.fat_arrow_token.spans[0],
                 body: Extent::of(&arm.body).last,
             });
-            let body = &*arm.body;
-            arms.push(ArmSource { body, bound });
+            arms.push(ArmSource {
+                body: &arm.body,
+                bound,
+                label: shown(&arm.pat.to_token_stream()),
+            });
         }
         let pick = match self.errors.take_since(before) {
             Some(error) => Pick::Broken(error),
@@ -184,7 +198,7 @@ impl Lowering<'_> {
     }
 
     fn arm(&mut self, construct: &mut Construct, source: ArmSource<'_>) -> (u32, Arm) {
-        let ArmSource { body, bound } = source;
+        let ArmSource { body, bound, label } = source;
         let statements = match syntax::bare(body) {
             Expr::Block(block) if block.label.is_none() && block.attrs.is_empty() => {
                 block.block.stmts.clone()
@@ -199,6 +213,7 @@ impl Lowering<'_> {
             }
             this.block(statements.into_iter().map(Piece::Statement).collect(), unit)
         });
+        self.model.region_mut(region).label = label;
         let at = match (&block.tail, body) {
             (Some(tail), _) => tail.at,
             (None, Expr::Block(block)) => Extent::from(block.block.brace_token.span.close()),
@@ -407,4 +422,15 @@ fn in_place(pattern: &Pat, place: bool) -> TokenStream {
     } else {
         pattern.to_token_stream()
     }
+}
+
+/// A pattern as one would write it, cut if it is long.
+fn shown(pattern: &TokenStream) -> String {
+    const LONGEST: usize = 40;
+    let mut text = canonical::shown(pattern);
+    if text.chars().count() > LONGEST {
+        text = text.chars().take(LONGEST).collect();
+        text.push_str("..");
+    }
+    text
 }

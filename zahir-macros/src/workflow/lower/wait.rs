@@ -4,6 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Expr, ExprLit, ExprMethodCall, GenericArgument, Lit, LitStr, PathArguments, Type};
 
+use crate::canonical;
 use crate::duration;
 use crate::names;
 use crate::spans::{Extent, on_line, shown_at};
@@ -180,7 +181,9 @@ impl Lowering<'_> {
             return Some(node);
         }
         let (name, payload, first) = known?;
-        self.model.node_mut(node).kind = NodeKind::Signal {
+        let lowered = self.model.node_mut(node);
+        lowered.source = canonical::text(payload.to_token_stream());
+        lowered.kind = NodeKind::Signal {
             name,
             timeout: timeout.flatten(),
         };

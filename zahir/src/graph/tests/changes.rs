@@ -171,6 +171,7 @@ fn an_arm_more_is_told() {
         written.node("handled").kind = ShapeKind::Branch { arms, lends: 1 };
         written.regions.push(RegionShape {
             outs: &[2],
+            label: "",
             ..region(0, 3, Some(0))
         });
     };
@@ -362,6 +363,7 @@ fn twins() -> Written {
             RegionShape {
                 exit: Exit::Break,
                 outs: &[3, 2],
+                label: "",
                 ..region(0, 1, None)
             },
         ],

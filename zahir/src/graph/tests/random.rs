@@ -190,6 +190,7 @@ impl Maker<'_> {
             exit,
             outs: vec![last; count].leak(),
             parent: region.parent,
+            label: "",
         };
     }
 }

@@ -114,6 +114,7 @@ pub(super) const fn body(result: Option<u32>) -> RegionShape {
         result,
         exit: Exit::Value,
         outs: &[],
+        label: "",
     }
 }
 
@@ -124,6 +125,7 @@ pub(super) const fn region(parent: u32, owner: u32, result: Option<u32>) -> Regi
         result,
         exit: Exit::Value,
         outs: &[],
+        label: "",
     }
 }
 
@@ -180,10 +182,12 @@ pub(super) fn branches() -> Written {
             body(Some(11)),
             RegionShape {
                 outs: &[5],
+                label: "",
                 ..region(0, 3, Some(6))
             },
             RegionShape {
                 outs: &[2],
+                label: "",
                 ..region(0, 3, Some(7))
             },
             RegionShape {
@@ -264,6 +268,7 @@ fn rounds_and_arms() -> Vec<RegionShape> {
     let left = |exit, outs| RegionShape {
         exit,
         outs,
+        label: "",
         ..region(1, 4, None)
     };
     vec![

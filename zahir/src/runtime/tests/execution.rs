@@ -35,6 +35,25 @@ async fn a_chain_ends_with_its_output() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_progress_of_a_run_that_is_over_is_the_last_one() {
+    let _watch = watch();
+    let bad = work(|_, _| async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Err(error("no"))
+    });
+    let flow = Flow::new("over")
+        .job("done", &[0], add(1))
+        .job("bad", &[0], bad)
+        .job("slow", &[0], wait(Duration::from_secs(5), 1))
+        .build();
+    let runtime = in_memory(&flow).await;
+    let run = begin(&runtime, &flow, &[5]).await;
+    run.output().await.unwrap_err();
+    let progress = run.progress();
+    assert_eq!((progress.done(), progress.running()), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_fan_out_joins_in_item_order() {
     let _watch = watch();
     let shuffled = work(|inputs, _| async move {

@@ -1,0 +1,4 @@
+//! How to use zahir, page by page. There is no code here.
+
+#[doc = include_str!("guide/control_flow.md")]
+pub mod control_flow {}

@@ -144,10 +144,14 @@ impl Outside {
         match self {
             Self::Nothing => {}
             Self::Signals(wanted) => {
-                let is_signal = |record: &Record| matches!(record, Record::SignalReceived { .. });
-                let sent = records(store, run.id()).filter(is_signal).count();
-                for _ in sent..wanted {
+                let sent = || {
+                    let all = records(store, run.id());
+                    all.filter(|record| matches!(record, Record::SignalReceived { .. }))
+                        .count()
+                };
+                for known in sent()..wanted {
                     run.signal_named("go", &1_000_u64).await?;
+                    assert_eq!(sent(), known + 1, "what was acknowledged is on record");
                 }
             }
             Self::Cancel(after) => {
@@ -388,4 +392,26 @@ workflow! {
 #[tokio::test(start_paused = true)]
 async fn a_review_cut_anywhere_gives_the_same() {
     check_with(|| review(5), Outside::Signals(3)).await;
+}
+
+#[job]
+pub async fn panics(number: u64) -> Result<u64, nested::Off> {
+    panic!("no way on from {number}");
+}
+
+workflow! {
+    /// A panic goes past handlers of errors, to a handler of a block.
+    pub async fn panics_past(number: u64) -> u64 {
+        let past = {
+            let one = add(number, 1);
+            let tried = panics(one).result();
+            match tried { Ok(value) => add(value, 1), Err(_) => 0 }
+        }.rescue(|failure| add(failure.message().len() as u64, 1));
+        { panics(past).rescue(|off| add(off.by(), 1)) }.finally(add(past, 2))
+    }
+}
+
+#[tokio::test]
+async fn a_panic_cut_anywhere_goes_as_far() {
+    check(|| panics_past(5)).await;
 }

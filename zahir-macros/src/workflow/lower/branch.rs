@@ -215,12 +215,12 @@ impl Lowering<'_> {
     ) -> (TokenStream, Vec<VariableId>) {
         match condition {
             Expr::Binary(binary) if syntax::binds(condition) => {
+                let (left, mut uses) = self.condition(&binary.left, bound);
                 if syntax::has_job(&binary.right) {
                     rewrite::lazy_job(self.errors, binary);
                     bound.extend(self.unbound(&binary.right));
-                    return (quote!(true), Vec::new());
+                    return (left, uses);
                 }
-                let (left, mut uses) = self.condition(&binary.left, bound);
                 let (right, more) = self.condition(&binary.right, bound);
                 for id in more {
                     push_new(&mut uses, id);
@@ -323,7 +323,7 @@ impl Lowering<'_> {
 
     /// Whether a pattern can borrow from the value: then what it binds stands for parts of it. What
     /// a pattern bound otherwise may be a reference, which is matched on as in any Rust.
-    fn is_there(&self, expression: &Expr) -> bool {
+    pub(crate) fn is_there(&self, expression: &Expr) -> bool {
         let Some(name) = syntax::variable(expression) else {
             let dereferenced =
                 matches!(expression, Expr::Unary(unary) if matches!(unary.op, UnOp::Deref(_)));

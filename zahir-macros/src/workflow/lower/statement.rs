@@ -438,6 +438,7 @@ impl Lowering<'_> {
             }
         }
         let written = expression.to_token_stream();
+        let is_part = syntax::is_place(&expression) && syntax::variable(&expression).is_none();
         let uses = self.rewrite_value(&mut expression);
         let node = self.node(naming, NodeKind::Value, String::new());
         let nodes = self.model.nodes_of(&uses);
@@ -454,6 +455,7 @@ impl Lowering<'_> {
             out: out.clone(),
             node,
             expression: expression.to_token_stream(),
+            is_part,
             ty,
             uses,
         }));

@@ -287,12 +287,14 @@ impl<'l, 'a> Rewrite<'l, 'a> {
         }
     }
 
-    /// `a && job()`: the job would run in any case.
-    fn short_circuit(&mut self, binary: &ExprBinary) {
+    /// `a && job()`: the job would run in any case. Whether it was that.
+    fn short_circuit(&mut self, binary: &ExprBinary) -> bool {
         let lazy = matches!(binary.op, BinOp::And(_) | BinOp::Or(_));
-        if lazy && self.plain == 0 && syntax::has_job(&binary.right) {
+        let wrong = lazy && self.plain == 0 && syntax::has_job(&binary.right);
+        if wrong {
             lazy_job(self.lowering.errors, binary);
         }
+        wrong
     }
 
     fn awaiting(&mut self, expression: &ExprAwait) {
@@ -510,9 +512,11 @@ impl Rewrite<'_, '_> {
             }
             Expr::Macro(call) => self.visit_macro_mut(&mut call.mac),
             Expr::Binary(binary) => {
-                self.short_circuit(binary);
+                let wrong = self.short_circuit(binary);
                 self.visit_expr_mut(&mut binary.left);
-                if syntax::is_compound_assignment(&binary.op) {
+                if wrong {
+                    self.plainly(|this| this.visit_expr_mut(&mut binary.right));
+                } else if syntax::is_compound_assignment(&binary.op) {
                     self.value(&mut binary.right);
                 } else {
                     self.visit_expr_mut(&mut binary.right);

@@ -217,8 +217,12 @@ impl Lowering<'_> {
             Expr::Binary(binary) if syntax::binds(condition) => {
                 let (left, mut uses) = self.condition(&binary.left, bound);
                 if syntax::has_job(&binary.right) {
+                    let before = self.errors.count();
                     rewrite::lazy_job(self.errors, binary);
-                    bound.extend(self.unbound(&binary.right));
+                    let names = syntax::let_bindings(&binary.right);
+                    if !names.is_empty() {
+                        bound.extend(self.broken_names(names, before));
+                    }
                     return (left, uses);
                 }
                 let (right, more) = self.condition(&binary.right, bound);
@@ -235,21 +239,6 @@ impl Lowering<'_> {
                 (other.to_token_stream(), uses)
             }
         }
-    }
-
-    /// What a condition that is wrong would bind.
-    fn unbound(&mut self, condition: &Expr) -> Vec<VariableId> {
-        let names = syntax::let_bindings(condition);
-        let mut error = self.errors.take_since(self.errors.count() - 1);
-        let mut bound = Vec::new();
-        for name in names {
-            let first = error.take().unwrap_or_else(|| quote!(::core::panic!()));
-            let out = Some(name.clone());
-            self.emit(Statement::Broken { out, error: first });
-            let node = self.hole();
-            bound.push(self.bind(&name, Source::Node(node)));
-        }
-        bound
     }
 
     fn condition_let(

@@ -73,6 +73,20 @@ pub(crate) fn required(literal: &Lit, example: &str, errors: &Errors) -> Option<
     None
 }
 
+/// The same, where none at all makes no sense: nothing ends at once.
+pub(crate) fn limit(literal: &Lit, example: &str, errors: &Errors) -> Option<Duration> {
+    let found = required(literal, example, errors)?;
+    if found.micros == 0 {
+        errors.at(
+            literal,
+            "with no time at all every attempt would fail: write how long one may take, or leave \
+             the time-out away",
+        );
+        return None;
+    }
+    Some(found)
+}
+
 /// Is this text a duration once the quotes are gone?
 fn quoted(text: &str) -> bool {
     let digits = text

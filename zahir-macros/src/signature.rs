@@ -121,8 +121,16 @@ pub(crate) fn parameters(signature: &Signature, kind: Kind, errors: &Errors) -> 
     found
 }
 
+/// The type itself, where a `macro_rules!` has put a group around it.
+pub(crate) fn ungrouped(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => ungrouped(&group.elem),
+        other => other,
+    }
+}
+
 fn is_context(ty: &Type) -> bool {
-    let ty = match ty {
+    let ty = match ungrouped(ty) {
         Type::Reference(reference) => &reference.elem,
         other => other,
     };
@@ -133,7 +141,7 @@ fn check_context(typed: &PatType, index: usize, errors: &Errors) {
     if index > 0 {
         errors.at(typed, "the context comes first");
     }
-    match &*typed.ty {
+    match ungrouped(&typed.ty) {
         Type::Reference(reference) if reference.mutability.is_none() => {}
         other => errors.at(other, "the context is lent: write `&Context`"),
     }
@@ -161,10 +169,11 @@ fn parameter(typed: &PatType, index: usize, kind: Kind, errors: &Errors) -> Para
             format_ident!("input_{index}", span = pattern.span())
         }
     };
-    let (ty, lent) = match &*typed.ty {
+    let (ty, lent) = match ungrouped(&typed.ty) {
         Type::Reference(reference) => {
             check_reference(reference, kind, errors);
-            ((*reference.elem).clone(), Some(reference.and_token))
+            let lent = ungrouped(&reference.elem).clone();
+            (lent, Some(reference.and_token))
         }
         owned => {
             check_sized(owned, kind, errors);

@@ -148,7 +148,7 @@ fn number(entry: &Entry, expected: &str, errors: &Errors) -> Option<u32> {
 fn time_limit(entry: &Entry, errors: &Errors) -> Option<Duration> {
     const EXAMPLE: &str = "timeout = 30s";
     match parse2::<Lit>(entry.value.clone()) {
-        Ok(literal) => duration::required(&literal, EXAMPLE, errors),
+        Ok(literal) => duration::limit(&literal, EXAMPLE, errors),
         Err(_) => {
             errors.at(
                 &entry.blamed(),

@@ -16,14 +16,14 @@ use crate::canonical;
 use crate::errors::Errors;
 use crate::job::expand::{codec_of, is_outer, type_parameters, with_lifetime};
 use crate::names;
-use crate::signature::{Parameter, hidden_lifetime};
+use crate::signature::{Parameter, hidden_lifetime, ungrouped};
 use crate::spans::{Extent, call_at, group_at, hidden, imports, unwrapped_call_at};
 use crate::workflow::lower::Lowered;
 use crate::workflow::model::{
     Block, Call, Each, Model, PureValue, SignalName, Source, Statement, Tail, VariableId,
 };
 use crate::workflow::shape;
-use crate::workflow::syntax::bindings;
+use crate::workflow::syntax::{bindings, has_slice};
 
 /// The head of a workflow.
 pub(crate) struct Head {
@@ -40,7 +40,7 @@ pub(crate) struct Head {
 
 impl Head {
     pub(crate) fn returns_unit(&self) -> bool {
-        match &self.output {
+        match ungrouped(&self.output) {
             Type::Tuple(tuple) => tuple.elems.is_empty(),
             Type::Verbatim(_) => true,
             _ => false,
@@ -462,6 +462,7 @@ impl Wiring<'_> {
             out,
             node,
             expression,
+            is_part,
             ty,
             uses,
         } = value;
@@ -474,6 +475,8 @@ impl Wiring<'_> {
                 let value = hidden("value");
                 quote!({ let #value: #ty = #expression; #value })
             }
+            // Moved here, if it can't be copied, and not by what is called with it.
+            None if *is_part => call_at(at, quote!(::core::convert::identity), expression.clone()),
             None => expression.clone(),
         };
         let out_type = hidden("out");
@@ -578,6 +581,10 @@ impl Wiring<'_> {
         let value = self.type_of(&self.model.variable(whole).ident, at);
         let names = bindings(pattern);
         let used = names.iter().filter(|name| self.is_used(whole, name));
+        if has_slice(pattern) {
+            // The type of an array has to be known before its pattern.
+            return self.for_types(&quote!(let #pattern = #value; #(let _ = &#used;)*));
+        }
         // A closure, and no `let`, for which rustc would propose an `else`.
         let check = quote_spanned!(at.first=> (|#pattern| { #(let _ = &#used;)* }));
         self.for_types(&quote!(#check(#value)))

@@ -322,6 +322,8 @@ pub(crate) struct PureValue {
     pub(crate) out: Ident,
     pub(crate) node: u32,
     pub(crate) expression: TokenStream,
+    /// Whether it is `x.a`, a part of what is there already.
+    pub(crate) is_part: bool,
     pub(crate) ty: Option<Type>,
     pub(crate) uses: Vec<VariableId>,
 }

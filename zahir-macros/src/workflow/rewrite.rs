@@ -4,18 +4,18 @@
 //! the place `(*x)`, and where a whole value is handed over, a copy of it. Calls of jobs inside an
 //! expression are taken out of it and become nodes of their own.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use proc_macro2::{Delimiter, Ident, Literal, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::parse::Parser;
+use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::token::Ref;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    BinOp, Block, Expr, ExprAwait, ExprBinary, ExprCall, ExprClosure, ExprIf, ExprLit, ExprMatch,
-    ExprMethodCall, ExprTry, FieldPat, Macro, Pat, PatIdent, Stmt, Token,
+    Arm, BinOp, Block, Expr, ExprAwait, ExprBinary, ExprCall, ExprClosure, ExprIf, ExprLit,
+    ExprMatch, ExprMethodCall, ExprTry, FieldPat, Macro, Pat, PatIdent, Stmt, Token,
 };
 
 use crate::duration;
@@ -36,13 +36,20 @@ const NO_VALUE: &str = "this has no value: it is a statement of its own in a wor
 pub(crate) const NO_QUESTION: &str = "no `?` here: a job that fails fails the workflow; add \
                                       `.result()` to handle its error";
 
+/// How a name is bound that is no variable of the workflow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Local {
+    /// As in any Rust.
+    Plain,
+    /// By reference, as the variables are.
+    Lent,
+}
+
 pub(crate) struct Rewrite<'l, 'a> {
     lowering: &'l mut Lowering<'a>,
     uses: Vec<VariableId>,
-    /// Names that are bound around the expression by reference, as variables are.
-    lent: HashSet<String>,
-    /// Names that the expression itself binds, innermost last.
-    shadowed: Vec<HashSet<String>>,
+    /// Names that patterns bind around and in the expression, innermost last.
+    local: Vec<HashMap<String, Local>>,
     /// How many closures and `pure(..)` are around: there, calls are plain calls.
     plain: usize,
     /// How many closures are around: there, `?` and `return` are the closure's own.
@@ -54,8 +61,7 @@ impl<'l, 'a> Rewrite<'l, 'a> {
         Self {
             lowering,
             uses: Vec::new(),
-            lent: HashSet::new(),
-            shadowed: Vec::new(),
+            local: Vec::new(),
             plain: 0,
             closures: 0,
         }
@@ -63,20 +69,16 @@ impl<'l, 'a> Rewrite<'l, 'a> {
 
     /// The same where the patterns of a condition have bound these names already.
     pub(crate) fn bound(&mut self, bound: &[VariableId]) {
-        self.shadowed.push(HashSet::new());
-        for id in bound {
+        let names = bound.iter().map(|id| {
             let variable = self.lowering.model.variable(*id);
-            let name = variable.ident.to_string();
-            let lent = match variable.source {
-                Source::Parts(parts) => !self.lowering.model.parts[parts.0].owned,
-                Source::Node(_) => true,
+            let local = match variable.source {
+                Source::Parts(parts) if self.lowering.model.parts[parts.0].owned => Local::Plain,
+                Source::Parts(_) | Source::Node(_) => Local::Lent,
             };
-            if lent {
-                self.lent.insert(name);
-            } else if let Some(names) = self.shadowed.last_mut() {
-                names.insert(name);
-            }
-        }
+            (variable.ident.to_string(), local)
+        });
+        let names = names.collect();
+        self.local.push(names);
     }
 
     /// The variables used, in order, each once.
@@ -102,11 +104,8 @@ impl<'l, 'a> Rewrite<'l, 'a> {
     /// Whether `name` is a variable of the workflow; counts as a use of it.
     fn use_name(&mut self, name: &Ident) -> bool {
         let text = name.to_string();
-        if self.is_shadowed(&text) {
-            return false;
-        }
-        if self.lent.contains(&text) {
-            return true;
+        if let Some(local) = self.local(&text) {
+            return local == Local::Lent;
         }
         match self.lowering.scopes.find(&text) {
             Some(variable) => {
@@ -120,17 +119,53 @@ impl<'l, 'a> Rewrite<'l, 'a> {
         }
     }
 
-    fn is_shadowed(&self, name: &str) -> bool {
-        self.shadowed.iter().any(|names| names.contains(name))
+    fn local(&self, name: &str) -> Option<Local> {
+        let names = self.local.iter().rev();
+        names.filter_map(|names| names.get(name).copied()).next()
+    }
+
+    /// What is bound in there is not known behind it.
+    fn scope(&mut self, within: impl FnOnce(&mut Self)) {
+        self.local.push(HashMap::new());
+        within(self);
+        self.local.pop();
+    }
+
+    fn bind(&mut self, pattern: &Pat, local: Local) {
+        let names = syntax::bindings(pattern);
+        if self.local.is_empty() {
+            self.local.push(HashMap::new());
+        }
+        if let Some(innermost) = self.local.last_mut() {
+            innermost.extend(names.iter().map(|name| (name.to_string(), local)));
+        }
     }
 
     fn shadow(&mut self, pattern: &Pat) {
-        let names = syntax::bindings(pattern);
-        if self.shadowed.is_empty() {
-            self.shadowed.push(HashSet::new());
+        self.bind(pattern, Local::Plain);
+    }
+
+    /// Binds what a pattern takes of a value. Of a variable it takes nothing away: it lends.
+    fn take(&mut self, pattern: &mut Pat, lends: bool) {
+        if lends && syntax::modified(pattern).is_empty() {
+            ByReference.visit_pat_mut(pattern);
+            self.bind(pattern, Local::Lent);
+        } else {
+            self.shadow(pattern);
         }
-        if let Some(innermost) = self.shadowed.last_mut() {
-            innermost.extend(names.iter().map(Ident::to_string));
+    }
+
+    /// Whether the expression is a variable of the workflow, or a part of one.
+    fn lends(&self, expression: &Expr) -> bool {
+        let Some(root) = syntax::root(expression) else {
+            return false;
+        };
+        let name = root.to_string();
+        match self.local(&name) {
+            Some(local) => local == Local::Lent,
+            None => {
+                self.lowering.scopes.find(&name).is_some() && self.lowering.is_there(expression)
+            }
         }
     }
 
@@ -167,40 +202,55 @@ impl<'l, 'a> Rewrite<'l, 'a> {
     }
 
     fn closure(&mut self, closure: &mut ExprClosure) {
-        self.shadowed.push(HashSet::new());
-        for input in &closure.inputs {
-            self.shadow(input);
-        }
         self.closures += 1;
-        self.plainly(|this| this.visit_expr_mut(&mut closure.body));
+        self.scope(|this| {
+            for input in &closure.inputs {
+                this.shadow(input);
+            }
+            this.plainly(|this| this.visit_expr_mut(&mut closure.body));
+        });
         self.closures -= 1;
-        self.shadowed.pop();
     }
 
     fn branch(&mut self, expression: &mut ExprIf) {
-        self.shadowed.push(HashSet::new());
-        self.visit_expr_mut(&mut expression.cond);
-        self.visit_block_mut(&mut expression.then_branch);
-        self.shadowed.pop();
+        self.scope(|this| {
+            this.visit_expr_mut(&mut expression.cond);
+            this.visit_block_mut(&mut expression.then_branch);
+        });
         if let Some((_, otherwise)) = &mut expression.else_branch {
             self.visit_expr_mut(otherwise);
         }
     }
 
     fn choice(&mut self, expression: &mut ExprMatch) {
+        let lends = self.lends(&expression.expr);
         self.visit_expr_mut(&mut expression.expr);
         for arm in &mut expression.arms {
-            self.shadowed.push(HashSet::new());
-            self.shadow(&arm.pat);
-            if let Pat::Guard(guarded) = &mut arm.pat {
-                if self.plain == 0 && syntax::has_job(&guarded.guard) {
-                    guard_job(self.lowering.errors, &guarded.guard);
-                }
-                self.visit_expr_mut(&mut guarded.guard);
-            }
-            self.value(&mut arm.body);
-            self.shadowed.pop();
+            self.scope(|this| this.arm(arm, lends));
         }
+    }
+
+    fn arm(&mut self, arm: &mut Arm, lends: bool) {
+        if let Pat::Guard(guarded) = &mut arm.pat {
+            self.take(&mut guarded.pat, lends);
+            if self.plain == 0 && syntax::has_job(&guarded.guard) {
+                guard_job(self.lowering.errors, &guarded.guard);
+            }
+            self.visit_expr_mut(&mut guarded.guard);
+        } else {
+            self.take(&mut arm.pat, lends);
+        }
+        self.value(&mut arm.body);
+    }
+
+    fn local_statement(&mut self, local: &mut syn::Local) {
+        if let Some(init) = &mut local.init {
+            self.value(&mut init.expr);
+            if let Some((_, otherwise)) = &mut init.diverge {
+                self.visit_expr_mut(otherwise);
+            }
+        }
+        self.shadow(&local.pat);
     }
 
     fn method(&mut self, call: &mut ExprMethodCall) {
@@ -237,12 +287,14 @@ impl<'l, 'a> Rewrite<'l, 'a> {
         }
     }
 
-    /// `a && job()`: the job would run in any case.
-    fn short_circuit(&mut self, binary: &ExprBinary) {
+    /// `a && job()`: the job would run in any case. Whether it was that.
+    fn short_circuit(&mut self, binary: &ExprBinary) -> bool {
         let lazy = matches!(binary.op, BinOp::And(_) | BinOp::Or(_));
-        if lazy && self.plain == 0 && syntax::has_job(&binary.right) {
+        let wrong = lazy && self.plain == 0 && syntax::has_job(&binary.right);
+        if wrong {
             lazy_job(self.lowering.errors, binary);
         }
+        wrong
     }
 
     fn awaiting(&mut self, expression: &ExprAwait) {
@@ -274,7 +326,7 @@ impl<'l, 'a> Rewrite<'l, 'a> {
     fn is_variable(&self, place: &Expr) -> bool {
         let name = syntax::variable(place).map(Ident::to_string);
         name.is_some_and(|name| {
-            !self.is_shadowed(&name) && self.lowering.scopes.find(&name).is_some()
+            self.local(&name).is_none() && self.lowering.scopes.find(&name).is_some()
         })
     }
 
@@ -374,24 +426,16 @@ impl VisitMut for Rewrite<'_, '_> {
     }
 
     fn visit_block_mut(&mut self, block: &mut Block) {
-        self.shadowed.push(HashSet::new());
         let count = block.stmts.len();
-        for (index, statement) in block.stmts.iter_mut().enumerate() {
-            match statement {
-                Stmt::Local(local) => {
-                    if let Some(init) = &mut local.init {
-                        self.value(&mut init.expr);
-                        if let Some((_, otherwise)) = &mut init.diverge {
-                            self.visit_expr_mut(otherwise);
-                        }
-                    }
-                    self.shadow(&local.pat);
+        self.scope(|this| {
+            for (index, statement) in block.stmts.iter_mut().enumerate() {
+                match statement {
+                    Stmt::Local(local) => this.local_statement(local),
+                    Stmt::Expr(expression, None) if index + 1 == count => this.value(expression),
+                    other => visit_mut::visit_stmt_mut(this, other),
                 }
-                Stmt::Expr(expression, None) if index + 1 == count => self.value(expression),
-                other => visit_mut::visit_stmt_mut(self, other),
             }
-        }
-        self.shadowed.pop();
+        });
     }
 
     fn visit_item_mut(&mut self, _: &mut syn::Item) {}
@@ -404,6 +448,13 @@ impl VisitMut for Rewrite<'_, '_> {
             if let TokenTree::Literal(literal) = token {
                 self.format_captures(&literal);
             }
+        }
+        if call.path.is_ident("matches")
+            && let Ok(mut matches) = syn::parse2::<Matches>(call.tokens.clone())
+        {
+            self.scope(|this| this.matches(&mut matches));
+            call.tokens = matches.into_token_stream();
+            return;
         }
         // `vec![..]` is an array, which takes its elements.
         if call.path.is_ident("vec") {
@@ -443,15 +494,16 @@ impl Rewrite<'_, '_> {
             Expr::If(branch) => self.branch(branch),
             Expr::Match(choice) => self.choice(choice),
             Expr::Let(condition) => {
+                let lends = self.lends(&condition.expr);
                 self.visit_expr_mut(&mut condition.expr);
-                self.shadow(&condition.pat);
+                self.take(&mut condition.pat, lends);
             }
             Expr::ForLoop(repeat) => {
                 self.visit_expr_mut(&mut repeat.expr);
-                self.shadowed.push(HashSet::new());
-                self.shadow(&repeat.pat);
-                self.visit_block_mut(&mut repeat.body);
-                self.shadowed.pop();
+                self.scope(|this| {
+                    this.shadow(&repeat.pat);
+                    this.visit_block_mut(&mut repeat.body);
+                });
             }
             Expr::Lit(literal) => {
                 if let Some(duration) = self.duration(literal) {
@@ -460,9 +512,11 @@ impl Rewrite<'_, '_> {
             }
             Expr::Macro(call) => self.visit_macro_mut(&mut call.mac),
             Expr::Binary(binary) => {
-                self.short_circuit(binary);
+                let wrong = self.short_circuit(binary);
                 self.visit_expr_mut(&mut binary.left);
-                if syntax::is_compound_assignment(&binary.op) {
+                if wrong {
+                    self.plainly(|this| this.visit_expr_mut(&mut binary.right));
+                } else if syntax::is_compound_assignment(&binary.op) {
                     self.value(&mut binary.right);
                 } else {
                     self.visit_expr_mut(&mut binary.right);
@@ -482,7 +536,55 @@ impl Rewrite<'_, '_> {
     }
 }
 
+/// What is in `matches!(..)`.
+struct Matches {
+    value: Expr,
+    comma: Token![,],
+    pattern: Pat,
+    guard: Option<(Token![if], Expr)>,
+}
+
+impl Parse for Matches {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let value = input.parse()?;
+        let comma = input.parse()?;
+        let pattern = Pat::parse_multi_with_leading_vert(input)?;
+        let guard = match input.parse::<Option<Token![if]>>()? {
+            Some(word) => Some((word, input.parse()?)),
+            None => None,
+        };
+        input.parse::<Option<Token![,]>>()?;
+        Ok(Self {
+            value,
+            comma,
+            pattern,
+            guard,
+        })
+    }
+}
+
+impl ToTokens for Matches {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.value.to_tokens(tokens);
+        self.comma.to_tokens(tokens);
+        self.pattern.to_tokens(tokens);
+        if let Some((word, guard)) = &self.guard {
+            word.to_tokens(tokens);
+            guard.to_tokens(tokens);
+        }
+    }
+}
+
 impl Rewrite<'_, '_> {
+    fn matches(&mut self, matches: &mut Matches) {
+        let lends = self.lends(&matches.value);
+        self.visit_expr_mut(&mut matches.value);
+        self.take(&mut matches.pattern, lends);
+        if let Some((_, guard)) = &mut matches.guard {
+            self.visit_expr_mut(guard);
+        }
+    }
+
     /// `format!("{user}")` captures by name, which is a reference already.
     fn format_captures(&mut self, literal: &Literal) {
         let text = literal.to_string();
@@ -507,7 +609,7 @@ impl Rewrite<'_, '_> {
             match token {
                 TokenTree::Ident(name) => {
                     let text = name.to_string();
-                    if !self.is_shadowed(&text) && self.lowering.scopes.find(&text).is_some() {
+                    if self.local(&text).is_none() && self.lowering.scopes.find(&text).is_some() {
                         self.use_name(&name);
                     }
                 }

@@ -132,7 +132,13 @@ fn is_modifier(method: &Ident) -> bool {
         || HANDLERS.contains(&method)
 }
 
-/// `fetch_user`, `mail::send`: a free function. `Kind::New`, `String::from`, `u64::from` are none.
+/// Types that are written as modules are.
+const PRIMITIVES: [&str; 17] = [
+    "bool", "char", "str", "f32", "f64", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16",
+    "i32", "i64", "i128", "isize",
+];
+
+/// `fetch_user`, `mail::send`: a free function. `Kind::New`, `u64::from` are none.
 fn function(callee: &Expr) -> Option<&ExprPath> {
     let Expr::Path(path) = callee else {
         return None;
@@ -142,20 +148,13 @@ fn function(callee: &Expr) -> Option<&ExprPath> {
         let name = name.strip_prefix("r#").unwrap_or(&name);
         name.starts_with(|letter: char| letter.is_lowercase() || letter == '_')
     };
+    let module = |name: &Ident| lower(name) && PRIMITIVES.iter().all(|primitive| name != primitive);
     let mut segments = path.path.segments.iter().rev();
     let free = path.qself.is_none()
         && segments.next().is_some_and(|segment| lower(&segment.ident))
-        && segments.next().is_none_or(|segment| {
-            lower(&segment.ident) && !PRIMITIVES.iter().any(|name| segment.ident == name)
-        });
+        && segments.next().is_none_or(|segment| module(&segment.ident));
     free.then_some(path)
 }
-
-/// The types whose names look like those of modules.
-const PRIMITIVES: [&str; 17] = [
-    "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "str", "u8", "u16",
-    "u32", "u64", "u128", "usize",
-];
 
 /// `pure(..)`: what is in it calls no jobs.
 pub(crate) fn is_pure(call: &ExprCall) -> bool {
@@ -242,6 +241,21 @@ impl<'ast> Visit<'ast> for Bindings {
             self.0.push(pattern.ident.clone());
         }
         visit::visit_pat_ident(self, pattern);
+    }
+}
+
+/// Whether there is a `[a, b]` in a pattern.
+pub(crate) fn has_slice(pattern: &Pat) -> bool {
+    let mut found = HasSlice(false);
+    found.visit_pat(pattern);
+    found.0
+}
+
+struct HasSlice(bool);
+
+impl<'ast> Visit<'ast> for HasSlice {
+    fn visit_pat_slice(&mut self, _: &'ast syn::PatSlice) {
+        self.0 = true;
     }
 }
 
@@ -355,6 +369,18 @@ pub(crate) fn is_place(expression: &Expr) -> bool {
         Expr::Paren(inner) => is_place(&inner.expr),
         Expr::Group(inner) => is_place(&inner.expr),
         _ => false,
+    }
+}
+
+/// `x` of `x.a.b`, `x[0]`, `*x`.
+pub(crate) fn root(expression: &Expr) -> Option<&Ident> {
+    match expression {
+        Expr::Field(field) => root(&field.base),
+        Expr::Index(index) => root(&index.expr),
+        Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Deref(_)) => root(&unary.expr),
+        Expr::Paren(inner) => root(&inner.expr),
+        Expr::Group(inner) => root(&inner.expr),
+        other => variable(other),
     }
 }
 

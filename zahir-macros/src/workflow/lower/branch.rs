@@ -230,12 +230,16 @@ impl Lowering<'_> {
     ) -> (TokenStream, Vec<VariableId>) {
         match condition {
             Expr::Binary(binary) if syntax::binds(condition) => {
-                if syntax::has_job(&binary.right) {
-                    rewrite::lazy_job(self.errors, binary);
-                    bound.extend(self.unbound(&binary.right));
-                    return (quote!(true), Vec::new());
-                }
                 let (left, mut uses) = self.condition(&binary.left, bound);
+                if syntax::has_job(&binary.right) {
+                    let before = self.errors.count();
+                    rewrite::lazy_job(self.errors, binary);
+                    let names = syntax::let_bindings(&binary.right);
+                    if !names.is_empty() {
+                        bound.extend(self.broken_names(names, before));
+                    }
+                    return (left, uses);
+                }
                 let (right, more) = self.condition(&binary.right, bound);
                 for id in more {
                     push_new(&mut uses, id);
@@ -250,21 +254,6 @@ impl Lowering<'_> {
                 (other.to_token_stream(), uses)
             }
         }
-    }
-
-    /// What a condition that is wrong would bind.
-    fn unbound(&mut self, condition: &Expr) -> Vec<VariableId> {
-        let names = syntax::let_bindings(condition);
-        let mut error = self.errors.take_since(self.errors.count() - 1);
-        let mut bound = Vec::new();
-        for name in names {
-            let first = error.take().unwrap_or_else(|| quote!(::core::panic!()));
-            let out = Some(name.clone());
-            self.emit(Statement::Broken { out, error: first });
-            let node = self.hole();
-            bound.push(self.bind(&name, Source::Node(node)));
-        }
-        bound
     }
 
     fn condition_let(
@@ -338,7 +327,7 @@ impl Lowering<'_> {
 
     /// Whether a pattern can borrow from the value: then what it binds stands for parts of it. What
     /// a pattern bound otherwise may be a reference, which is matched on as in any Rust.
-    fn is_there(&self, expression: &Expr) -> bool {
+    pub(crate) fn is_there(&self, expression: &Expr) -> bool {
         let Some(name) = syntax::variable(expression) else {
             let dereferenced =
                 matches!(expression, Expr::Unary(unary) if matches!(unary.op, UnOp::Deref(_)));

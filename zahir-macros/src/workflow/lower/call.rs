@@ -172,7 +172,7 @@ impl Lowering<'_> {
                 "retry" => self.change(modifier, &mut settings, |_, argument| {
                     Some(argument.to_token_stream())
                 }),
-                "timeout" => self.change(modifier, &mut settings, Self::duration),
+                "timeout" => self.change(modifier, &mut settings, Self::time_limit),
                 "backoff" => self.change(modifier, &mut settings, Self::waits),
                 "needs" => self.errors.at(
                     &modifier.method,
@@ -285,6 +285,14 @@ impl Lowering<'_> {
         any(argument.to_token_stream(), &|name| {
             self.scopes.find(name).is_some()
         })
+    }
+
+    /// `.timeout(30s)` of a job. There is no attempt that takes no time.
+    fn time_limit(&self, argument: &Expr) -> Option<TokenStream> {
+        if let Expr::Lit(ExprLit { lit, .. }) = argument {
+            duration::limit(lit, ".timeout(30s)", self.errors)?;
+        }
+        self.duration(argument)
     }
 
     pub(crate) fn duration(&self, argument: &Expr) -> Option<TokenStream> {

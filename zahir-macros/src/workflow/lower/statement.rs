@@ -3,7 +3,10 @@
 use proc_macro2::Ident;
 use quote::ToTokens;
 use syn::spanned::Spanned;
-use syn::{Attribute, Expr, ExprBlock, ExprCall, ExprLit, Lit, Local, Pat, PatIdent, Stmt, Type};
+use syn::{
+    Attribute, Expr, ExprBlock, ExprCall, ExprLit, ExprReference, Lit, Local, LocalInit, Pat,
+    PatIdent, Stmt, Type,
+};
 
 use crate::spans::Extent;
 use crate::workflow::lower::{Lowering, Naming, Value};
@@ -67,6 +70,9 @@ impl Lowering<'_> {
             pattern => (pattern, None),
         };
         let names = syntax::bindings(&pattern);
+        if let Some(reference) = lent_whole(&pattern, local.init.as_ref()) {
+            return self.lent_pattern(reference, names);
+        }
         self.scopes.begin_definition(&names);
         let plain = match &pattern {
             Pat::Ident(name) if name.by_ref.is_none() && name.subpat.is_none() => {
@@ -122,6 +128,41 @@ impl Lowering<'_> {
             self.destructure(&pattern, whole, at);
             self.check_bindings(&pattern);
         }
+    }
+
+    /// `let (a, b) = &pair;`: written for Rust, where it makes references of them.
+    fn lent_pattern(&mut self, reference: &ExprReference, names: Vec<Ident>) {
+        let lent = names
+            .first()
+            .map_or_else(|| "x".to_owned(), Ident::to_string);
+        let message = format!(
+            "no `&` here: a pattern of a workflow never moves anything; remove it, and write \
+             `&{lent}` where that is lent"
+        );
+        let before = self.errors.count();
+        self.errors.at(&reference.and_token, message);
+        self.broken_names(names, before);
+    }
+
+    /// Binds names that something wrong, said since there were `before` mistakes, would have bound.
+    pub(crate) fn broken_names(&mut self, names: Vec<Ident>, before: usize) -> Vec<VariableId> {
+        let mut error = self.errors.take_since(before);
+        let mut bound = Vec::new();
+        for name in names {
+            let node = self.hole();
+            bound.push(self.bind(&name, Source::Node(node)));
+            // The next one is as little of any type as the first.
+            if let Some(error) = error.replace(name.to_token_stream()) {
+                let out = Some(name);
+                self.emit(Statement::Broken { out, error });
+            }
+        }
+        if bound.is_empty()
+            && let Some(error) = error
+        {
+            self.emit(Statement::Broken { out: None, error });
+        }
+        bound
     }
 
     /// A variable names its node, unless it hides one of a scope around it.
@@ -438,6 +479,7 @@ impl Lowering<'_> {
             }
         }
         let written = expression.to_token_stream();
+        let is_part = syntax::is_place(&expression) && syntax::variable(&expression).is_none();
         let uses = self.rewrite_value(&mut expression);
         let node = self.node(naming, NodeKind::Value, String::new());
         let nodes = self.model.nodes_of(&uses);
@@ -454,6 +496,7 @@ impl Lowering<'_> {
             out: out.clone(),
             node,
             expression: expression.to_token_stream(),
+            is_part,
             ty,
             uses,
         }));
@@ -465,6 +508,14 @@ impl Lowering<'_> {
             .iter()
             .map(|id| self.model.variable(*id).ident.to_string());
         names.collect()
+    }
+}
+
+/// The `&pair` of `let (a, b) = &pair;`.
+fn lent_whole<'l>(pattern: &Pat, init: Option<&'l LocalInit>) -> Option<&'l ExprReference> {
+    match &*init?.expr {
+        Expr::Reference(reference) if !matches!(pattern, Pat::Ident(_)) => Some(reference),
+        _ => None,
     }
 }
 

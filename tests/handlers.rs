@@ -195,3 +195,16 @@ async fn signals_arrive_in_order() {
     }
     assert_eq!(run.output().await.unwrap(), 420);
 }
+
+workflow! { async fn undone(amount: u64) -> (u64, u64) {
+    let mut first = 1;
+    let mut second = 2;
+    { first += 10; second = pay(amount); }.rescue(|_| { first += 100; });
+    (first, second)
+} }
+
+#[tokio::test]
+async fn what_failed_has_assigned_nothing() {
+    assert_eq!(undone(7).await.unwrap(), (11, 7));
+    assert_eq!(undone(700).await.unwrap(), (101, 2));
+}

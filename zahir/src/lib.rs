@@ -210,7 +210,8 @@ pub mod __private;
 /// be stored ([`Payload`]); it does not catch what is no such error, as a panic or a time-out. In
 /// all other cases (a block, a called workflow, a job with another error type) it is given a
 /// [`Failure`], of whatever kind. Handlers can be chained, the leftmost is innermost, and nested.
-/// Calls in the arguments of a call are outside of what its handlers handle.
+/// Calls in the arguments of a call are outside of what its handlers handle. In a handler, variables
+/// are what they were before what it handles: that has assigned nothing if it fails.
 ///
 /// `if` and `match` are ordinary Rust, computed in place, as long as there are no jobs, assignments
 /// or ways out in their arms. What a pattern binds stands for a part of the value it was matched

@@ -84,6 +84,10 @@ impl Lowering<'_> {
         let Some(old) = self.scopes.find(&name.to_string()) else {
             return;
         };
+        if matches!(self.model.variable(old).source, Source::Parts(_)) {
+            // That it can't be is said where it is bound.
+            return;
+        }
         let root = self.model.variable(old).root;
         let node = new.node;
         self.emit(Statement::Assign(Assign { root, new }));

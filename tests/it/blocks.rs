@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use zahir::{Failure, RunErrorKind, RunStatus, workflow};
+use zahir::{Failure, RunErrorKind, RunStatus, job, workflow};
 use zahir_store::{FailureKind, MemoryStore};
 
 use crate::watched::{
@@ -433,4 +433,35 @@ async fn a_run_that_failed_before_a_shutdown_fails_after_it() {
     let error = error.expect("an end").unwrap_err();
     assert_eq!(error.message(), "bad is lost");
     assert_eq!(log.ran(), ["slow begins", "bad", "clean"]);
+}
+
+#[job]
+pub async fn fails_late(log: Log, name: &str) -> Result<u64, Broken> {
+    held(log, name, 0).await;
+    Err(Broken::Off(1))
+}
+
+workflow! { pub async fn ends_late(log: Log) -> u64 {
+    let slow = { fails_late(log, "slow") }.finally(give(log, "clean", 0));
+    slow + 1
+} }
+
+/// The failure comes while the runtime lets jobs finish.
+#[tokio::test]
+async fn a_run_that_fails_in_a_shutdown_fails_after_it() {
+    let log = Log::new();
+    let store = Arc::new(MemoryStore::new());
+    let first = over::<EndsLate>(&store).await;
+    let run = first.run(ends_late(log)).start().await.unwrap();
+    while log.ran().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let (shut_down, ()) = tokio::join!(first.shutdown(), async { log.open() });
+    shut_down.unwrap();
+    let second = over::<EndsLate>(&store).await;
+    let run = second.handle::<EndsLate>(run.id()).await.unwrap();
+    let error = tokio::time::timeout(Duration::from_secs(20), run.output()).await;
+    let error = error.expect("an end").unwrap_err();
+    assert_eq!(error.message(), "off by 1");
+    assert_eq!(log.ran(), ["slow begins", "slow", "clean"]);
 }

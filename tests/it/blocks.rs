@@ -1,10 +1,14 @@
 //! What handlers of failures run, and what becomes of the run.
 
-use zahir::{Failure, RunErrorKind, RunStatus, workflow};
-use zahir_store::FailureKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zahir::{Failure, RunErrorKind, RunStatus, job, workflow};
+use zahir_store::{FailureKind, MemoryStore};
 
 use crate::watched::{
-    Broken, Log, add, fail, fail_badly, forever, give, held, panics, up_to_100, watch, watch_with,
+    Broken, Log, add, fail, fail_badly, forever, give, held, over, panics, up_to_100, watch,
+    watch_with,
 };
 
 workflow! { pub async fn in_a_row(log: Log) -> u64 {
@@ -403,4 +407,61 @@ async fn a_workflow_is_handled_like_a_block() {
         log.ran_sorted(),
         ["clean", "inner", "inner", "inner", "inner"]
     );
+}
+
+workflow! { pub async fn fails_beside(log: Log) -> u64 {
+    let slow = held(log, "slow", 1);
+    let bad = { fail(log, "bad") }.finally(give(log, "clean", 0));
+    slow + bad
+} }
+
+/// What ran beside it was interrupted by the shutdown.
+#[tokio::test]
+async fn a_run_that_failed_before_a_shutdown_fails_after_it() {
+    let log = Log::new();
+    let store = Arc::new(MemoryStore::new());
+    let first = over::<FailsBeside>(&store).await;
+    let run = first.run(fails_beside(log)).start().await.unwrap();
+    while log.ran().len() < 3 || run.progress().running() > 1 {
+        tokio::task::yield_now().await;
+    }
+    first.shutdown_within(Duration::ZERO).await.unwrap();
+    let second = over::<FailsBeside>(&store).await;
+    let run = second.handle::<FailsBeside>(run.id()).await.unwrap();
+    log.open();
+    let error = tokio::time::timeout(Duration::from_secs(20), run.output()).await;
+    let error = error.expect("an end").unwrap_err();
+    assert_eq!(error.message(), "bad is lost");
+    assert_eq!(log.ran(), ["slow begins", "bad", "clean"]);
+}
+
+#[job]
+pub async fn fails_late(log: Log, name: &str) -> Result<u64, Broken> {
+    held(log, name, 0).await;
+    Err(Broken::Off(1))
+}
+
+workflow! { pub async fn ends_late(log: Log) -> u64 {
+    let slow = { fails_late(log, "slow") }.finally(give(log, "clean", 0));
+    slow + 1
+} }
+
+/// The failure comes while the runtime lets jobs finish.
+#[tokio::test]
+async fn a_run_that_fails_in_a_shutdown_fails_after_it() {
+    let log = Log::new();
+    let store = Arc::new(MemoryStore::new());
+    let first = over::<EndsLate>(&store).await;
+    let run = first.run(ends_late(log)).start().await.unwrap();
+    while log.ran().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let (shut_down, ()) = tokio::join!(first.shutdown(), async { log.open() });
+    shut_down.unwrap();
+    let second = over::<EndsLate>(&store).await;
+    let run = second.handle::<EndsLate>(run.id()).await.unwrap();
+    let error = tokio::time::timeout(Duration::from_secs(20), run.output()).await;
+    let error = error.expect("an end").unwrap_err();
+    assert_eq!(error.message(), "off by 1");
+    assert_eq!(log.ran(), ["slow begins", "slow", "clean"]);
 }

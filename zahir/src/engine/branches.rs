@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use zahir_store::{Failure, FailureKind, FrameStep, Position, Record};
+use zahir_store::{Failure, FailureKind, FrameStep, NodeId, Position, Record};
 
 use super::action::Action;
 use super::advance::violation;
@@ -19,46 +19,52 @@ impl<V: Clone> Engine<V> {
             arm,
         });
         self.take_arm(place, arm);
-        self.skip_arms(place, arm);
         self.enter(place, arm, Change::Entered, None);
     }
 
     /// The same for a live decision and for one on record.
     pub(super) fn take_arm(&mut self, place: Place, arm: u32) {
         self.change(place, Change::Decided(arm));
-        let plan = Arc::clone(&self.plan);
-        let arms = plan.node(place.node).inside.iter().zip(0_u32..);
-        let untaken = arms.filter(|(_, other)| *other != arm);
-        self.progress.skipped += untaken
-            .map(|(region, _)| plan.region(*region).jobs)
-            .sum::<u64>();
+        let around = self.frames.way(place.frame).to_vec();
+        self.skip_inside(place.node, &around, Some(arm));
     }
 
-    /// Tells whoever watches what will not run.
-    fn skip_arms(&mut self, place: Place, arm: u32) {
-        if !self.outbox.is_durable() {
+    /// The regions of a node will not be entered, but for `taken`. Nobody knows how often a `for` or
+    /// loop in them would have gone round, so what is inside those is not told of.
+    fn skip_inside(&mut self, node: NodeId, around: &[FrameStep], taken: Option<u32>) {
+        let plan = Arc::clone(&self.plan);
+        if matches!(
+            plan.node(node).kind,
+            PlanKind::Each { .. } | PlanKind::Loop { .. } | PlanKind::Call
+        ) {
             return;
         }
-        let plan = Arc::clone(&self.plan);
-        for (region, other) in plan.node(place.node).inside.iter().zip(0_u32..) {
-            if other == arm {
+        for (region, index) in plan.node(node).inside.iter().zip(0..) {
+            if taken == Some(index) {
                 continue;
             }
-            let mut frames = self.frames.way(place.frame).to_vec();
-            frames.push(FrameStep {
-                node: place.node,
-                index: other,
-            });
-            let nodes = plan.region(*region).nodes.iter();
-            for node in nodes.filter(|node| plan.node(**node).kind != PlanKind::Assigned) {
-                let frames = frames.clone();
-                let at = Position {
-                    frames,
-                    node: *node,
-                };
-                self.outbox.gate(Action::Skip { at });
+            let frames = [around, &[FrameStep { node, index }]].concat();
+            for inner in &plan.region(*region).nodes {
+                self.skip_node(*inner, &frames);
             }
         }
+    }
+
+    /// A node, and what is inside it, will not run.
+    fn skip_node(&mut self, node: NodeId, frames: &[FrameStep]) {
+        let kind = self.plan.node(node).kind;
+        if matches!(kind, PlanKind::Assigned | PlanKind::Input) {
+            return;
+        }
+        if kind == PlanKind::Job {
+            self.progress.skipped += 1;
+        }
+        if self.outbox.is_durable() && self.phase != Phase::Replaying {
+            let frames = frames.to_vec();
+            let at = Position { frames, node };
+            self.outbox.gate(Action::Skip { at });
+        }
+        self.skip_inside(node, frames, None);
     }
 
     pub(super) fn begin_loop(&mut self, place: Place) {
@@ -152,6 +158,7 @@ impl<V: Clone> Engine<V> {
         let plan = Arc::clone(&self.plan);
         let region = plan.region(plan.node(place.node).region);
         let assigned = &plan.node(place.node).assigned;
+        let around = self.frames.way(place.frame).to_vec();
         let mut behind = plan.node(place.node).dependents.clone();
         behind.extend(assigned);
         while let Some(slot) = behind.pop() {
@@ -170,16 +177,12 @@ impl<V: Clone> Engine<V> {
                 continue;
             }
             if plan.node(node).kind == PlanKind::Job {
-                self.progress.skipped += 1;
                 self.progress.known = self.progress.known.saturating_sub(1);
             }
             if let Some(frame) = self.frames.get_mut(place.frame) {
                 frame.open -= 1;
             }
-            if self.outbox.is_durable() && self.phase != Phase::Replaying {
-                let at = self.frames.position(skipped);
-                self.outbox.gate(Action::Skip { at });
-            }
+            self.skip_node(node, &around);
         }
     }
 

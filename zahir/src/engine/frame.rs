@@ -253,4 +253,10 @@ impl<V> Frames<V> {
     pub(super) fn count(&self) -> usize {
         self.cells.iter().filter(|it| it.frame.is_some()).count()
     }
+
+    /// How much room was ever taken up.
+    #[cfg(test)]
+    pub(super) const fn cells(&self) -> usize {
+        self.cells.len()
+    }
 }

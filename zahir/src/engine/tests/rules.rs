@@ -501,3 +501,93 @@ fn what_is_behind_a_return_is_skipped_and_no_longer_expected() {
         panic!("the value that is returned")
     };
 }
+
+/// `if input { loop { .. } } else { { job() }.finally(job()) }`, with the first arm taken: what is
+/// inside the other is skipped, however deep.
+#[test]
+fn what_is_inside_an_arm_that_is_not_taken_is_skipped() {
+    let entering = |kind, at: (usize, usize), inside: &[usize]| PlanNode {
+        inside: inside.iter().copied().map(RegionId).collect(),
+        ..plans::node(kind, at.0, at.1, vec![])
+    };
+    let nodes = vec![
+        entering(PlanKind::Branch, (0, 0), &[1, 2]),
+        entering(PlanKind::Finally, (2, 0), &[3, 4]),
+        plans::node(PlanKind::Job, 3, 0, vec![]),
+        plans::node(PlanKind::Job, 4, 0, vec![]),
+    ];
+    let of = |ids: &[u32]| {
+        let ids = ids.iter().copied().map(NodeId::new);
+        plans::region(ids.collect(), vec![], None)
+    };
+    let regions = vec![of(&[0]), of(&[]), of(&[1]), of(&[2]), of(&[3])];
+    let program = plans::Program::new(nodes, regions);
+    let run = RunId::from_u128(1);
+    let mut engine = Engine::start(program.plan, run, Some(started()), vec![], 0).begin(NOW);
+    let Some(Action::Evaluate { place, .. }) = engine.poll_action() else {
+        panic!("the choice")
+    };
+    let result = Ok(Evaluated::Arm(0));
+    engine.handle(NOW, Report::Evaluated { place, result });
+    assert_eq!(engine.progress().skipped, 2);
+    let appended = actions(&mut engine);
+    assert!(matches!(
+        appended.last(),
+        Some(Action::Append { seq: 1, .. })
+    ));
+    engine.handle(NOW, Report::Durable { seq: 1 });
+    let skipped = actions(&mut engine).into_iter().filter_map(|action| {
+        if let Action::Skip { at } = action {
+            Some(format!("{at:?}"))
+        } else {
+            None
+        }
+    });
+    let skipped: Vec<String> = skipped.collect();
+    assert_eq!(skipped, ["0[1]/1", "0[1]/1[0]/2", "0[1]/1[1]/3"]);
+}
+
+/// A loop over pure values: what a round leaves behind is gone when the next begins.
+#[test]
+fn rounds_that_are_over_take_up_no_memory() {
+    let kind = PlanKind::Loop {
+        max: Some(5_000),
+        or_last: true,
+    };
+    let nodes = vec![
+        plans::node(PlanKind::Input, 0, 0, vec![]),
+        PlanNode {
+            inside: vec![RegionId(1)],
+            assigned: vec![2],
+            ..plans::node(kind, 0, 1, vec![plans::here(0)])
+        },
+        plans::node(PlanKind::Assigned, 0, 2, vec![]),
+        plans::node(PlanKind::Input, 1, 0, vec![]),
+        plans::node(PlanKind::Value, 1, 1, vec![plans::here(0)]),
+    ];
+    let ids = |numbers: [u32; 2]| numbers.map(NodeId::new).to_vec();
+    let regions = vec![
+        plans::region(
+            (0..3).map(NodeId::new).collect(),
+            vec![0],
+            Some(plans::here(2)),
+        ),
+        PlanRegion {
+            exit: Exit::Continue,
+            outs: vec![plans::here(1)],
+            ..plans::region(ids([3, 4]), vec![0], None)
+        },
+    ];
+    let program = plans::Program::new(nodes, regions);
+    let run = RunId::from_u128(1);
+    let mut engine = Engine::start(program.plan, run, None, vec![7], 0).begin(NOW);
+    let mut rounds = 0;
+    while let Some(Action::Evaluate { place, inputs, .. }) = engine.poll_action() {
+        rounds += 1;
+        assert_eq!(engine.frames.count(), 2);
+        let result = Ok(Evaluated::Value(inputs[0] + 1));
+        engine.handle(NOW, Report::Evaluated { place, result });
+    }
+    assert_eq!(rounds, 5_000);
+    assert_eq!(engine.frames.cells(), 2);
+}

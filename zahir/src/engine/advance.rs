@@ -416,8 +416,7 @@ impl<V: Clone> Engine<V> {
         if let Some(departure) = self.frames.get_mut(id)?.departure.take() {
             return Some(*departure);
         }
-        let plan = std::sync::Arc::clone(&self.plan);
-        let region = plan.region(self.frames.get(id)?.region);
+        let region = self.plan.region(self.frames.get(id)?.region);
         let value = match region.result {
             None => self.unit.clone(),
             Some(source) => self.value(id, source)?.clone(),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use zahir_store::{Attempt, Failure, NodeId, Position, Record, StoredRun, Timestamp};
+use zahir_store::{Attempt, Failure, FailureKind, NodeId, Position, Record, StoredRun, Timestamp};
 
 use super::frame::{FrameId, Place, Stop};
 use super::outbox::Outbox;
@@ -176,6 +176,10 @@ impl<V: Clone> Engine<V> {
             return Ok(());
         }
         let kept = self.kept.take().filter(|(kept, _)| kept == at);
+        let has_error = failure.kind == FailureKind::Error;
+        if has_error && self.plan.node(place.node).keeps_error && kept.is_none() {
+            return Err("its error, which a handler is to be given, is not on record");
+        }
         let failing = Failing {
             at: at.clone(),
             attempt: Some(attempt),

@@ -591,3 +591,57 @@ fn rounds_that_are_over_take_up_no_memory() {
     assert_eq!(rounds, 5_000);
     assert_eq!(engine.frames.cells(), 2);
 }
+
+/// `job().rescue(|error| job(error))`, whose error is not on record.
+#[test]
+fn a_kept_error_that_is_not_on_record_is_reported() {
+    let kind = PlanKind::Rescue { is_typed: true };
+    let nodes = vec![
+        PlanNode {
+            inside: vec![RegionId(1), RegionId(2)],
+            ..plans::node(kind, 0, 0, vec![])
+        },
+        PlanNode {
+            keeps_error: true,
+            ..plans::node(PlanKind::Job, 1, 0, vec![])
+        },
+        plans::node(PlanKind::Input, 2, 0, vec![]),
+    ];
+    let of = |id: u32, inputs| plans::region(vec![NodeId::new(id)], inputs, Some(plans::here(0)));
+    let regions = vec![of(0, vec![]), of(1, vec![]), of(2, vec![0])];
+    let program = plans::Program::new(nodes, regions);
+    let at = Position {
+        frames: vec![FrameStep {
+            node: NodeId::new(0),
+            index: 0,
+        }],
+        node: NodeId::new(1),
+    };
+    let attempt = Attempt::FIRST;
+    let failure = |kind| Record::AttemptFailed {
+        at: at.clone(),
+        attempt,
+        failure: Failure {
+            kind,
+            message: "sold out".into(),
+        },
+        retry_at: None,
+    };
+    let begun = Record::AttemptStarted {
+        at: at.clone(),
+        attempt,
+    };
+    let recover = |kind| {
+        let records = stored(vec![begun.clone(), failure(kind)]);
+        let decode = &mut |_, _, _: &[u8]| Ok(7);
+        Engine::recover(program.plan.clone(), &records, vec![], 0, decode)
+    };
+    let Err(RecoverError::Misfit { record: 2, reason }) = recover(FailureKind::Error) else {
+        panic!("an error without a value")
+    };
+    assert_eq!(
+        reason,
+        "its error, which a handler is to be given, is not on record"
+    );
+    assert!(recover(FailureKind::Panic).is_ok());
+}

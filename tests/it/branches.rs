@@ -58,18 +58,20 @@ workflow! { pub async fn answer(log: Log, text: String) -> String {
 
 #[tokio::test]
 async fn the_arm_that_matches_runs_and_no_other() {
-    let cases: [(&str, &str, &[&str], u64); 9] = [
-        ("large", "approved 5000", &["approve", "pay"], 3),
-        ("small", "5 of 7", &["refund"], 4),
-        ("", "what?", &[], 5),
-        ("shorter", "long 7", &["look up", "long"], 4),
-        ("fives", "five", &["look up"], 6),
-        ("why", "short 3", &["look up", "short"], 5),
-        ("both", "80 both", &["both"], 5),
-        ("spam", "deleted", &["delete"], 4),
-        ("buy", "deleted", &["delete"], 4),
+    let cases: [(&str, &str, &[&str]); 9] = [
+        ("large", "approved 5000", &["approve", "pay"]),
+        ("small", "5 of 7", &["refund"]),
+        ("", "what?", &[]),
+        ("shorter", "long 7", &["look up", "long"]),
+        ("fives", "five", &["look up"]),
+        ("why", "short 3", &["look up", "short"]),
+        ("both", "80 both", &["both"]),
+        ("spam", "deleted", &["delete"]),
+        ("buy", "deleted", &["delete"]),
     ];
-    for (text, output, ran, skipped) in cases {
+    // But for `classify`, which always runs.
+    let in_arms = 8;
+    for (text, output, ran) in cases {
         let log = Log::new();
         let run = watch(answer(log, text.to_owned())).await;
         assert_eq!(run.output.unwrap(), output);
@@ -83,7 +85,7 @@ async fn the_arm_that_matches_runs_and_no_other() {
         );
         assert_eq!(
             progress.skipped(),
-            skipped,
+            in_arms - ran.len() as u64,
             "{text}: jobs beside those that ran"
         );
     }

@@ -31,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) regions: Vec<PlanRegion>,
     /// The names of all signals that are waited for somewhere, each once.
     pub(crate) signals: Vec<String>,
+    /// Whether something in it takes its time from the clock.
+    pub(crate) is_timed: bool,
 }
 
 /// One node of a plan.
@@ -115,6 +117,28 @@ pub(crate) enum PlanKind {
     },
 }
 
+impl PlanKind {
+    /// Whether the failure of a region that it enters stops here.
+    pub(crate) const fn catches(self) -> bool {
+        matches!(
+            self,
+            Self::Rescue { .. } | Self::Result { .. } | Self::Finally | Self::Race
+        )
+    }
+
+    /// Whether it takes its time from the clock.
+    const fn is_timed(self) -> bool {
+        matches!(
+            self,
+            Self::Sleep
+                | Self::Signal {
+                    timeout: Some(_),
+                    ..
+                }
+        )
+    }
+}
+
 /// One region of a plan.
 #[derive(Debug)]
 pub(crate) struct PlanRegion {
@@ -168,6 +192,7 @@ impl Plan {
         signals: Vec<String>,
     ) -> Self {
         let mut plan = Self {
+            is_timed: nodes.iter().any(|node| node.kind.is_timed()),
             nodes,
             regions,
             signals,

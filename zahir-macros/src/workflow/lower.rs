@@ -377,12 +377,7 @@ impl Lowering<'_> {
         expression: &mut Expr,
         bound: &[VariableId],
     ) -> Vec<VariableId> {
-        let mut rewrite = Rewrite::new(self);
-        rewrite.bound(bound);
-        rewrite.value(expression);
-        let uses = rewrite.into_uses();
-        self.touch(&uses);
-        uses
+        self.rewrite(bound, |rewrite| rewrite.value(expression))
     }
 
     /// Resolves an expression that only looks at values; the variables it is made of.
@@ -391,9 +386,18 @@ impl Lowering<'_> {
         expression: &mut Expr,
         bound: &[VariableId],
     ) -> Vec<VariableId> {
+        self.rewrite(bound, |rewrite| rewrite.visit_expr_mut(expression))
+    }
+
+    /// Resolves what `resolve` does; the variables that it is made of.
+    fn rewrite(
+        &mut self,
+        bound: &[VariableId],
+        resolve: impl FnOnce(&mut Rewrite<'_, '_>),
+    ) -> Vec<VariableId> {
         let mut rewrite = Rewrite::new(self);
         rewrite.bound(bound);
-        rewrite.visit_expr_mut(expression);
+        resolve(&mut rewrite);
         let uses = rewrite.into_uses();
         self.touch(&uses);
         uses

@@ -394,11 +394,7 @@ impl<V: Clone> Engine<V> {
         };
         let kind = self.plan.node(owner.node).kind;
         let is_race = kind == PlanKind::Race;
-        let has_handler = matches!(
-            kind,
-            PlanKind::Rescue { .. } | PlanKind::Result { .. } | PlanKind::Finally
-        );
-        is_replaying && (is_race || has_handler)
+        is_replaying && kind.catches()
             || is_race && !self.is_decided(owner) && self.is_stopped(owner.frame)
     }
 

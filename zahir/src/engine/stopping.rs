@@ -44,14 +44,7 @@ impl<V: Clone> Engine<V> {
     fn catcher(&self, frame: FrameId) -> FrameId {
         let mut at = frame;
         while let Some(owner) = self.frames.get(at).and_then(|frame| frame.owner) {
-            let kind = self.plan.node(owner.node).kind;
-            if matches!(
-                kind,
-                PlanKind::Rescue { .. }
-                    | PlanKind::Result { .. }
-                    | PlanKind::Finally
-                    | PlanKind::Race
-            ) {
+            if self.plan.node(owner.node).kind.catches() {
                 break;
             }
             at = owner.frame;

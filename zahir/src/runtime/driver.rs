@@ -19,7 +19,7 @@ use zahir_store::{Append, Attempt, Ending, Position, Record, RunStart, Timestamp
 use crate::engine::{Action, AttemptOutcome, Engine, Evaluation, Place, Refusal, Report};
 use crate::error::{FailedNode, RunError};
 use crate::event::{Event, Pending};
-use crate::plan::{PlanKind, SignalId};
+use crate::plan::SignalId;
 use crate::runtime::ACTIONS_MAX;
 use crate::runtime::core::Core;
 use crate::runtime::executor::{self, Key, Start};
@@ -55,26 +55,12 @@ pub(crate) struct Driver {
     senders: BTreeMap<u64, oneshot::Sender<Result<(), Refusal>>>,
     /// The ticket of the last signal.
     ticket: u64,
-    /// Whether something in the run takes its time from the clock.
-    is_timed: bool,
     is_stopping: bool,
 }
 
 struct Alarm {
     due: Timestamp,
     sleep: Pin<Box<Sleep>>,
-}
-
-/// Whether a node takes its time from the clock.
-const fn has_timer(kind: &PlanKind) -> bool {
-    matches!(
-        kind,
-        PlanKind::Sleep
-            | PlanKind::Signal {
-                timeout: Some(_),
-                ..
-            }
-    )
 }
 
 /// What is to be done after one round.
@@ -110,8 +96,6 @@ impl Driver {
         let now = core.clock.now();
         let engine = engine.begin(now);
         run.publish(engine.progress());
-        let nodes = run.executable.plan.nodes.iter();
-        let is_timed = nodes.map(|node| &node.kind).any(has_timer);
         Self {
             core: Arc::clone(core),
             run: Arc::clone(run),
@@ -126,7 +110,6 @@ impl Driver {
             events: Pending::default(),
             senders: BTreeMap::new(),
             ticket: CANCEL,
-            is_timed,
             is_stopping: false,
         }
     }
@@ -236,7 +219,7 @@ impl Driver {
     }
 
     fn end_attempt(&mut self, place: Place, attempt: Attempt, outcome: AttemptOutcome<Value>) {
-        if self.is_timed || matches!(outcome, AttemptOutcome::Failed { .. }) {
+        if self.run.executable.plan.is_timed || matches!(outcome, AttemptOutcome::Failed { .. }) {
             // What waits from here on, for a retry, a time or a signal, waits from when this ended.
             self.now = self.core.clock.now();
         }
@@ -381,7 +364,7 @@ impl Driver {
 
     fn evaluate(&mut self, place: Place, what: Evaluation, inputs: Vec<Value>) {
         let result = executor::evaluate(&self.run, place, what, inputs);
-        if self.is_timed {
+        if self.run.executable.plan.is_timed {
             // A sleep begins when its time is known, however long that took.
             self.now = self.core.clock.now();
         }

@@ -179,6 +179,14 @@ fn right_and_wrong_samples_expand() {
     }
 }
 
+/// What can't be matched on is left out of the nodes in the arms.
+#[test]
+fn a_match_on_nothing_expands() {
+    let workflow = "async fn wrong(number: u64) -> u64 { loop { match break { 1 => add(number), \
+                    other => add(other) } } }";
+    check(&crate::workflow::expand(tokens(workflow)));
+}
+
 /// An expansion never depends on the order of a hash map.
 #[test]
 fn the_same_tokens_expand_to_the_same_tokens() {

@@ -317,9 +317,15 @@ impl Lowering<'_> {
             there = expression.clone();
             uses = self.rewrite_matched(&mut there, &[], place);
         }
+        let there = if self.errors.count() > before {
+            // What is wrong is reported once, by the choice.
+            quote!(::core::unreachable!())
+        } else {
+            there.to_token_stream()
+        };
         Matched {
             here: here.to_token_stream(),
-            there: there.to_token_stream(),
+            there,
             uses,
             place,
         }

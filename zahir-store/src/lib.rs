@@ -63,8 +63,8 @@ pub use fault::{Fault, FaultStore};
 pub use id::{Attempt, DefinitionId, FrameStep, NodeId, ParseRunIdError, Position, RunId};
 pub use memory::MemoryStore;
 pub use record::{
-    CancelRequest, Ending, Failure, FailureKind, PAYLOAD_BYTES_MAX, Record, RunStart,
-    TEXT_BYTES_MAX,
+    CancelRequest, Dropped, Ending, Failure, FailureKind, PAYLOAD_BYTES_MAX, Record, Revision,
+    RunStart, TEXT_BYTES_MAX,
 };
 pub use store::{Append, RunHead, RunStatus, Store, StoredRun, StoredStep};
 pub use time::Timestamp;

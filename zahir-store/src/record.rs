@@ -4,7 +4,7 @@
 //! vocabulary that is ever written: changing it is a change of the file format. A record is never
 //! reinterpreted: what is new gets a variant of its own.
 
-use crate::{Attempt, DefinitionId, Position, Timestamp};
+use crate::{Attempt, DefinitionId, NodeId, Position, Timestamp};
 
 pub(crate) mod encode;
 
@@ -122,6 +122,143 @@ pub enum Record {
         /// The wait.
         at: Position,
     },
+    /// The last attempt failed for good, and the job's recovery job takes over. Its attempts are
+    /// numbered on.
+    RecoveryBegan {
+        /// The node instance.
+        at: Position,
+        /// The try that failed.
+        attempt: Attempt,
+        /// How.
+        failure: Failure,
+    },
+    /// The node instance has its result from its recovery job.
+    AttemptRecovered {
+        /// The node instance.
+        at: Position,
+        /// The try that gave it.
+        attempt: Attempt,
+        /// The encoded result.
+        output: Vec<u8>,
+    },
+    /// An attempt ended and asked to be followed by another one later. It has not failed.
+    AttemptPostponed {
+        /// The node instance.
+        at: Position,
+        /// The try that asked.
+        attempt: Attempt,
+        /// When the next attempt is due.
+        due: Timestamp,
+        /// What the next attempt is given, encoded.
+        state: Vec<u8>,
+    },
+    /// All attempts of a node instance together, or the whole run, have until `due`.
+    DeadlineSet {
+        /// The node instance; `None` for the run.
+        at: Option<Position>,
+        /// When.
+        due: Timestamp,
+    },
+    /// That time is over. An attempt that was under way is dropped.
+    DeadlinePassed {
+        /// The node instance; `None` for the run.
+        at: Option<Position>,
+        /// What that means to it.
+        failure: Failure,
+    },
+    /// The result in the next record can be undone. These are the inputs that it was made from.
+    UndoOwed {
+        /// The node instance.
+        at: Position,
+        /// The inputs of its job, encoded.
+        arguments: Vec<u8>,
+    },
+    /// The run ends like this as soon as everything that is owed an undo was undone.
+    UndoingBegan {
+        /// How it will end.
+        ending: Ending,
+    },
+    /// An attempt to undo a result is about to be polled for the first time.
+    UndoStarted {
+        /// The node instance whose result is undone.
+        at: Position,
+        /// Which try to undo it.
+        attempt: Attempt,
+    },
+    /// The result is undone.
+    UndoSucceeded {
+        /// The node instance whose result was undone.
+        at: Position,
+        /// The try that did.
+        attempt: Attempt,
+    },
+    /// An attempt to undo a result failed.
+    UndoFailed {
+        /// The node instance.
+        at: Position,
+        /// The try that failed.
+        attempt: Attempt,
+        /// How.
+        failure: Failure,
+        /// When the next attempt is due; `None` if this was the last.
+        retry_at: Option<Timestamp>,
+    },
+    /// An attempt to undo a result was dropped by an orderly shutdown.
+    UndoInterrupted {
+        /// The node instance.
+        at: Position,
+        /// The try that was dropped.
+        attempt: Attempt,
+    },
+    /// The result in the next record is given to other runs, too. See [`crate::Store::shared`].
+    ResultShared {
+        /// The node instance.
+        at: Position,
+        /// What other runs find it by.
+        key: u128,
+        /// Until when; `None` for ever.
+        until: Option<Timestamp>,
+    },
+    /// What is on record so far was revised: part of it no longer counts. The only record that may
+    /// follow [`Record::RunFinished`].
+    RunRevised(Revision),
+    /// The node instance is given these inputs instead of those that it is wired to.
+    ArgumentsReplaced {
+        /// The node instance.
+        at: Position,
+        /// The inputs of its job, encoded.
+        arguments: Vec<u8>,
+    },
+}
+
+/// How the records so far are to be read from here on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "part of the closed record vocabulary"
+)]
+pub struct Revision {
+    /// What node numbers refer to from here on. If it is another one than before, it is stored with
+    /// the append.
+    pub definition: DefinitionId,
+    /// If the definition is another one: the nodes whose records still count, with their numbers
+    /// before and now. Records in or of other nodes do not.
+    pub moved: Vec<(NodeId, NodeId)>,
+    /// What does not count either, in the numbers from here on.
+    pub dropped: Vec<Dropped>,
+}
+
+/// Records that no longer count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "part of the closed record vocabulary"
+)]
+pub struct Dropped {
+    /// Those of this node instance and of everything inside it ..
+    pub at: Position,
+    /// .. or only those inside it, in its frames from this one on.
+    pub from: Option<u32>,
 }
 
 /// How a run began.
@@ -209,6 +346,14 @@ pub enum FailureKind {
     Undecodable,
     /// Pure code of the workflow gave another answer after a restart than the one on record.
     Diverged,
+    /// The job's check refused the inputs.
+    Refused,
+    /// The job's verification refused the output.
+    Unverified,
+    /// The process died while a job was under way that is never started a second time.
+    Interrupted,
+    /// The process died too often while the job was under way.
+    Poisoned,
     /// zahir broke one of its own invariants. A bug.
     Bug,
 }

@@ -75,10 +75,10 @@ use outbox::Outbox;
 use state::{Change, Instance, State, Tries};
 use waits::Mailboxes;
 
-pub(crate) use action::{Action, Caught, Evaluation, Refusal, Violation};
+pub(crate) use action::{Action, Caught, Evaluation, Refusal, Violation, Work};
 pub(crate) use frame::Place;
 pub(crate) use replay::{RecoverError, Stored};
-pub(crate) use report::{AttemptOutcome, Evaluated, Report};
+pub(crate) use report::{AttemptOutcome, Evaluated, Extra, Report, Verdict};
 pub(crate) use waits::SIGNALS_MAX;
 
 /// One run. `V` is a value that flows between nodes, which the engine never looks into.

@@ -390,7 +390,23 @@ impl EventKind {
                 node: node(at),
                 entry: *entry,
             },
-            Record::BlockEntered { .. } | Record::ErrorKept { .. } | Record::CancelRequested(_) => {
+            Record::BlockEntered { .. }
+            | Record::ErrorKept { .. }
+            | Record::CancelRequested(_)
+            | Record::RecoveryBegan { .. }
+            | Record::AttemptRecovered { .. }
+            | Record::AttemptPostponed { .. }
+            | Record::DeadlineSet { .. }
+            | Record::DeadlinePassed { .. }
+            | Record::UndoOwed { .. }
+            | Record::UndoingBegan { .. }
+            | Record::UndoStarted { .. }
+            | Record::UndoSucceeded { .. }
+            | Record::UndoFailed { .. }
+            | Record::UndoInterrupted { .. }
+            | Record::ResultShared { .. }
+            | Record::RunRevised(_)
+            | Record::ArgumentsReplaced { .. } => {
                 return None;
             }
             Record::RunFinished(ending) => Self::RunFinished {

@@ -222,11 +222,13 @@ fn describe_error(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// What `#[job(..)]` says about a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
     retry: u32,
     backoff: Option<Backoff>,
     timeout: Option<Duration>,
+    total_timeout: Option<Duration>,
+    at_most_once: bool,
     tags: &'static [&'static str],
     version: u32,
 }
@@ -237,6 +239,8 @@ impl Options {
         retry: 0,
         backoff: None,
         timeout: None,
+        total_timeout: None,
+        at_most_once: false,
         tags: &[],
         version: 0,
     };
@@ -248,10 +252,24 @@ impl Options {
         self
     }
 
-    /// Wait `first` before the second attempt, then twice as long each time, up to `longest`.
+    /// The waits between attempts.
     #[must_use]
-    pub const fn backoff(mut self, first: Duration, longest: Duration) -> Self {
-        self.backoff = Some(Backoff { first, longest });
+    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(backoff);
+        self
+    }
+
+    /// Fail the node if all of its attempts together take longer.
+    #[must_use]
+    pub const fn total_timeout(mut self, limit: Duration) -> Self {
+        self.total_timeout = Some(limit);
+        self
+    }
+
+    /// Never start it a second time.
+    #[must_use]
+    pub const fn at_most_once(mut self) -> Self {
+        self.at_most_once = true;
         self
     }
 
@@ -292,6 +310,18 @@ impl Options {
     #[must_use]
     pub const fn attempt_timeout(&self) -> Option<Duration> {
         self.timeout
+    }
+
+    /// How long all attempts of a node together may take.
+    #[must_use]
+    pub const fn node_timeout(&self) -> Option<Duration> {
+        self.total_timeout
+    }
+
+    /// Whether it is never started a second time.
+    #[must_use]
+    pub const fn is_at_most_once(&self) -> bool {
+        self.at_most_once
     }
 
     /// The words to find the job by.

@@ -59,7 +59,7 @@ pub use event::{Event, EventKind, Events, Lost};
 pub use failure::Failure;
 pub use graph::{Argument, Edge, Exit, Graph, Node, NodeKind, Region, RegionId};
 pub use job::context::Context;
-pub use job::policy::{Backoff, Policy};
+pub use job::policy::{Backoff, FOREVER, Policy};
 pub use job::{Call, Job, JobError, Options};
 pub use race::{Race2, Race3, Race4, Race5, Race6, Race7, Race8};
 pub use runtime::handle::{Progress, RunHandle};

@@ -57,10 +57,23 @@ pub(crate) struct PlanNode {
     pub(crate) keeps_error: bool,
     /// Retries and time-outs.
     pub(crate) policy: Policy,
+    /// What takes over when its attempts are spent.
+    pub(crate) recovery: Option<Box<Recovery>>,
+    /// How the attempts to undo its result go, if it can be undone.
+    pub(crate) undo: Option<Box<Policy>>,
     /// How many nodes of its region it waits for. Filled in by [`Plan::new`].
     pub(crate) waits: u32,
     /// The nodes of its region that wait for it, by slot, each once. Filled in by [`Plan::new`].
     pub(crate) dependents: Vec<usize>,
+}
+
+/// A job that takes over when another has failed for good.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recovery {
+    /// How its attempts go.
+    pub(crate) policy: Policy,
+    /// Whether only the error of the job that failed will do.
+    pub(crate) is_typed: bool,
 }
 
 /// What a node does.

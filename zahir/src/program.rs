@@ -198,6 +198,8 @@ impl Linker {
             assigned: Vec::new(),
             keeps_error: error.is_some(),
             policy: node.policy,
+            recovery: None,
+            undo: None,
             waits: 0,
             dependents: Vec::new(),
         }

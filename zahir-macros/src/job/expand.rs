@@ -237,7 +237,7 @@ impl Expansion<'_> {
         let retry = options.retry.map(|retry| quote!(.retry(#retry)));
         let backoff = options.backoff.map(|(first, longest)| {
             let (first, longest) = (first.expression(), longest.expression());
-            quote!(.backoff(#first, #longest))
+            quote!(.backoff(__zahir::Backoff::Exponential { first: #first, longest: #longest }))
         });
         let timeout = options.timeout.map(|timeout| {
             let timeout = timeout.expression();

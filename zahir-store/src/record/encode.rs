@@ -24,10 +24,27 @@
 //! | 14 | `SignalReceived` | name, text; payload |
 //! | 15 | `SignalConsumed` | position; signal, number |
 //! | 16 | `WaitTimedOut` | position |
+//! | 17 | `RecoveryBegan` | position; attempt, number; failure |
+//! | 18 | `AttemptRecovered` | position; attempt, number; output, payload |
+//! | 19 | `AttemptPostponed` | position; attempt, number; due, number; state, payload |
+//! | 20 | `DeadlineSet` | option of a position; due, number |
+//! | 21 | `DeadlinePassed` | option of a position; failure |
+//! | 22 | `UndoOwed` | position; arguments, payload |
+//! | 23 | `UndoingBegan` | ending |
+//! | 24 | `UndoStarted` | position; attempt, number |
+//! | 25 | `UndoSucceeded` | position; attempt, number |
+//! | 26 | `UndoFailed` | position; attempt, number; failure; time of the retry, option of a number |
+//! | 27 | `UndoInterrupted` | position; attempt, number |
+//! | 28 | `ResultShared` | position; key, 16 bytes; until, option of a number |
+//! | 29 | `RunRevised` | revision |
+//! | 30 | `ArgumentsReplaced` | position; arguments, payload |
 //!
 //! A time is its milliseconds; all numbers but times and lengths have at most 32 bits. A definition
 //! id is little-endian. A failure is its kind, one byte, and its message, text: 1 `Error`,
-//! 2 `Panic`, 3 `TimedOut`, 4 `TooLarge`, 5 `Unencodable`, 6 `Undecodable`, 7 `Bug`, 8 `Diverged`.
+//! 2 `Panic`, 3 `TimedOut`, 4 `TooLarge`, 5 `Unencodable`, 6 `Undecodable`, 7 `Bug`, 8 `Diverged`,
+//! 9 `Refused`, 10 `Unverified`, 11 `Interrupted`, 12 `Poisoned`. A revision is a definition id; the
+//! count of nodes that moved, each its number before and now; the count of what was dropped, each a
+//! position and an option of a number.
 //! An ending is one byte and its fields: 1 `Succeeded`, output, payload; 2 `Failed`, option of a
 //! position, failure; 3 `Cancelled`.
 //!
@@ -36,8 +53,8 @@
 
 use crate::record::{PAYLOAD_BYTES_MAX, TEXT_BYTES_MAX, cut};
 use crate::{
-    Attempt, CancelRequest, DefinitionId, Ending, Failure, FailureKind, FrameStep, NodeId,
-    Position, Record, RunStart, StoreError, StoreErrorKind, Timestamp,
+    Attempt, CancelRequest, DefinitionId, Dropped, Ending, Failure, FailureKind, FrameStep, NodeId,
+    Position, Record, Revision, RunStart, StoreError, StoreErrorKind, Timestamp,
 };
 
 const RUN_STARTED: u8 = 1;
@@ -56,6 +73,20 @@ const TIMER_SET: u8 = 13;
 const SIGNAL_RECEIVED: u8 = 14;
 const SIGNAL_CONSUMED: u8 = 15;
 const WAIT_TIMED_OUT: u8 = 16;
+const RECOVERY_BEGAN: u8 = 17;
+const ATTEMPT_RECOVERED: u8 = 18;
+const ATTEMPT_POSTPONED: u8 = 19;
+const DEADLINE_SET: u8 = 20;
+const DEADLINE_PASSED: u8 = 21;
+const UNDO_OWED: u8 = 22;
+const UNDOING_BEGAN: u8 = 23;
+const UNDO_STARTED: u8 = 24;
+const UNDO_SUCCEEDED: u8 = 25;
+const UNDO_FAILED: u8 = 26;
+const UNDO_INTERRUPTED: u8 = 27;
+const RESULT_SHARED: u8 = 28;
+const RUN_REVISED: u8 = 29;
+const ARGUMENTS_REPLACED: u8 = 30;
 
 const ENDED_SUCCEEDED: u8 = 1;
 const ENDED_FAILED: u8 = 2;
@@ -98,9 +129,7 @@ impl Record {
             } => {
                 put_attempt(out, ATTEMPT_FAILED, at, *attempt);
                 put_failure(out, failure);
-                put_option(out, retry_at.as_ref(), |out, at| {
-                    put_number(out, at.as_millis());
-                });
+                put_option(out, *retry_at, put_time);
             }
             Self::AttemptInterrupted { at, attempt } => {
                 put_attempt(out, ATTEMPT_INTERRUPTED, at, *attempt);
@@ -123,7 +152,7 @@ impl Record {
             Self::RaceWon { at, entry } => put_counted(out, RACE_WON, at, *entry),
             Self::TimerSet { at, due } => {
                 put_at(out, TIMER_SET, at);
-                put_number(out, due.as_millis());
+                put_time(out, *due);
             }
             Self::SignalReceived { name, payload } => {
                 out.push(SIGNAL_RECEIVED);
@@ -131,6 +160,115 @@ impl Record {
             }
             Self::SignalConsumed { at, signal } => put_counted(out, SIGNAL_CONSUMED, at, *signal),
             Self::WaitTimedOut { at } => put_at(out, WAIT_TIMED_OUT, at),
+            Self::UndoingBegan { ending } => {
+                out.push(UNDOING_BEGAN);
+                put_ending(out, ending)?;
+            }
+            Self::RunRevised(revision) => {
+                out.push(RUN_REVISED);
+                put_revision(out, revision);
+            }
+            Self::RecoveryBegan { .. }
+            | Self::AttemptRecovered { .. }
+            | Self::AttemptPostponed { .. }
+            | Self::DeadlineSet { .. }
+            | Self::DeadlinePassed { .. }
+            | Self::UndoOwed { .. }
+            | Self::UndoStarted { .. }
+            | Self::UndoSucceeded { .. }
+            | Self::UndoFailed { .. }
+            | Self::UndoInterrupted { .. }
+            | Self::ResultShared { .. }
+            | Self::ArgumentsReplaced { .. } => self.encode_effect(out)?,
+        }
+        Ok(())
+    }
+
+    /// The same for records of how failures and effects are dealt with.
+    fn encode_effect(&self, out: &mut Vec<u8>) -> Result<(), StoreError> {
+        match self {
+            Self::RecoveryBegan {
+                at,
+                attempt,
+                failure,
+            } => {
+                put_attempt(out, RECOVERY_BEGAN, at, *attempt);
+                put_failure(out, failure);
+            }
+            Self::AttemptRecovered {
+                at,
+                attempt,
+                output,
+            } => {
+                put_attempt(out, ATTEMPT_RECOVERED, at, *attempt);
+                put_payload(out, output, "an output")?;
+            }
+            Self::AttemptPostponed {
+                at,
+                attempt,
+                due,
+                state,
+            } => {
+                put_attempt(out, ATTEMPT_POSTPONED, at, *attempt);
+                put_time(out, *due);
+                put_payload(out, state, "the saved state of a job")?;
+            }
+            Self::DeadlineSet { at, due } => {
+                out.push(DEADLINE_SET);
+                put_option(out, at.as_ref(), put_position);
+                put_time(out, *due);
+            }
+            Self::DeadlinePassed { at, failure } => {
+                out.push(DEADLINE_PASSED);
+                put_option(out, at.as_ref(), put_position);
+                put_failure(out, failure);
+            }
+            Self::UndoOwed { at, arguments } => {
+                put_at(out, UNDO_OWED, at);
+                put_payload(out, arguments, "the inputs of a job")?;
+            }
+            Self::UndoStarted { at, attempt } => put_attempt(out, UNDO_STARTED, at, *attempt),
+            Self::UndoSucceeded { at, attempt } => put_attempt(out, UNDO_SUCCEEDED, at, *attempt),
+            Self::UndoFailed {
+                at,
+                attempt,
+                failure,
+                retry_at,
+            } => {
+                put_attempt(out, UNDO_FAILED, at, *attempt);
+                put_failure(out, failure);
+                put_option(out, *retry_at, put_time);
+            }
+            Self::UndoInterrupted { at, attempt } => {
+                put_attempt(out, UNDO_INTERRUPTED, at, *attempt);
+            }
+            Self::ResultShared { at, key, until } => {
+                put_at(out, RESULT_SHARED, at);
+                out.extend_from_slice(&key.to_le_bytes());
+                put_option(out, *until, put_time);
+            }
+            Self::ArgumentsReplaced { at, arguments } => {
+                put_at(out, ARGUMENTS_REPLACED, at);
+                put_payload(out, arguments, "the inputs of a job")?;
+            }
+            Self::RunStarted(_)
+            | Self::AttemptStarted { .. }
+            | Self::AttemptSucceeded { .. }
+            | Self::AttemptFailed { .. }
+            | Self::AttemptInterrupted { .. }
+            | Self::ItemsCounted { .. }
+            | Self::CancelRequested(_)
+            | Self::RunFinished(_)
+            | Self::BranchTaken { .. }
+            | Self::BlockEntered { .. }
+            | Self::ErrorKept { .. }
+            | Self::RaceWon { .. }
+            | Self::TimerSet { .. }
+            | Self::SignalReceived { .. }
+            | Self::SignalConsumed { .. }
+            | Self::WaitTimedOut { .. }
+            | Self::UndoingBegan { .. }
+            | Self::RunRevised(_) => {}
         }
         Ok(())
     }
@@ -231,6 +369,26 @@ fn put_position(out: &mut Vec<u8>, at: &Position) {
     put_number(out, u64::from(at.node.number()));
 }
 
+fn put_time(out: &mut Vec<u8>, time: Timestamp) {
+    put_number(out, time.as_millis());
+}
+
+fn put_revision(out: &mut Vec<u8>, revision: &Revision) {
+    out.extend_from_slice(&revision.definition.as_u128().to_le_bytes());
+    put_length(out, revision.moved.len());
+    for (before, now) in &revision.moved {
+        put_number(out, u64::from(before.number()));
+        put_number(out, u64::from(now.number()));
+    }
+    put_length(out, revision.dropped.len());
+    for dropped in &revision.dropped {
+        put_position(out, &dropped.at);
+        put_option(out, dropped.from, |out, from| {
+            put_number(out, u64::from(from));
+        });
+    }
+}
+
 fn put_failure(out: &mut Vec<u8>, failure: &Failure) {
     out.push(match failure.kind {
         FailureKind::Error => 1,
@@ -241,6 +399,10 @@ fn put_failure(out: &mut Vec<u8>, failure: &Failure) {
         FailureKind::Undecodable => 6,
         FailureKind::Bug => 7,
         FailureKind::Diverged => 8,
+        FailureKind::Refused => 9,
+        FailureKind::Unverified => 10,
+        FailureKind::Interrupted => 11,
+        FailureKind::Poisoned => 12,
     });
     put_bytes(out, cut(&failure.message).as_bytes());
 }
@@ -455,8 +617,102 @@ impl<'a> Reader<'a> {
             WAIT_TIMED_OUT => Record::WaitTimedOut {
                 at: self.position()?,
             },
+            UNDOING_BEGAN => Record::UndoingBegan {
+                ending: self.ending()?,
+            },
+            RUN_REVISED => Record::RunRevised(self.revision()?),
+            tag => return self.effect(tag),
+        })
+    }
+
+    /// The same for records of how failures and effects are dealt with.
+    fn effect(&mut self, tag: u8) -> Result<Record, Malformed> {
+        Ok(match tag {
+            RECOVERY_BEGAN => Record::RecoveryBegan {
+                at: self.position()?,
+                attempt: self.attempt()?,
+                failure: self.failure()?,
+            },
+            ATTEMPT_RECOVERED => Record::AttemptRecovered {
+                at: self.position()?,
+                attempt: self.attempt()?,
+                output: self.payload()?,
+            },
+            ATTEMPT_POSTPONED => Record::AttemptPostponed {
+                at: self.position()?,
+                attempt: self.attempt()?,
+                due: self.time()?,
+                state: self.payload()?,
+            },
+            DEADLINE_SET => Record::DeadlineSet {
+                at: self.option(Self::position)?,
+                due: self.time()?,
+            },
+            DEADLINE_PASSED => Record::DeadlinePassed {
+                at: self.option(Self::position)?,
+                failure: self.failure()?,
+            },
+            UNDO_OWED => Record::UndoOwed {
+                at: self.position()?,
+                arguments: self.payload()?,
+            },
+            UNDO_STARTED => Record::UndoStarted {
+                at: self.position()?,
+                attempt: self.attempt()?,
+            },
+            UNDO_SUCCEEDED => Record::UndoSucceeded {
+                at: self.position()?,
+                attempt: self.attempt()?,
+            },
+            UNDO_FAILED => Record::UndoFailed {
+                at: self.position()?,
+                attempt: self.attempt()?,
+                failure: self.failure()?,
+                retry_at: self.option(Self::time)?,
+            },
+            UNDO_INTERRUPTED => Record::UndoInterrupted {
+                at: self.position()?,
+                attempt: self.attempt()?,
+            },
+            RESULT_SHARED => Record::ResultShared {
+                at: self.position()?,
+                key: u128::from_le_bytes(self.array()?),
+                until: self.option(Self::time)?,
+            },
+            ARGUMENTS_REPLACED => Record::ArgumentsReplaced {
+                at: self.position()?,
+                arguments: self.payload()?,
+            },
             _ => return Err(Malformed("its tag is unknown")),
         })
+    }
+
+    fn revision(&mut self) -> Result<Revision, Malformed> {
+        let definition = DefinitionId::from_u128(u128::from_le_bytes(self.array()?));
+        let mut moved = Vec::new();
+        for _ in 0..self.count()? {
+            moved.push((NodeId::new(self.small()?), NodeId::new(self.small()?)));
+        }
+        let mut dropped = Vec::new();
+        for _ in 0..self.count()? {
+            dropped.push(Dropped {
+                at: self.position()?,
+                from: self.option(Self::small)?,
+            });
+        }
+        Ok(Revision {
+            definition,
+            moved,
+            dropped,
+        })
+    }
+
+    /// How many pairs of things follow, each of two bytes or more.
+    fn count(&mut self) -> Result<usize, Malformed> {
+        usize::try_from(self.number()?)
+            .ok()
+            .filter(|count| *count <= self.rest.len() / 2)
+            .ok_or(Malformed("a list has more entries than bytes"))
     }
 
     fn start(&mut self) -> Result<RunStart, Malformed> {
@@ -504,6 +760,10 @@ impl<'a> Reader<'a> {
             6 => FailureKind::Undecodable,
             7 => FailureKind::Bug,
             8 => FailureKind::Diverged,
+            9 => FailureKind::Refused,
+            10 => FailureKind::Unverified,
+            11 => FailureKind::Interrupted,
+            12 => FailureKind::Poisoned,
             _ => return Err(Malformed("its kind of failure is unknown")),
         };
         Ok(Failure {

@@ -73,7 +73,23 @@ fn any_record(rng: &mut Rng) -> Record {
             let bytes = rng.index(2_000);
             *payload = rng.bytes(bytes);
         }
-        Record::RunStarted(_) | Record::CancelRequested(_) | Record::RunFinished(_) => {}
+        Record::RunStarted(_)
+        | Record::CancelRequested(_)
+        | Record::RunFinished(_)
+        | Record::RecoveryBegan { .. }
+        | Record::AttemptRecovered { .. }
+        | Record::AttemptPostponed { .. }
+        | Record::DeadlineSet { .. }
+        | Record::DeadlinePassed { .. }
+        | Record::UndoOwed { .. }
+        | Record::UndoingBegan { .. }
+        | Record::UndoStarted { .. }
+        | Record::UndoSucceeded { .. }
+        | Record::UndoFailed { .. }
+        | Record::UndoInterrupted { .. }
+        | Record::ResultShared { .. }
+        | Record::ArgumentsReplaced { .. }
+        | Record::RunRevised(_) => {}
     }
     record
 }

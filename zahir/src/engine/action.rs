@@ -30,8 +30,10 @@ pub(crate) enum Action<V> {
         frames: Option<Arc<[FrameStep]>>,
         /// The longest it may take.
         timeout: Option<Duration>,
-        /// The values its step is given.
+        /// The values its step is given; none if it is to undo.
         inputs: Vec<V>,
+        /// What it is, if it is not just the job.
+        work: Option<Box<Work<V>>>,
     },
     /// Compute something quick and pure, then answer [`super::Report::Evaluated`].
     Evaluate {
@@ -83,6 +85,32 @@ pub(crate) enum Action<V> {
     },
     /// The engine broke one of its invariants, a bug. No action follows; nothing more is written.
     Halt(Violation),
+}
+
+/// An attempt that is not just the node's job run with the node's inputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Work<V> {
+    /// The job, with something more.
+    Resume {
+        /// What an attempt before it has left for it, encoded.
+        state: Option<Arc<[u8]>>,
+        /// The inputs to use in place of the node's, encoded.
+        arguments: Option<Arc<[u8]>>,
+    },
+    /// The job's recovery job.
+    Recover {
+        /// How the last attempt of the job failed.
+        caught: Caught,
+        /// The error itself, if the recovery job is given that.
+        error: Option<V>,
+    },
+    /// The job that undoes the result.
+    Undo {
+        /// The encoded inputs that the result was made from.
+        arguments: Arc<[u8]>,
+        /// The encoded result.
+        output: Arc<[u8]>,
+    },
 }
 
 /// Why a signal is not taken.

@@ -68,6 +68,7 @@ impl<V: Clone> Engine<V> {
             frames,
             timeout,
             inputs,
+            work: None,
         });
     }
 
@@ -88,7 +89,7 @@ impl<V: Clone> Engine<V> {
         self.shift_live(place.frame, false);
         self.progress.running = self.progress.running.saturating_sub(1);
         match outcome {
-            AttemptOutcome::Succeeded { value, encoded } => {
+            AttemptOutcome::Succeeded { value, encoded, .. } => {
                 self.outbox.record(|| Record::AttemptSucceeded {
                     at: self.frames.position(place),
                     attempt,
@@ -97,10 +98,10 @@ impl<V: Clone> Engine<V> {
                 self.progress.done += 1;
                 self.complete(place, value);
             }
-            AttemptOutcome::Failed { failure, error } => {
+            AttemptOutcome::Failed { failure, error, .. } => {
                 self.fail_attempt(place, attempt, failure, error);
             }
-            AttemptOutcome::Interrupted => {
+            AttemptOutcome::Postponed { .. } | AttemptOutcome::Interrupted => {
                 self.outbox.record(|| Record::AttemptInterrupted {
                     at: self.frames.position(place),
                     attempt,

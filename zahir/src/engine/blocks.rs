@@ -104,7 +104,13 @@ const fn can_be_handled(kind: FailureKind) -> bool {
         | FailureKind::Panic
         | FailureKind::TimedOut
         | FailureKind::TooLarge
-        | FailureKind::Unencodable => true,
-        FailureKind::Undecodable | FailureKind::Diverged | FailureKind::Bug => false,
+        | FailureKind::Unencodable
+        | FailureKind::Refused
+        | FailureKind::Unverified
+        | FailureKind::Interrupted => true,
+        FailureKind::Undecodable
+        | FailureKind::Diverged
+        | FailureKind::Poisoned
+        | FailureKind::Bug => false,
     }
 }

@@ -148,6 +148,20 @@ impl<V: Clone> Engine<V> {
                 Ok(())
             }
             Record::RunFinished(_) => Err("the run is over"),
+            Record::RecoveryBegan { .. }
+            | Record::AttemptRecovered { .. }
+            | Record::AttemptPostponed { .. }
+            | Record::DeadlineSet { .. }
+            | Record::DeadlinePassed { .. }
+            | Record::UndoOwed { .. }
+            | Record::UndoingBegan { .. }
+            | Record::UndoStarted { .. }
+            | Record::UndoSucceeded { .. }
+            | Record::UndoFailed { .. }
+            | Record::UndoInterrupted { .. }
+            | Record::ResultShared { .. }
+            | Record::RunRevised(_)
+            | Record::ArgumentsReplaced { .. } => Err("records like that are not replayed yet"),
         };
         while let Some(task) = self.tasks.pop_front() {
             self.run_task(task);

@@ -71,6 +71,8 @@ pub(crate) enum AttemptOutcome<V> {
         value: V,
         /// Its encoding, for the record; empty in a run that is not durable.
         encoded: Vec<u8>,
+        /// What is recorded with it.
+        extra: Option<Box<Extra>>,
     },
     /// With a failure.
     Failed {
@@ -78,9 +80,38 @@ pub(crate) enum AttemptOutcome<V> {
         failure: Failure,
         /// The error itself and its encoding, if a handler may be given it.
         error: Option<(V, Vec<u8>)>,
+        /// Whether it is tried again.
+        verdict: Verdict,
+    },
+    /// It asks to be followed by another one later.
+    Postponed {
+        /// How long from now.
+        after: Duration,
+        /// What that one is given, encoded.
+        state: Vec<u8>,
     },
     /// It was dropped by an orderly shutdown.
     Interrupted,
+}
+
+/// What is recorded with a result.
+#[derive(Debug, Default)]
+pub(crate) struct Extra {
+    /// The encoded inputs of a job that can be undone. Also in a run that is not durable.
+    pub(crate) undo: Option<Vec<u8>>,
+    /// What other runs find the result by, and for how long if not for ever.
+    pub(crate) shared: Option<(u128, Option<Duration>)>,
+}
+
+/// Whether an attempt that failed is followed by another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// As the node's policy says.
+    ByPolicy,
+    /// If the node's policy has attempts left, after this time.
+    After(Duration),
+    /// No.
+    Final,
 }
 
 /// The result of an evaluation.

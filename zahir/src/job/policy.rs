@@ -4,30 +4,46 @@ use std::time::Duration;
 
 use crate::job::Options;
 
-/// The waits between attempts: the first, doubled each time, up to the longest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "plain data, built by the macros")]
-pub struct Backoff {
-    /// The wait after the first failure.
-    pub first: Duration,
-    /// No wait is longer.
-    pub longest: Duration,
+/// The waits between attempts.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "plain data, built by the macros")]
+pub enum Backoff {
+    /// `backoff = 100ms..10s`: the first wait, doubled each time, up to the longest, with a jitter of
+    /// up to a fifth.
+    Exponential {
+        /// The wait after the first failure.
+        first: Duration,
+        /// No wait is longer.
+        longest: Duration,
+    },
+    /// `backoff = 5s`: always the same, to the millisecond.
+    Fixed(Duration),
+    /// `backoff = [1s, 10s, 1m]`: one after the other, and then always the last.
+    Steps(&'static [Duration]),
+    /// `backoff = my_waits`: whatever the function says, which is given how many attempts in a row
+    /// have failed, 1 after the first.
+    Custom(fn(u32) -> Duration),
 }
 
 impl Backoff {
     /// Used where only `retry` is given.
-    pub const DEFAULT: Self = Self {
+    pub const DEFAULT: Self = Self::Exponential {
         first: Duration::from_millis(100),
         longest: Duration::from_secs(30),
     };
 }
 
-/// What a call changes of its job's options: `.retry(..)`, `.timeout(..)`, `.backoff(..)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// As many attempts as it takes: `retry = forever`.
+pub const FOREVER: u32 = u32::MAX;
+
+/// What a call changes of its job's options: `.retry(..)`, `.timeout(..)`, `.total_timeout(..)`,
+/// `.backoff(..)`.
+#[derive(Clone, Copy, Debug)]
 pub struct Settings {
     retry: Option<u32>,
     backoff: Option<Backoff>,
     timeout: Option<Duration>,
+    total_timeout: Option<Duration>,
 }
 
 impl Settings {
@@ -36,6 +52,7 @@ impl Settings {
         retry: None,
         backoff: None,
         timeout: None,
+        total_timeout: None,
     };
 
     /// Try again up to `attempts` more times when it fails.
@@ -45,10 +62,17 @@ impl Settings {
         self
     }
 
-    /// Wait `first` before the second attempt, then twice as long each time, up to `longest`.
+    /// The waits between attempts.
     #[must_use]
-    pub const fn backoff(mut self, first: Duration, longest: Duration) -> Self {
-        self.backoff = Some(Backoff { first, longest });
+    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(backoff);
+        self
+    }
+
+    /// Fail the node if all of its attempts together take longer.
+    #[must_use]
+    pub const fn total_timeout(mut self, limit: Duration) -> Self {
+        self.total_timeout = Some(limit);
         self
     }
 
@@ -61,15 +85,20 @@ impl Settings {
 }
 
 /// What holds for one node: its job's options, overridden by its own settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Policy {
-    /// How many more attempts after the first.
+    /// How many more attempts after the first; [`FOREVER`] for as many as it takes.
     pub retry: u32,
     /// The waits between attempts.
     pub backoff: Backoff,
     /// How long one attempt may take.
     pub timeout: Option<Duration>,
+    /// How long all attempts together may take, from the start of the first; the waits between them,
+    /// and the time while the process is down, count.
+    pub total_timeout: Option<Duration>,
+    /// Whether it is never started a second time.
+    pub at_most_once: bool,
 }
 
 impl Policy {
@@ -78,6 +107,8 @@ impl Policy {
         retry: 0,
         backoff: Backoff::DEFAULT,
         timeout: None,
+        total_timeout: None,
+        at_most_once: false,
     };
 
     /// `options`, overridden by `settings`.
@@ -96,21 +127,37 @@ impl Policy {
                 Some(timeout) => Some(timeout),
                 None => options.attempt_timeout(),
             },
+            total_timeout: match settings.total_timeout {
+                Some(timeout) => Some(timeout),
+                None => options.node_timeout(),
+            },
+            at_most_once: options.is_at_most_once(),
         }
     }
 
     /// How long to wait after the `failures`-th failure in a row, counted from 1.
     ///
-    /// Doubles from the first wait, and adds a jitter of up to a fifth, which depends on `seed` and
-    /// `failures` alone; but never waits longer than the longest.
+    /// The jitter of an exponential backoff depends on `seed` and `failures` alone. What a custom one
+    /// says is the caller's to ask, as that is user code: here it is the default's first wait.
     #[must_use]
     pub fn delay(&self, failures: u32, seed: u64) -> Duration {
-        let doublings = failures.saturating_sub(1);
-        let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-        let wait = self.backoff.first.saturating_mul(factor);
-        let jitter = u32::from(jitter_per_mille(seed, failures));
-        wait.saturating_add((wait / 1000).saturating_mul(jitter))
-            .min(self.backoff.longest)
+        let past = failures.saturating_sub(1);
+        match self.backoff {
+            Backoff::Exponential { first, longest } => {
+                let factor = 1_u32.checked_shl(past).unwrap_or(u32::MAX);
+                let wait = first.saturating_mul(factor);
+                let jitter = u32::from(jitter_per_mille(seed, failures));
+                wait.saturating_add((wait / 1000).saturating_mul(jitter))
+                    .min(longest)
+            }
+            Backoff::Fixed(wait) => wait,
+            Backoff::Steps(steps) => {
+                let past = usize::try_from(past).unwrap_or(usize::MAX);
+                let step = steps.get(past).or(steps.last());
+                step.copied().unwrap_or_default()
+            }
+            Backoff::Custom(_) => Duration::from_millis(100),
+        }
     }
 }
 
@@ -129,7 +176,7 @@ mod tests {
 
     fn policy(first: u64, longest: u64) -> Policy {
         Policy {
-            backoff: Backoff {
+            backoff: Backoff::Exponential {
                 first: Duration::from_millis(first),
                 longest: Duration::from_millis(longest),
             },
@@ -149,7 +196,7 @@ mod tests {
             (90, 1_000),
         ] {
             let base = Duration::from_millis(base);
-            let most = (base + base / 5).min(policy.backoff.longest);
+            let most = (base + base / 5).min(Duration::from_secs(1));
             for seed in 0..50 {
                 let wait = policy.delay(failures, seed);
                 assert!(wait >= base && wait <= most, "{failures}: {wait:?}");
@@ -174,6 +221,6 @@ mod tests {
         let policy = Policy::of(&options, Settings::NONE.retry(1));
         assert_eq!(policy.retry, 1);
         assert_eq!(policy.timeout, Some(Duration::from_secs(30)));
-        assert_eq!(policy.backoff, Backoff::DEFAULT);
+        assert!(matches!(policy.backoff, Backoff::Exponential { .. }));
     }
 }

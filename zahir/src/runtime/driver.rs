@@ -327,12 +327,14 @@ impl Driver {
                 frames,
                 timeout,
                 inputs,
+                work,
             } => {
                 self.starts.push(Start {
                     key: Key { place, attempt },
                     frames,
                     timeout,
                     inputs,
+                    work,
                 });
             }
             Action::Evaluate {

@@ -21,7 +21,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use zahir_store::{Attempt, Failure, FailureKind, FrameStep, Timestamp};
 
-use crate::engine::{AttemptOutcome, Caught, Evaluated, Evaluation, Place};
+use crate::engine::{AttemptOutcome, Caught, Evaluated, Evaluation, Place, Verdict, Work};
 use crate::job::context::Context;
 use crate::job::{BoxFuture, failure};
 use crate::runtime::executable::check_size;
@@ -40,6 +40,7 @@ pub(crate) struct Start {
     pub(crate) frames: Option<Arc<[FrameStep]>>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) inputs: Vec<Value>,
+    pub(crate) work: Option<Box<Work<Value>>>,
 }
 
 /// Names an attempt within its run.
@@ -360,6 +361,7 @@ pub(crate) const fn failed(failure: Failure) -> AttemptOutcome<Value> {
     AttemptOutcome::Failed {
         failure,
         error: None,
+        verdict: Verdict::ByPolicy,
     }
 }
 
@@ -383,10 +385,15 @@ fn conclude(run: &Run, name: &str, outcome: Outcome) -> AttemptOutcome<Value> {
         }
     }
     match failure {
-        None => AttemptOutcome::Succeeded { value, encoded },
+        None => AttemptOutcome::Succeeded {
+            value,
+            encoded,
+            extra: None,
+        },
         Some(failure) => AttemptOutcome::Failed {
             failure,
             error: Some((value, encoded)),
+            verdict: Verdict::ByPolicy,
         },
     }
 }

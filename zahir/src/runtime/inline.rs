@@ -145,12 +145,14 @@ impl Inline {
                 frames,
                 timeout,
                 inputs,
+                work,
             } => {
                 let start = Start {
                     key: Key { place, attempt },
                     frames,
                     timeout,
                     inputs,
+                    work,
                 };
                 self.attempts
                     .push(executor::Attempted::new(&self.run, start));

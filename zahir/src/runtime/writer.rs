@@ -158,12 +158,27 @@ fn push(batch: &mut Vec<Append>, mut append: Append) -> usize {
 fn weight(record: &Record) -> usize {
     match record {
         Record::AttemptSucceeded { output, .. }
+        | Record::AttemptRecovered { output, .. }
+        | Record::UndoingBegan {
+            ending: Ending::Succeeded { output },
+        }
         | Record::RunFinished(Ending::Succeeded { output }) => output.len(),
         Record::RunStarted(start) => start.input.len(),
         Record::AttemptFailed { failure, .. }
+        | Record::RecoveryBegan { failure, .. }
+        | Record::DeadlinePassed { failure, .. }
+        | Record::UndoFailed { failure, .. }
+        | Record::UndoingBegan {
+            ending: Ending::Failed { failure, .. },
+        }
         | Record::RunFinished(Ending::Failed { failure, .. }) => failure.message.len(),
         Record::ErrorKept { error, .. } => error.len(),
         Record::SignalReceived { payload, .. } => payload.len(),
+        Record::AttemptPostponed { state, .. } => state.len(),
+        Record::UndoOwed { arguments, .. } | Record::ArgumentsReplaced { arguments, .. } => {
+            arguments.len()
+        }
+        Record::RunRevised(revision) => 8 * (revision.moved.len() + revision.dropped.len()),
         Record::AttemptStarted { .. }
         | Record::AttemptInterrupted { .. }
         | Record::ItemsCounted { .. }
@@ -173,7 +188,15 @@ fn weight(record: &Record) -> usize {
         | Record::TimerSet { .. }
         | Record::SignalConsumed { .. }
         | Record::WaitTimedOut { .. }
+        | Record::DeadlineSet { .. }
+        | Record::UndoStarted { .. }
+        | Record::UndoSucceeded { .. }
+        | Record::UndoInterrupted { .. }
+        | Record::ResultShared { .. }
         | Record::CancelRequested(_)
+        | Record::UndoingBegan {
+            ending: Ending::Cancelled,
+        }
         | Record::RunFinished(Ending::Cancelled) => 0,
     }
 }

@@ -314,6 +314,6 @@ impl Lowering<'_> {
         };
         let (first, longest) = options::waits(range, self.errors)?;
         let (first, longest) = (first.expression(), longest.expression());
-        Some(quote!(#first, #longest))
+        Some(quote!(__zahir::Backoff::Exponential { first: #first, longest: #longest }))
     }
 }

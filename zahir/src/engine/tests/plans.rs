@@ -128,6 +128,8 @@ pub(super) fn node(kind: PlanKind, region: usize, slot: usize, uses: Vec<Source>
         assigned: vec![],
         keeps_error: false,
         policy: Policy::ONCE,
+        recovery: None,
+        undo: None,
         waits: 0,
         dependents: vec![],
     }

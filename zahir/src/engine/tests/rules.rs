@@ -8,7 +8,7 @@ use zahir_store::{
 use super::plans;
 use crate::engine::{
     Action, AttemptOutcome, Engine, Evaluated, Place, Progress, RecoverError, Refusal, Report,
-    SIGNALS_MAX,
+    SIGNALS_MAX, Verdict,
 };
 use crate::plan::{Exit, PlanKind, PlanNode, PlanRegion, RegionId, SignalId, Source};
 
@@ -229,6 +229,7 @@ fn one_under_way(retry: u32, items: Vec<u64>) -> (Engine<u64>, Place, Attempt) {
 
 fn fail() -> AttemptOutcome<u64> {
     AttemptOutcome::Failed {
+        verdict: Verdict::ByPolicy,
         error: None,
         failure: Failure {
             kind: FailureKind::Error,
@@ -276,6 +277,7 @@ fn nothing_starts_after_a_failure_and_siblings_end_first() {
     let outcome = AttemptOutcome::Succeeded {
         value: 7,
         encoded: vec![],
+        extra: None,
     };
     engine.handle(
         NOW,

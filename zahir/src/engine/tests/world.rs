@@ -12,7 +12,7 @@ use super::plans::{self, Program};
 use super::reference::{self, Expected, Oracle};
 use super::rng::Rng;
 use crate::engine::{
-    Action, AttemptOutcome, Engine, Evaluated, Evaluation, Place, Refusal, Report,
+    Action, AttemptOutcome, Engine, Evaluated, Evaluation, Place, Refusal, Report, Verdict,
 };
 use crate::plan::{Plan, PlanKind, RegionId, SignalId, index};
 
@@ -245,6 +245,7 @@ impl<'a> World<'a> {
             let panics = self.program.panics[index(node)];
             let error = plans::error(node, &live.inputs);
             AttemptOutcome::Failed {
+                verdict: Verdict::ByPolicy,
                 failure: Failure {
                     kind: if panics {
                         FailureKind::Panic
@@ -260,6 +261,7 @@ impl<'a> World<'a> {
             AttemptOutcome::Succeeded {
                 value,
                 encoded: value.to_be_bytes().to_vec(),
+                extra: None,
             }
         };
         self.report(Report::AttemptEnded {

@@ -67,7 +67,21 @@ fn told(records: &[Record]) -> Vec<String> {
         | Record::TimerSet { .. }
         | Record::SignalReceived { .. }
         | Record::SignalConsumed { .. }
-        | Record::WaitTimedOut { .. } => format!("{record:?}"),
+        | Record::WaitTimedOut { .. }
+        | Record::RecoveryBegan { .. }
+        | Record::AttemptRecovered { .. }
+        | Record::AttemptPostponed { .. }
+        | Record::DeadlineSet { .. }
+        | Record::DeadlinePassed { .. }
+        | Record::UndoOwed { .. }
+        | Record::UndoingBegan { .. }
+        | Record::UndoStarted { .. }
+        | Record::UndoSucceeded { .. }
+        | Record::UndoFailed { .. }
+        | Record::UndoInterrupted { .. }
+        | Record::ResultShared { .. }
+        | Record::ArgumentsReplaced { .. }
+        | Record::RunRevised(_) => format!("{record:?}"),
     };
     records.iter().map(tell).collect()
 }

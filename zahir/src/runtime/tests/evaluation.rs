@@ -257,9 +257,10 @@ fn an_error_that_is_kept_has_the_limit_of_an_output() {
             frames: None,
             timeout: None,
             inputs: Vec::new(),
+            work: None,
         };
         match executor::run_in_place(&Arc::new(run), start) {
-            Some(AttemptOutcome::Failed { failure, error }) => (failure.message, error),
+            Some(AttemptOutcome::Failed { failure, error, .. }) => (failure.message, error),
             other => panic!("{other:?}"),
         }
     };

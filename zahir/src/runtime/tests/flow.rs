@@ -231,6 +231,8 @@ impl Flow {
             assigned: Vec::new(),
             keeps_error: false,
             policy: Policy::ONCE,
+            recovery: None,
+            undo: None,
             waits: 0,
             dependents: Vec::new(),
         };

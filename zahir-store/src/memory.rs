@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::record::encode::Reader;
+use crate::record::decode::Reader;
 use crate::rules::{self, Known};
 use crate::{
     Append, DefinitionId, RunHead, RunId, RunStatus, Store, StoreError, StoreErrorKind, StoredRun,

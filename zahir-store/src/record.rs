@@ -6,6 +6,7 @@
 
 use crate::{Attempt, DefinitionId, NodeId, Position, Timestamp};
 
+pub(crate) mod decode;
 pub(crate) mod encode;
 
 /// The largest input, output, error, signal or definition a store holds.

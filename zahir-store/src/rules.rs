@@ -1,8 +1,7 @@
 //! Which appends a store takes: the part of the contract that is the same for every store.
 
-use crate::record::encode::{
-    Malformed, Reader, check_append, check_payload, put_length, put_number,
-};
+use crate::record::decode::{Malformed, Reader};
+use crate::record::encode::{check_append, check_payload, put_length, put_number};
 use crate::{
     Append, Ending, Record, RunStart, RunStatus, StoreError, StoreErrorKind, StoredStep, Timestamp,
 };

@@ -48,7 +48,8 @@
 use redb::TableDefinition;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::record::encode::{Malformed, Reader, put_bytes, put_number, put_option};
+use crate::record::decode::{Malformed, Reader};
+use crate::record::encode::{put_bytes, put_number, put_option};
 use crate::{Append, DefinitionId, RunId, RunStart, RunStatus, StoreError, StoredStep, Timestamp};
 
 pub(super) const FORMAT_VERSION: u32 = 1;

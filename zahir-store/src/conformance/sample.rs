@@ -66,6 +66,33 @@ pub fn finish(number: u128, first: u64) -> Append {
     more(number, first, vec![record])
 }
 
+/// An append of one `RunRevised` that keeps the definition and drops a node.
+#[must_use]
+pub fn revise(number: u128, first: u64) -> Append {
+    revise_to(number, first, definition(7), None)
+}
+
+/// The same to another definition, which may come with it.
+pub(super) fn revise_to(
+    number: u128,
+    first: u64,
+    definition: DefinitionId,
+    bytes: Option<&[u8]>,
+) -> Append {
+    let revision = Revision {
+        definition,
+        moved: Vec::new(),
+        dropped: vec![Dropped {
+            at: position(3),
+            from: None,
+        }],
+    };
+    Append {
+        definition: bytes.map(Arc::from),
+        ..more(number, first, vec![Record::RunRevised(revision)])
+    }
+}
+
 /// A record of each kind that may stand between the first and the last of a run.
 ///
 /// What is added comes last: the files of the `golden` test hold these records in this order.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use zahir_store::{Ending, Position, Record, RunStatus, Timestamp};
+use zahir_store::{Ending, Failure, Position, Record, RunStatus, Timestamp};
 
 use crate::runtime::executable::Executable;
 
@@ -94,6 +94,90 @@ pub enum EventKind {
         /// Which entry, counted from 0.
         entry: u32,
     },
+    /// An attempt failed for good, and the job's recovery job takes over. Its attempts are numbered
+    /// on.
+    RecoveryBegan {
+        /// The node.
+        node: Arc<str>,
+        /// Which try of it failed last.
+        attempt: u32,
+        /// Why, in words.
+        message: Arc<str>,
+    },
+    /// A node has its result from its recovery job.
+    Recovered {
+        /// The node.
+        node: Arc<str>,
+        /// Which try of it.
+        attempt: u32,
+    },
+    /// An attempt ended and asked to be followed by another one. It has not failed.
+    AttemptPostponed {
+        /// The node.
+        node: Arc<str>,
+        /// Which try of it.
+        attempt: u32,
+        /// When it goes on.
+        until: Timestamp,
+    },
+    /// All attempts of a node together, or the whole run, have a time limit.
+    DeadlineSet {
+        /// The node; `None` for the run.
+        node: Option<Arc<str>>,
+        /// When it is over.
+        until: Timestamp,
+    },
+    /// That limit is over: what was under way is dropped.
+    DeadlinePassed {
+        /// The node; `None` for the run.
+        node: Option<Arc<str>>,
+        /// What that means to it, in words.
+        message: Arc<str>,
+    },
+    /// The run has failed or was cancelled, and what can be undone is being undone.
+    UndoingBegan {
+        /// How the run ends when that is done.
+        status: RunStatus,
+    },
+    /// An attempt to undo the result of a node is about to start.
+    UndoStarted {
+        /// The node whose result is undone.
+        node: Arc<str>,
+        /// Which try to undo it, counted from 1.
+        attempt: u32,
+    },
+    /// The result of a node is undone.
+    UndoSucceeded {
+        /// The node whose result was undone.
+        node: Arc<str>,
+        /// Which try did.
+        attempt: u32,
+    },
+    /// An attempt to undo the result of a node failed.
+    UndoFailed {
+        /// The node.
+        node: Arc<str>,
+        /// Which try to undo it.
+        attempt: u32,
+        /// Why, in words.
+        message: Arc<str>,
+        /// When it is tried again; `None` if the result stays as it is.
+        retry_at: Option<Timestamp>,
+    },
+    /// An attempt to undo the result of a node was dropped by a shutdown.
+    UndoInterrupted {
+        /// The node.
+        node: Arc<str>,
+        /// Which try to undo it.
+        attempt: u32,
+    },
+    /// The run goes on with a part of what it has: the rest runs again.
+    RunRevised,
+    /// A node was given other inputs than those it is wired to.
+    ArgumentsReplaced {
+        /// The node.
+        node: Arc<str>,
+    },
     /// The run is over.
     RunFinished {
         /// How it ended.
@@ -102,33 +186,11 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// What a record tells; `None` if that follows from another one, or tells nobody anything.
     pub(super) fn of(record: &Record, executable: &Executable) -> Option<Self> {
         let node = |at: &Position| executable.path(at).into();
         Some(match record {
             Record::RunStarted(_) => Self::RunStarted,
-            Record::AttemptStarted { at, attempt } => Self::AttemptStarted {
-                node: node(at),
-                attempt: attempt.number(),
-            },
-            Record::AttemptSucceeded { at, attempt, .. } => Self::AttemptSucceeded {
-                node: node(at),
-                attempt: attempt.number(),
-            },
-            Record::AttemptFailed {
-                at,
-                attempt,
-                failure,
-                retry_at,
-            } => Self::AttemptFailed {
-                node: node(at),
-                attempt: attempt.number(),
-                message: failure.message.as_str().into(),
-                retry_at: *retry_at,
-            },
-            Record::AttemptInterrupted { at, attempt } => Self::AttemptInterrupted {
-                node: node(at),
-                attempt: attempt.number(),
-            },
             Record::ItemsCounted { at, items } => Self::ItemsCounted {
                 node: node(at),
                 items: *items,
@@ -153,28 +215,101 @@ impl EventKind {
                 node: node(at),
                 entry: *entry,
             },
-            Record::BlockEntered { .. }
-            | Record::ErrorKept { .. }
-            | Record::CancelRequested(_)
-            | Record::RecoveryBegan { .. }
-            | Record::AttemptRecovered { .. }
-            | Record::AttemptPostponed { .. }
-            | Record::DeadlineSet { .. }
-            | Record::DeadlinePassed { .. }
-            | Record::UndoOwed { .. }
-            | Record::UndoingBegan { .. }
-            | Record::UndoStarted { .. }
-            | Record::UndoSucceeded { .. }
-            | Record::UndoFailed { .. }
-            | Record::UndoInterrupted { .. }
-            | Record::ResultShared { .. }
-            | Record::RunRevised(_)
-            | Record::ArgumentsReplaced { .. } => {
-                return None;
-            }
+            Record::DeadlineSet { at, due } => Self::DeadlineSet {
+                node: at.as_ref().map(node),
+                until: *due,
+            },
+            Record::DeadlinePassed { at, failure } => Self::DeadlinePassed {
+                node: at.as_ref().map(node),
+                message: failure.message.as_str().into(),
+            },
+            Record::RunRevised(_) => Self::RunRevised,
+            Record::ArgumentsReplaced { at, .. } => Self::ArgumentsReplaced { node: node(at) },
             Record::RunFinished(ending) => Self::RunFinished {
                 status: status(ending),
             },
+            Record::AttemptStarted { at, attempt }
+            | Record::AttemptSucceeded { at, attempt, .. }
+            | Record::AttemptFailed { at, attempt, .. }
+            | Record::AttemptInterrupted { at, attempt }
+            | Record::AttemptPostponed { at, attempt, .. }
+            | Record::RecoveryBegan { at, attempt, .. }
+            | Record::AttemptRecovered { at, attempt, .. } => {
+                return Self::of_attempt(record, node(at), attempt.number());
+            }
+            Record::UndoStarted { at, attempt }
+            | Record::UndoSucceeded { at, attempt }
+            | Record::UndoFailed { at, attempt, .. }
+            | Record::UndoInterrupted { at, attempt } => {
+                return Self::of_undo(record, node(at), attempt.number());
+            }
+            Record::UndoingBegan { ending } => Self::UndoingBegan {
+                status: status(ending),
+            },
+            Record::BlockEntered { .. }
+            | Record::ErrorKept { .. }
+            | Record::UndoOwed { .. }
+            | Record::ResultShared { .. }
+            | Record::CancelRequested(_) => return None,
+        })
+    }
+
+    fn of_attempt(record: &Record, node: Arc<str>, attempt: u32) -> Option<Self> {
+        let text = |failure: &Failure| failure.message.as_str().into();
+        Some(if let Record::AttemptStarted { .. } = record {
+            Self::AttemptStarted { node, attempt }
+        } else if let Record::AttemptSucceeded { .. } = record {
+            Self::AttemptSucceeded { node, attempt }
+        } else if let Record::AttemptFailed {
+            failure, retry_at, ..
+        } = record
+        {
+            Self::AttemptFailed {
+                node,
+                attempt,
+                message: text(failure),
+                retry_at: *retry_at,
+            }
+        } else if let Record::AttemptInterrupted { .. } = record {
+            Self::AttemptInterrupted { node, attempt }
+        } else if let Record::AttemptPostponed { due, .. } = record {
+            Self::AttemptPostponed {
+                node,
+                attempt,
+                until: *due,
+            }
+        } else if let Record::RecoveryBegan { failure, .. } = record {
+            Self::RecoveryBegan {
+                node,
+                attempt,
+                message: text(failure),
+            }
+        } else if let Record::AttemptRecovered { .. } = record {
+            Self::Recovered { node, attempt }
+        } else {
+            return None;
+        })
+    }
+
+    fn of_undo(record: &Record, node: Arc<str>, attempt: u32) -> Option<Self> {
+        Some(if let Record::UndoStarted { .. } = record {
+            Self::UndoStarted { node, attempt }
+        } else if let Record::UndoSucceeded { .. } = record {
+            Self::UndoSucceeded { node, attempt }
+        } else if let Record::UndoFailed {
+            failure, retry_at, ..
+        } = record
+        {
+            Self::UndoFailed {
+                node,
+                attempt,
+                message: failure.message.as_str().into(),
+                retry_at: *retry_at,
+            }
+        } else if let Record::UndoInterrupted { .. } = record {
+            Self::UndoInterrupted { node, attempt }
+        } else {
+            return None;
         })
     }
 }

@@ -256,9 +256,9 @@ impl Expansion<'_> {
     fn options(&self) -> TokenStream {
         let options = self.options;
         let retry = options.retry.map(|retry| quote!(.retry(#retry)));
-        let backoff = options.backoff.map(|(first, longest)| {
-            let (first, longest) = (first.expression(), longest.expression());
-            quote!(.backoff(__zahir::Backoff::Exponential { first: #first, longest: #longest }))
+        let backoff = options.backoff.as_ref().map(|waits| {
+            let waits = waits.expression();
+            quote!(.backoff(#waits))
         });
         let timeout = options.timeout.map(|timeout| {
             let timeout = timeout.expression();

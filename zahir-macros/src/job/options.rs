@@ -5,8 +5,9 @@ use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Expr, ExprArray, ExprLit, ExprRange, Ident, Lit, LitInt, LitStr, Path, Token, parse2};
+use syn::{Expr, ExprArray, ExprLit, Ident, Lit, LitInt, LitStr, Path, Token, parse2};
 
+use crate::backoff::{self, Backoff};
 use crate::duration::{self, Duration};
 use crate::errors::Errors;
 use crate::names::did_you_mean;
@@ -32,7 +33,7 @@ const RESERVED: [&str; 4] = ["spawns", "limit", "needs", "retry_if"];
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) retry: Option<u32>,
-    pub(crate) backoff: Option<(Duration, Duration)>,
+    pub(crate) backoff: Option<Backoff>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) at_most_once: bool,
     pub(crate) pure: bool,
@@ -194,38 +195,14 @@ fn time_limit(entry: &Entry, errors: &Errors) -> Option<Duration> {
     }
 }
 
-fn backoff(entry: &Entry, errors: &Errors) -> Option<(Duration, Duration)> {
-    match parse2::<ExprRange>(entry.value.clone()) {
-        Ok(range) => waits(&range, errors),
+fn backoff(entry: &Entry, errors: &Errors) -> Option<Backoff> {
+    match parse2::<Expr>(entry.value.clone()) {
+        Ok(waits) => Backoff::parse(&waits, errors),
         Err(_) => {
-            errors.at(&entry.blamed(), WAITS);
+            errors.at(&entry.blamed(), backoff::FORMS);
             None
         }
     }
-}
-
-const WAITS: &str = "expected the first and the longest wait, as in `backoff = 100ms..10s`";
-
-/// The two ends of `100ms..10s`.
-pub(crate) fn waits(range: &ExprRange, errors: &Errors) -> Option<(Duration, Duration)> {
-    let end = |end: &Option<Box<Expr>>| match end.as_deref() {
-        Some(Expr::Lit(ExprLit { lit, .. })) => duration::required(lit, "100ms..10s", errors),
-        Some(other) => {
-            errors.at(other, WAITS);
-            None
-        }
-        None => {
-            errors.at(range, WAITS);
-            None
-        }
-    };
-    let (first, longest) = (end(&range.start), end(&range.end));
-    let (first, longest) = (first?, longest?);
-    if first > longest {
-        errors.at(range, "this backoff shrinks: write the shorter wait first");
-        return None;
-    }
-    Some((first, longest))
 }
 
 fn tags(entry: &Entry, errors: &Errors) -> Vec<LitStr> {

@@ -24,6 +24,7 @@ use crate::runtime::ACTIONS_MAX;
 use crate::runtime::core::Core;
 use crate::runtime::executor::{self, Key, Start};
 use crate::runtime::run::{Left, Message, Outcome, Run};
+use crate::runtime::shared::Landings;
 use crate::runtime::slots::Held;
 use crate::runtime::writer::Submission;
 use crate::value::Value;
@@ -51,6 +52,7 @@ pub(crate) struct Driver {
     /// Attempts about to be started; empty otherwise.
     starts: Vec<Start>,
     events: Pending,
+    landings: Landings,
     /// Those who sent a signal and wait for it to be durable, by ticket.
     senders: BTreeMap<u64, oneshot::Sender<Result<(), Refusal>>>,
     /// The ticket of the last signal.
@@ -108,6 +110,7 @@ impl Driver {
             mail: Vec::new(),
             starts: Vec::new(),
             events: Pending::default(),
+            landings: Landings::default(),
             senders: BTreeMap::new(),
             ticket: CANCEL,
             is_stopping: false,
@@ -173,6 +176,9 @@ impl Driver {
                 break;
             }
         }
+        if budget > 0 {
+            self.landings.settle();
+        }
         // What was aborted has given its slot back, and nobody may come to ask for it.
         self.held.keep(self.running());
         if self.is_stopping && self.engine.is_idle() {
@@ -223,6 +229,7 @@ impl Driver {
             // What waits from here on, for a retry, a time or a signal, waits from when this ended.
             self.now = self.core.clock.now();
         }
+        self.share(Key { place, attempt }, &outcome);
         self.engine.handle(
             self.now,
             Report::AttemptEnded {
@@ -231,6 +238,17 @@ impl Driver {
                 outcome,
             },
         );
+    }
+
+    /// Lets other runs have the result of an attempt, if it is one that is shared: as soon as it is
+    /// durable.
+    fn share(&mut self, key: Key, outcome: &AttemptOutcome<Value>) {
+        if let Some(ticket) = self.run.earned.take(key)
+            && let AttemptOutcome::Succeeded { encoded, extra, .. } = outcome
+            && let Some((_, lasts)) = extra.as_ref().and_then(|extra| extra.shared)
+        {
+            self.landings.take_in(ticket, encoded, lasts);
+        }
     }
 
     fn receive(
@@ -264,6 +282,7 @@ impl Driver {
     fn acknowledge(&mut self, seq: u64) {
         self.run.set_started();
         self.events.release(seq, &self.core.hub);
+        self.landings.land(seq);
         self.engine.handle(self.now, Report::Durable { seq });
     }
 
@@ -284,6 +303,7 @@ impl Driver {
     fn grant(&mut self) {
         let wanted = self.engine.wanted();
         let running = self.running();
+        self.held.pay(running);
         if wanted == 0 {
             self.held.keep(running);
             self.queued = None;
@@ -399,6 +419,7 @@ impl Driver {
         if !self.run.is_durable {
             return self.acknowledge(seq);
         }
+        self.landings.append(seq, &records);
         let definition = (first == 0).then(|| Arc::clone(&self.run.executable.definition_bytes));
         self.core.writer.submit(Submission {
             run: Arc::clone(&self.run),

@@ -94,6 +94,7 @@ async fn try_begin(
         inputs,
         encoded: flow::encode(input),
         key,
+        timeout: None,
     };
     let run = start::start(runtime.core(), request).await?;
     Ok(RunHandle::new(Arc::clone(runtime.core()), run))

@@ -3,6 +3,7 @@
 //! Three parts have one exclusive right each: a driver changes the engine of its run, the executor
 //! polls user code and spawns, the writer writes to the store.
 
+mod backoff;
 mod claim;
 mod clock;
 mod core;
@@ -11,6 +12,7 @@ pub(crate) mod executable;
 pub(crate) mod executor;
 pub(crate) mod handle;
 pub(crate) mod inline;
+mod lane;
 mod open;
 mod reader;
 pub(crate) mod recovery;
@@ -303,7 +305,7 @@ impl RuntimeBuilder {
     /// a [`Runtime`] that was dropped without [`Runtime::shutdown`]. Whatever was under way then has
     /// one more; an attempt that fails, and one that a shutdown drops, has not, and a job that
     /// succeeds is rid of them. A job that has but one left runs only while no other such job does, so
-    /// that none is blamed for another.
+    /// that none is blamed for another; with 1, whatever was under way is blamed.
     pub const fn crash_attempts_max(mut self, crash_attempts_max: u32) -> Self {
         self.crash_attempts_max = crash_attempts_max;
         self

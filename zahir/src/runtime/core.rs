@@ -16,14 +16,12 @@ use crate::event::Hub;
 use crate::runtime::claim::Claims;
 use crate::runtime::clock::Clock;
 use crate::runtime::executable::Executable;
+use crate::runtime::lane::Lane;
 use crate::runtime::reader::Reader;
 use crate::runtime::run::{Left, Message, Outcome, Run, lock};
 use crate::runtime::shared::Shared;
 use crate::runtime::slots::Slots;
 use crate::runtime::writer::Writer;
-
-/// At most one run at a time, first come, first served.
-pub(crate) type Lane = tokio::sync::Mutex<()>;
 
 /// The shared state of a runtime.
 #[derive(Debug)]

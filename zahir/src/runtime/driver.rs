@@ -20,13 +20,13 @@ use crate::engine::{Action, AttemptOutcome, Engine, Evaluation, Place, Refusal, 
 use crate::error::{FailedNode, RunError};
 use crate::event::{Event, Pending};
 use crate::plan::SignalId;
-use crate::runtime::ACTIONS_MAX;
 use crate::runtime::core::Core;
 use crate::runtime::executor::{self, Key, Start};
 use crate::runtime::run::{Left, Message, Outcome, Run};
 use crate::runtime::shared::Landings;
 use crate::runtime::slots::Held;
 use crate::runtime::writer::Submission;
+use crate::runtime::{ACTIONS_MAX, backoff, lane};
 use crate::value::Value;
 
 /// No sleep is longer: the wall clock may be set forward meanwhile, or the machine suspended.
@@ -46,6 +46,7 @@ pub(crate) struct Driver {
     fresh: usize,
     /// The wait for another slot, while there are too few.
     queued: Option<BoxFuture<'static, Held>>,
+    lane: lane::Turn,
     alarm: Option<Alarm>,
     /// Messages being read; empty otherwise, kept for its memory.
     mail: Vec<Message>,
@@ -84,19 +85,20 @@ impl Driver {
         run: &Arc<Run>,
         start: RunStart,
         inputs: Vec<Value>,
+        timeout: Option<Duration>,
     ) -> Self {
         let plan = Arc::clone(&run.executable.plan);
         // A run in memory makes records, too, if somebody watches: events are made of them.
         let is_recorded = run.is_durable || core.hub.is_watched();
         let start = is_recorded.then_some(start);
         let engine = Engine::start(plan, run.id, start, inputs, Value::new(()));
-        Self::new(core, run, engine)
+        Self::new(core, run, engine.with_timeout(timeout))
     }
 
     /// The driver of a run that is where `engine` is, and has not begun in this process.
     pub(crate) fn new(core: &Arc<Core>, run: &Arc<Run>, engine: Engine<Value>) -> Self {
         let now = core.clock.now();
-        let engine = engine.begin(now);
+        let engine = engine.with_crashes_max(core.crash_attempts_max).begin(now);
         run.publish(engine.progress());
         Self {
             core: Arc::clone(core),
@@ -106,6 +108,7 @@ impl Driver {
             held: Held::none(Arc::clone(&core.slots)),
             fresh: 0,
             queued: None,
+            lane: lane::Turn::default(),
             alarm: None,
             mail: Vec::new(),
             starts: Vec::new(),
@@ -160,6 +163,9 @@ impl Driver {
         {
             self.engine.handle_timeout(self.now);
         }
+        if self.lane.enter() {
+            self.engine.handle(self.now, Report::LaneGranted);
+        }
         let mut budget = ACTIONS_MAX;
         loop {
             // First, so that what starts at once is in the same append as what it follows from.
@@ -179,6 +185,7 @@ impl Driver {
         if budget > 0 {
             self.landings.settle();
         }
+        self.mind_lane();
         // What was aborted has given its slot back, and nobody may come to ask for it.
         self.held.keep(self.running());
         if self.is_stopping && self.engine.is_idle() {
@@ -224,7 +231,8 @@ impl Driver {
         left
     }
 
-    fn end_attempt(&mut self, place: Place, attempt: Attempt, outcome: AttemptOutcome<Value>) {
+    fn end_attempt(&mut self, place: Place, attempt: Attempt, mut outcome: AttemptOutcome<Value>) {
+        backoff::decide(&self.run, &self.engine, place, &mut outcome);
         if self.run.executable.plan.is_timed || matches!(outcome, AttemptOutcome::Failed { .. }) {
             // What waits from here on, for a retry, a time or a signal, waits from when this ended.
             self.now = self.core.clock.now();
@@ -292,6 +300,20 @@ impl Driver {
         self.engine.handle(self.now, Report::ShutdownRequested);
         for Key { place, attempt } in self.run.crew.close() {
             self.end_attempt(place, attempt, AttemptOutcome::Interrupted);
+        }
+    }
+
+    /// Waits for the lane if an attempt needs it, and is out of it when none does. Nothing else waits
+    /// for that.
+    fn mind_lane(&mut self) {
+        if self.lane.is_in() && self.engine.uses_lane() {
+            return;
+        }
+        if self.lane.is_in() || !self.engine.wants_lane() {
+            self.lane.leave();
+        }
+        if self.engine.wants_lane() {
+            self.lane.wait(&self.core.lane);
         }
     }
 
@@ -507,6 +529,7 @@ impl Driver {
             self.queued = None;
             is_awake = true;
         }
+        is_awake |= self.lane.poll(context).is_ready();
         is_awake |= self.poll_alarm(context).is_ready();
         if is_awake {
             Poll::Ready(())

@@ -223,7 +223,7 @@ async fn begin(core: &Arc<Core>, request: Request) -> Result<Arc<Run>, StartErro
     let Some(admission) = core.admit(&run) else {
         return Err(StartError::ShutDown);
     };
-    let driver = Driver::start(core, &run, start, inputs);
+    let driver = Driver::start(core, &run, start, inputs, timeout);
     executor::spawn_driver(&core.tokio, admission.hold(driver.drive()));
     if run.started().await {
         return Ok(run);

@@ -139,7 +139,13 @@ impl Driver {
                     executor::drop_quietly(self);
                     return outcome;
                 }
-                Turn::Again => tokio::task::consume_budget().await,
+                Turn::Again => {
+                    tokio::task::consume_budget().await;
+                    if self.engine.poll_timeout().is_some() {
+                        // Something has a deadline, which jobs that never wait could run past.
+                        self.now = self.core.clock.now();
+                    }
+                }
                 Turn::Yield => {
                     tokio::task::yield_now().await;
                     self.now = self.core.clock.now();
@@ -233,7 +239,11 @@ impl Driver {
 
     fn end_attempt(&mut self, place: Place, attempt: Attempt, mut outcome: AttemptOutcome<Value>) {
         backoff::decide(&self.run, &self.engine, place, &mut outcome);
-        if self.run.executable.plan.is_timed || matches!(outcome, AttemptOutcome::Failed { .. }) {
+        let waits = matches!(
+            outcome,
+            AttemptOutcome::Failed { .. } | AttemptOutcome::Postponed { .. }
+        );
+        if waits || self.run.executable.plan.is_timed {
             // What waits from here on, for a retry, a time or a signal, waits from when this ended.
             self.now = self.core.clock.now();
         }

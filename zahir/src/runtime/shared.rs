@@ -130,23 +130,12 @@ impl Shared {
             let now = self.clock.now();
             return Ok(lock(&self.state).kept.find(key, now));
         };
-        let asked = reader.ask(move |store| stored(store, key)).await;
+        let asked = reader.ask(move |store| store.shared(key)).await;
         let found = asked.map_err(|error| unreadable(&error.to_string()))?;
         let now = self.clock.now();
         let valid = found.filter(|found| found.until.is_none_or(|until| until > now));
         Ok(valid.map(|found| found.output.into()))
     }
-}
-
-struct SharedResult {
-    output: Vec<u8>,
-    until: Option<Timestamp>,
-}
-fn stored(
-    _: &dyn zahir_store::Store,
-    _: u128,
-) -> Result<Option<SharedResult>, zahir_store::StoreError> {
-    Ok(None)
 }
 
 fn unreadable(reason: &str) -> Failure {

@@ -34,6 +34,7 @@ pub(crate) fn expand(options: &Options, job: &Job, errors: &Errors) -> TokenStre
     let ty = expansion.type_definition();
     let body = expansion.body();
     let implementation = expansion.implementation();
+    let effects = expansion.effects();
     let inputs = expansion.inputs();
     let serde = expansion.serde();
     let hidden_result = expansion.hidden_result();
@@ -45,6 +46,7 @@ pub(crate) fn expand(options: &Options, job: &Job, errors: &Errors) -> TokenStre
             #imports
             #body
             #implementation
+            #effects
             #inputs
             #serde
             #hidden_result
@@ -187,6 +189,29 @@ impl Expansion<'_> {
                     #settle
                 }
             }
+        }
+    }
+
+    /// What may be done with a call of it in a workflow. With a wrong option, everything: what can't
+    /// be done would be a second error for the same mistake.
+    fn effects(&self) -> TokenStream {
+        let Self { job, options, .. } = self;
+        let (impl_generics, type_generics, where_clause) = job.signature.generics.split_for_impl();
+        let ty = &job.type_name;
+        let retriable = options.broken || !options.at_most_once;
+        let undoable = options.broken || options.undo.is_some() || options.no_undo || options.pure;
+        let traits = [
+            (true, "Attempted"),
+            (retriable, "Retriable"),
+            (undoable, "Undoable"),
+        ];
+        let traits = traits.iter().filter(|(holds, _)| *holds);
+        let traits = traits.map(|(_, name)| Ident::new(name, Span::call_site()));
+        quote! {
+            #(
+                #[automatically_derived]
+                impl #impl_generics __zahir::#traits for #ty #type_generics #where_clause {}
+            )*
         }
     }
 

@@ -13,17 +13,21 @@ use crate::errors::Errors;
 use crate::names::did_you_mean;
 
 /// What can be written, but for `crate`, which is for re-exports.
-const KNOWN: [&str; 6] = ["retry", "backoff", "timeout", "tags", "version", "name"];
-
-/// What will be.
-const RESERVED: [&str; 6] = [
-    "spawns",
-    "limit",
-    "needs",
+const KNOWN: [&str; 10] = [
+    "retry",
+    "backoff",
+    "timeout",
     "at_most_once",
     "pure",
-    "retry_if",
+    "undo",
+    "no_undo",
+    "tags",
+    "version",
+    "name",
 ];
+
+/// What will be.
+const RESERVED: [&str; 4] = ["spawns", "limit", "needs", "retry_if"];
 
 /// The options, as far as they are right.
 #[derive(Default)]
@@ -31,6 +35,12 @@ pub(crate) struct Options {
     pub(crate) retry: Option<u32>,
     pub(crate) backoff: Option<Backoff>,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) at_most_once: bool,
+    pub(crate) pure: bool,
+    pub(crate) undo: Option<Path>,
+    pub(crate) no_undo: bool,
+    /// Whether something in them is wrong, which has been reported.
+    pub(crate) broken: bool,
     pub(crate) tags: Vec<LitStr>,
     pub(crate) version: Option<u32>,
     pub(crate) name: Option<LitStr>,
@@ -76,11 +86,13 @@ impl Parse for Entry {
 }
 
 pub(crate) fn parse(tokens: TokenStream, errors: &Errors) -> Options {
+    let before = errors.count();
     let mut options = Options::default();
     let entries = match Punctuated::<Entry, Token![,]>::parse_terminated.parse2(tokens) {
         Ok(entries) => entries,
         Err(error) => {
             errors.syntax(error);
+            options.broken = true;
             return options;
         }
     };
@@ -94,6 +106,7 @@ pub(crate) fn parse(tokens: TokenStream, errors: &Errors) -> Options {
         options.set(&key, &entry, errors);
         seen.push(key);
     }
+    options.broken = errors.count() > before;
     options
 }
 
@@ -110,6 +123,16 @@ impl Options {
             "version" => self.version = number(entry, "a number, as in `version = 2`", errors),
             "timeout" => self.timeout = time_limit(entry, errors),
             "backoff" => self.backoff = backoff(entry, errors),
+            "at_most_once" => self.at_most_once = flag(entry, errors),
+            "pure" => self.pure = flag(entry, errors),
+            "no_undo" => self.no_undo = flag(entry, errors),
+            "undo" => match parse2(entry.value.clone()) {
+                Ok(path) => self.undo = Some(path),
+                Err(_) => errors.at(
+                    &entry.blamed(),
+                    "expected the job that undoes this one, as in `undo = refund`",
+                ),
+            },
             "tags" => self.tags = tags(entry, errors),
             "name" => self.name = name(entry, errors),
             "crate" => match parse2(entry.value.clone()) {
@@ -144,6 +167,18 @@ fn number(entry: &Entry, expected: &str, errors: &Errors) -> Option<u32> {
         errors.at(&entry.blamed(), format!("expected {expected}"));
     }
     number
+}
+
+/// A word without a value.
+fn flag(entry: &Entry, errors: &Errors) -> bool {
+    if !entry.value.is_empty() {
+        let key = &entry.key;
+        errors.at(
+            &entry.value,
+            format!("`{key}` takes no value: write `{key}`"),
+        );
+    }
+    true
 }
 
 fn time_limit(entry: &Entry, errors: &Errors) -> Option<Duration> {

@@ -64,6 +64,7 @@ impl Stub<'_> {
             .collect();
         let generics = self.signature.generics.params.iter();
         let generics = generics.filter(|param| !matches!(param, syn::GenericParam::Lifetime(_)));
+        let effects = self.effects();
         quote! {
             #errors
             #[allow(dead_code, missing_docs, missing_debug_implementations)]
@@ -74,12 +75,7 @@ impl Stub<'_> {
             ) -> #zahir::Call<#lifetime, #type_name> {
                 ::core::unreachable!()
             }
-            #[automatically_derived]
-            impl #zahir::__private::Attempted for #type_name {}
-            #[automatically_derived]
-            impl #zahir::__private::Retriable for #type_name {}
-            #[automatically_derived]
-            impl #zahir::__private::Undoable for #type_name {}
+            #effects
             #[automatically_derived]
             #[allow(unused_variables, clippy::all, clippy::pedantic)]
             impl #zahir::Job for #type_name {
@@ -107,5 +103,17 @@ impl Stub<'_> {
                 }
             }
         }
+    }
+
+    /// All that may be done with a call of it.
+    fn effects(&self) -> TokenStream {
+        let Self {
+            zahir, type_name, ..
+        } = self;
+        let traits = [quote!(Attempted), quote!(Retriable), quote!(Undoable)];
+        quote!(#(
+            #[automatically_derived]
+            impl #zahir::__private::#traits for #type_name {}
+        )*)
     }
 }

@@ -65,6 +65,7 @@ impl<V: Clone> Engine<V> {
         let crashes = self.tries(place).map_or(0, |tries| tries.crashes);
         if crashes > 0 && crashes.saturating_add(1) >= self.crashes_max {
             self.suspects.push_back(place);
+            self.in_lane.take_if(|holder| *holder == place);
         } else {
             self.ready.push_back(place);
             self.ready_count += 1;

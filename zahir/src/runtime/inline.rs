@@ -20,7 +20,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::executable::Executable;
 use crate::runtime::executor::{self, Ended, Key, Start};
 use crate::runtime::run::{Run, lock};
-use crate::runtime::{ACTIONS_MAX, JOBS_MAX};
+use crate::runtime::{ACTIONS_MAX, JOBS_MAX, backoff};
 use crate::value::Value;
 
 /// No sleep is longer: the wall clock may be set forward meanwhile.
@@ -128,7 +128,8 @@ impl Inline {
     }
 
     fn end_attempt(&mut self, ended: Ended) {
-        let Ended { key, outcome } = ended;
+        let Ended { key, mut outcome } = ended;
+        backoff::decide(&self.run, &self.engine, key.place, &mut outcome);
         let report = Report::AttemptEnded {
             place: key.place,
             attempt: key.attempt,

@@ -15,6 +15,7 @@ use crate::error::{Halted, RunError};
 use crate::plan::SignalId;
 use crate::runtime::executable::Executable;
 use crate::runtime::executor::Crew;
+use crate::runtime::shared::{Earned, Shared};
 use crate::value::Value;
 
 /// One run, as long as this process drives it or somebody holds a handle to it.
@@ -29,6 +30,9 @@ pub(crate) struct Run {
     pub(crate) key: Option<String>,
     pub(crate) inbox: Inbox,
     pub(crate) crew: Crew,
+    /// The results that runs share; `None` without a runtime.
+    pub(crate) shared: Option<Arc<Shared>>,
+    pub(crate) earned: Earned,
     progress: SharedProgress,
     is_started: AtomicBool,
     outcome: OnceLock<Outcome>,
@@ -102,6 +106,8 @@ impl Run {
             key: None,
             inbox: Inbox::default(),
             crew: Crew::default(),
+            shared: None,
+            earned: Earned::default(),
             progress: SharedProgress::default(),
             is_started: AtomicBool::new(!is_durable),
             outcome: OnceLock::new(),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use zahir_store::{Ending, Record, RunId, RunStart, StoreError, StoredRun, TEXT_BYTES_MAX};
 
@@ -27,6 +28,8 @@ pub(crate) struct Request {
     /// The inputs, encoded; empty if nobody needs them: in memory, without a key.
     pub(crate) encoded: Vec<u8>,
     pub(crate) key: Option<String>,
+    /// How long the run may take.
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// A run that is about to be started.
@@ -35,6 +38,7 @@ pub struct RunBuilder<W: Workflow> {
     core: Arc<Core>,
     inputs: Vec<Value>,
     key: Option<String>,
+    timeout: Option<Duration>,
     workflow: PhantomData<fn() -> W>,
 }
 
@@ -44,6 +48,7 @@ impl<W: Workflow> RunBuilder<W> {
             core: Arc::clone(core),
             inputs: W::inputs(call.into_args()),
             key: None,
+            timeout: None,
             workflow: PhantomData,
         }
     }
@@ -52,6 +57,21 @@ impl<W: Workflow> RunBuilder<W> {
     /// over restarts of the program, there is one run.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
+        self
+    }
+
+    /// The run fails if it takes longer than this, with
+    /// [`FailureKind::TimedOut`](crate::FailureKind::TimedOut).
+    ///
+    /// All of its time counts, from its start on: jobs, the waits between their attempts, waits for a
+    /// job slot, sleeps, waits for signals, and the time while the process is down. The deadline is on
+    /// record with the run's start. When it has passed, what is under way is dropped, as in a cancel:
+    /// the `finally`s that are owed run and what can be undone is undone, for which there is no limit,
+    /// and then the run has failed.
+    ///
+    /// A run that is found by its key keeps the deadline that it was started with.
+    pub const fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
         self
     }
 
@@ -84,6 +104,7 @@ impl<W: Workflow> RunBuilder<W> {
             inputs: self.inputs,
             encoded,
             key: self.key,
+            timeout: self.timeout,
         };
         let run = start(&self.core, request).await?;
         Ok(RunHandle::new(self.core, run))
@@ -95,6 +116,7 @@ impl<W: Workflow> fmt::Debug for RunBuilder<W> {
         f.debug_struct("RunBuilder")
             .field("workflow", &W::name())
             .field("key", &self.key)
+            .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
 }
@@ -186,6 +208,7 @@ async fn begin(core: &Arc<Core>, request: Request) -> Result<Arc<Run>, StartErro
         inputs,
         encoded,
         key,
+        timeout,
     } = request;
     let id = core.ids.next(core.clock.now());
     let start = RunStart {
@@ -194,13 +217,13 @@ async fn begin(core: &Arc<Core>, request: Request) -> Result<Arc<Run>, StartErro
         definition: executable.definition,
         input: encoded,
     };
-    let mut run = Run::new(id, executable, core.is_durable, core.value_bytes_max);
+    let mut run = core.run(id, executable);
     run.key = key;
     let run = Arc::new(run);
     let Some(admission) = core.admit(&run) else {
         return Err(StartError::ShutDown);
     };
-    let driver = Driver::start(core, &run, start, inputs);
+    let driver = Driver::start(core, &run, start, inputs, timeout);
     executor::spawn_driver(&core.tokio, admission.hold(driver.drive()));
     if run.started().await {
         return Ok(run);

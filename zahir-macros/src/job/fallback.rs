@@ -36,7 +36,7 @@ impl Stub<'_> {
             return errors.bare();
         }
         let output = errors.take_type();
-        let errors = errors.items();
+        let (errors, effects) = (errors.items(), self.effects());
         let Self {
             zahir,
             visibility,
@@ -64,7 +64,6 @@ impl Stub<'_> {
             .collect();
         let generics = self.signature.generics.params.iter();
         let generics = generics.filter(|param| !matches!(param, syn::GenericParam::Lifetime(_)));
-        let effects = self.effects();
         quote! {
             #errors
             #[allow(dead_code, missing_docs, missing_debug_implementations)]

@@ -22,7 +22,7 @@ use crate::event::{Event, Pending};
 use crate::plan::SignalId;
 use crate::runtime::core::Core;
 use crate::runtime::executor::{self, Key, Start};
-use crate::runtime::run::{Left, Message, Outcome, Run};
+use crate::runtime::run::{Left, Message, Outcome, Run, paths};
 use crate::runtime::shared::Landings;
 use crate::runtime::slots::Held;
 use crate::runtime::writer::Submission;
@@ -499,8 +499,10 @@ impl Driver {
                     path: self.run.executable.path(&at),
                     attempt: attempt.map(Attempt::number),
                 });
+                let not_undone = paths(&self.run.executable, self.engine.not_undone());
                 let error = RunError::new(failure)
                     .of_run(self.run.id, self.run.executable.name)
+                    .not_undone_at(not_undone)
                     .at(failed);
                 Outcome::Failed(error)
             }

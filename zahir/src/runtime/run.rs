@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 use tokio::sync::{Notify, oneshot};
-use zahir_store::{Attempt, RunId};
+use zahir_store::{Attempt, Position, RunId};
 
 use crate::engine::{AttemptOutcome, Place, Progress, Refusal};
 use crate::error::{Halted, RunError};
@@ -241,6 +241,16 @@ impl Inbox {
             Poll::Pending
         }
     }
+}
+
+/// Where these node instances are, in the words of the source and the order of their positions.
+pub(crate) fn paths<'a>(
+    executable: &Executable,
+    at: impl Iterator<Item = &'a Position>,
+) -> Vec<String> {
+    let mut found: Vec<_> = at.collect();
+    found.sort();
+    found.into_iter().map(|at| executable.path(at)).collect()
 }
 
 /// A lock that a panic of another thread does not take away.

@@ -6,9 +6,11 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use zahir_store::{Ending, Record, RunId, RunStart, StoreError, StoredRun, TEXT_BYTES_MAX};
+use zahir_store::{
+    Ending, Position, Record, RunId, RunStart, StoreError, StoredRun, TEXT_BYTES_MAX,
+};
 
-use crate::error::{FailedNode, RunError, RunErrorKind, StartError};
+use crate::error::{FailedNode, RunError, StartError};
 use crate::job::Call;
 use crate::runtime::claim::Claim;
 use crate::runtime::core::Core;
@@ -16,7 +18,7 @@ use crate::runtime::driver::Driver;
 use crate::runtime::executable::Executable;
 use crate::runtime::executor;
 use crate::runtime::handle::RunHandle;
-use crate::runtime::run::{Left, Outcome, Run};
+use crate::runtime::run::{Left, Outcome, Run, paths};
 use crate::value::Value;
 use crate::workflow::Workflow;
 
@@ -455,22 +457,45 @@ fn outcome(executable: &Executable, stored: &StoredRun) -> Option<Outcome> {
                 path: executable.path(at),
                 attempt: last_attempt(stored, at),
             });
-            let error =
-                RunError::with_kind(RunErrorKind::Failed(failure.kind), failure.message.clone());
-            Outcome::Failed(error.of_run(id, executable.name).at(failed))
+            let error = RunError::new(failure.clone())
+                .of_run(id, executable.name)
+                .not_undone_at(not_undone(executable, stored))
+                .at(failed);
+            Outcome::Failed(error)
         }
     })
 }
 
-fn last_attempt(stored: &StoredRun, failed: &zahir_store::Position) -> Option<u32> {
-    let records = stored.steps.iter().rev().flat_map(|step| &step.records);
-    records
-        .filter_map(|record| {
-            if let Record::AttemptFailed { at, attempt, .. } = record {
-                (at == failed).then(|| attempt.number())
-            } else {
-                None
-            }
-        })
-        .max()
+/// The records that still count of how a run ended, the last first.
+fn backwards(stored: &StoredRun) -> impl Iterator<Item = &Record> {
+    let records = stored.steps.iter().rev();
+    let records = records.flat_map(|step| step.records.iter().rev());
+    records.take_while(|record| !matches!(record, Record::RunRevised(_)))
+}
+
+fn last_attempt(stored: &StoredRun, failed: &Position) -> Option<u32> {
+    let number = |record: &Record| {
+        if let Record::AttemptStarted { at, attempt } = record {
+            (at == failed).then(|| attempt.number())
+        } else {
+            None
+        }
+    };
+    backwards(stored).find_map(number)
+}
+
+/// The nodes whose results could not be undone.
+fn not_undone(executable: &Executable, stored: &StoredRun) -> Vec<String> {
+    let undoing = backwards(stored).take_while(|it| !matches!(it, Record::UndoingBegan { .. }));
+    let failed = undoing.filter_map(|record| {
+        if let Record::UndoFailed {
+            at, retry_at: None, ..
+        } = record
+        {
+            Some(at)
+        } else {
+            None
+        }
+    });
+    paths(executable, failed)
 }

@@ -79,7 +79,7 @@ pub(crate) fn limit(literal: &Lit, example: &str, errors: &Errors) -> Option<Dur
     if found.micros == 0 {
         errors.at(
             literal,
-            "with no time at all every attempt would fail: write how long one may take, or leave \
+            "with no time at all every attempt would fail: write how long it may take, or leave \
              the time-out away",
         );
         return None;

@@ -12,6 +12,7 @@
     reason = "the enums of syn are open: what is not named is no business of these macros"
 )]
 
+mod backoff;
 mod canonical;
 mod duration;
 mod errors;

@@ -11,7 +11,7 @@ mod syntax;
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
-use syn::{Safety, Signature, Type};
+use syn::{Attribute, Meta, Safety, Signature, Type};
 
 use crate::canonical;
 use crate::errors::Errors;
@@ -32,11 +32,12 @@ pub(crate) fn expand(tokens: TokenStream) -> TokenStream {
     };
     let Source {
         zahir,
-        attributes,
+        mut attributes,
         visibility,
         mut signature,
         body,
     } = source;
+    let saga = take_saga(&mut attributes, &errors);
     check_qualifiers(&signature, &errors);
     let output = output(&signature, &errors);
     let usable = errors.count();
@@ -62,11 +63,30 @@ pub(crate) fn expand(tokens: TokenStream) -> TokenStream {
         type_name,
         inputs,
         output,
+        saga,
         errors: errors.items(),
     };
     let body_errors = Errors::default();
     let lowered = lower::lower(&head, &body, &body_errors);
     expand::expand(&head, &lowered, &body_errors)
+}
+
+/// Whether the workflow says `#[saga]`. All other attributes are those of the function.
+fn take_saga(attributes: &mut Vec<Attribute>, errors: &Errors) -> bool {
+    let (sagas, others): (Vec<_>, Vec<_>) = std::mem::take(attributes)
+        .into_iter()
+        .partition(|attribute| attribute.path().is_ident("saga"));
+    *attributes = others;
+    for (place, saga) in sagas.iter().enumerate() {
+        if !matches!(saga.meta, Meta::Path(_)) {
+            let message = "`#[saga]` takes nothing: what undoes a job is said on the job, as in \
+                           `#[job(undo = refund)]`";
+            errors.at(saga, message);
+        } else if place > 0 {
+            errors.at(saga, "`#[saga]` is given twice");
+        }
+    }
+    !sagas.is_empty()
 }
 
 /// A workflow is `async fn`, and nothing more.

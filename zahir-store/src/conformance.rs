@@ -17,16 +17,16 @@ mod sample;
 
 use std::sync::Arc;
 
-pub use self::sample::{attempt, definition, finish, inner_records, more, run, start};
-use self::sample::{endings, position};
+pub use self::sample::{attempt, definition, finish, inner_records, more, revise, run, start};
+use self::sample::{endings, position, revise_to};
 use crate::{
-    Append, Attempt, CancelRequest, PAYLOAD_BYTES_MAX, Record, RunId, RunStatus, Store, StoreError,
-    StoreErrorKind, StoredStep, TEXT_BYTES_MAX, Timestamp,
+    Append, Attempt, CancelRequest, Ending, PAYLOAD_BYTES_MAX, Record, RunId, RunStatus, Store,
+    StoreError, StoreErrorKind, StoredStep, TEXT_BYTES_MAX, Timestamp,
 };
 
 /// Checks everything but what concerns opening a store again; `make` gives a store without runs.
 pub fn check<S: Store>(make: impl Fn() -> S) {
-    let sentences: [fn(&dyn Store); 19] = [
+    let sentences: [fn(&dyn Store); 25] = [
         what_was_appended_is_loaded,
         every_kind_of_record_is_loaded_as_it_was,
         an_unknown_run_is_none,
@@ -35,7 +35,11 @@ pub fn check<S: Store>(make: impl Fn() -> S) {
         an_empty_batch_changes_nothing,
         records_must_go_on_where_the_last_ones_ended,
         a_run_starts_with_run_started_and_only_once,
-        nothing_follows_run_finished,
+        nothing_but_a_revision_follows_run_finished,
+        a_revised_run_is_unfinished_again,
+        a_revised_run_stays_where_it_was,
+        a_run_may_be_revised_at_any_time_and_again,
+        a_refused_revision_leaves_the_run_over,
         an_append_has_a_record,
         a_key_belongs_to_one_run_of_a_workflow,
         a_refused_key_stays_free,
@@ -43,6 +47,8 @@ pub fn check<S: Store>(make: impl Fn() -> S) {
         runs_come_in_the_order_of_their_start_and_in_pages,
         a_head_tells_how_the_run_ended,
         a_definition_is_stored_once,
+        a_definition_that_is_named_is_stored_or_given,
+        a_definition_belongs_to_one_record,
         what_is_too_large_is_refused,
         long_texts_are_cut,
         a_fresh_store_is_attached,
@@ -61,17 +67,18 @@ pub fn check_reopened<S: Store>(make: impl Fn() -> S, reopen: impl Fn(S) -> S) {
         &[start(1, "order", Some("a")), start(2, "order", None)],
     );
     append(&store, &[attempt(1, 1), finish(2, 1)]);
-    let before = [store.load(run(1)).unwrap(), store.load(run(2)).unwrap()];
+    append(&store, &[start(5, "order", Some("c")), finish(5, 1)]);
+    append(&store, &[revise(5, 2), attempt(5, 3)]);
+    let all = |store: &S| [1, 2, 5].map(|number| store.load(run(number)).unwrap());
+    let before = all(&store);
     let heads = store.runs(None, 10).unwrap();
 
     let store = reopen(store);
-    assert_eq!(
-        [store.load(run(1)).unwrap(), store.load(run(2)).unwrap()],
-        before
-    );
+    assert_eq!(all(&store), before);
     assert_eq!(store.runs(None, 10).unwrap(), heads);
-    assert_eq!(store.unfinished().unwrap(), [run(1)]);
+    assert_eq!(store.unfinished().unwrap(), [run(1), run(5)]);
     assert_eq!(store.find("order", "a").unwrap(), Some(run(1)));
+    assert_eq!(store.find("order", "c").unwrap(), Some(run(5)));
     assert_eq!(
         store.definition(definition(7)).unwrap().unwrap(),
         b"definition"
@@ -80,9 +87,18 @@ pub fn check_reopened<S: Store>(make: impl Fn() -> S, reopen: impl Fn(S) -> S) {
     append(&store, &[finish(1, 2), start(3, "order", None)]);
     refuse(&store, &[start(4, "order", Some("a"))]);
     refuse(&store, &[attempt(2, 2)]);
+    append(&store, &[revise(2, 2), finish(5, 4)]);
     let store = reopen(store);
-    assert_eq!(store.unfinished().unwrap(), [run(3)]);
-    assert_eq!(store.load(run(1)).unwrap().unwrap().head.records, 3);
+    assert_eq!(store.unfinished().unwrap(), [run(2), run(3)]);
+    assert_eq!(records(&store, 1), 3);
+    append(&store, &[finish(2, 3), revise(5, 5)]);
+    let store = reopen(store);
+    assert_eq!(store.unfinished().unwrap(), [run(5), run(3)]);
+    assert_eq!((records(&store, 2), records(&store, 5)), (4, 6));
+}
+
+fn records(store: &dyn Store, number: u128) -> u64 {
+    store.load(run(number)).unwrap().unwrap().head.records
 }
 
 fn append(store: &dyn Store, batch: &[Append]) {
@@ -193,7 +209,7 @@ fn a_run_starts_with_run_started_and_only_once(store: &dyn Store) {
     refuse(store, &[start(2, "order", None), start(2, "order", None)]);
 }
 
-fn nothing_follows_run_finished(store: &dyn Store) {
+fn nothing_but_a_revision_follows_run_finished(store: &dyn Store) {
     append(store, &[start(1, "order", None)]);
     let mut records = finish(1, 1).records;
     records.extend(attempt(1, 1).records);
@@ -201,6 +217,79 @@ fn nothing_follows_run_finished(store: &dyn Store) {
     append(store, &[finish(1, 1)]);
     refuse(store, &[attempt(1, 2)]);
     refuse(store, &[finish(1, 2)]);
+    let mut records = attempt(1, 2).records;
+    records.extend(revise(1, 3).records);
+    refuse(store, &[more(1, 2, records)]);
+    for first in [0, 1, 3, u64::MAX] {
+        refuse(store, &[revise(1, first)]);
+    }
+    refuse(store, &[revise(2, 1)]);
+    append(store, &[revise(1, 2)]);
+    refuse(store, &[revise(1, 2)]);
+}
+
+fn a_revised_run_is_unfinished_again(store: &dyn Store) {
+    append(store, &[start(1, "order", Some("a")), finish(1, 1)]);
+    append(store, &[revise(1, 2)]);
+    let head = store.runs(None, 1).unwrap().remove(0);
+    assert_eq!((head.status, head.records), (RunStatus::Running, 3));
+    assert_eq!(head.started_at, Timestamp::from_millis(1_000));
+    assert_eq!(head.updated_at, Timestamp::from_millis(1_002));
+    assert_eq!(store.unfinished().unwrap(), [run(1)]);
+    refuse(store, &[attempt(1, 2)]);
+    append(store, &[attempt(1, 3)]);
+    let record = Record::RunFinished(Ending::Cancelled);
+    append(store, &[more(1, 4, vec![record])]);
+    assert_eq!(store.unfinished().unwrap(), []);
+    let stored = store.load(run(1)).unwrap().unwrap();
+    assert_eq!(stored.head, store.runs(None, 1).unwrap().remove(0));
+    assert_eq!(stored.head.status, RunStatus::Cancelled);
+    assert_eq!((stored.head.records, stored.steps.len()), (5, 5));
+    assert_eq!(stored.steps[2].records, revise(1, 2).records);
+    refuse(store, &[attempt(1, 5)]);
+}
+
+fn a_revised_run_stays_where_it_was(store: &dyn Store) {
+    append(store, &[start(9, "order", Some("a")), finish(9, 1)]);
+    append(store, &[start(1, "order", None), start(5, "order", None)]);
+    append(store, &[finish(1, 1), revise(9, 2)]);
+    append(store, &[revise(1, 2)]);
+    assert_eq!(store.unfinished().unwrap(), [run(9), run(1), run(5)]);
+    let heads = store.runs(None, 9).unwrap();
+    let ids: Vec<RunId> = heads.into_iter().map(|head| head.id).collect();
+    assert_eq!(ids, [run(9), run(1), run(5)]);
+    assert_eq!(store.find("order", "a").unwrap(), Some(run(9)));
+    refuse(store, &[start(2, "order", Some("a"))]);
+    refuse(store, &[start(9, "order", None)]);
+}
+
+fn a_run_may_be_revised_at_any_time_and_again(store: &dyn Store) {
+    append(store, &[start(1, "order", None), revise(1, 1)]);
+    append(store, &[revise(1, 2)]);
+    append(store, &[finish(1, 3), revise(1, 4), finish(1, 5)]);
+    assert_eq!(store.unfinished().unwrap(), []);
+    append(store, &[revise(1, 6), finish(1, 7), revise(1, 8)]);
+    assert_eq!(store.unfinished().unwrap(), [run(1)]);
+    let mut records = [finish(1, 9), revise(1, 10), attempt(1, 11), finish(1, 12)]
+        .map(|append| append.records)
+        .concat();
+    append(store, &[more(1, 9, records.clone())]);
+    assert_eq!(store.unfinished().unwrap(), []);
+    records.remove(0);
+    append(store, &[more(1, 13, records)]);
+    assert_eq!(store.unfinished().unwrap(), []);
+    let stored = store.load(run(1)).unwrap().unwrap();
+    assert_eq!(stored.head.status, RunStatus::Succeeded);
+    assert_eq!((stored.head.records, stored.steps.len()), (16, 11));
+}
+
+fn a_refused_revision_leaves_the_run_over(store: &dyn Store) {
+    append(store, &[start(1, "order", Some("a")), finish(1, 1)]);
+    refuse(store, &[revise(1, 2), attempt(1, 4)]);
+    refuse(store, &[revise(1, 2), finish(1, 3), attempt(9, 9)]);
+    refuse(store, &[attempt(1, 2)]);
+    append(store, &[revise(1, 2), finish(1, 3)]);
+    assert_eq!(store.unfinished().unwrap(), []);
 }
 
 fn an_append_has_a_record(store: &dyn Store) {
@@ -292,6 +381,54 @@ fn a_definition_is_stored_once(store: &dyn Store) {
         store.definition(definition(7)).unwrap().unwrap(),
         b"definition"
     );
+}
+
+fn a_definition_that_is_named_is_stored_or_given(store: &dyn Store) {
+    let mut unknown = start(1, "order", Some("a"));
+    unknown.definition = None;
+    refuse(store, std::slice::from_ref(&unknown));
+    assert_eq!(store.load(run(1)).unwrap(), None);
+    append(store, &[start(2, "order", None), unknown, finish(2, 1)]);
+
+    refuse(store, &[revise_to(2, 2, definition(8), None)]);
+    refuse(
+        store,
+        &[
+            revise_to(1, 1, definition(9), Some(b"nine")),
+            revise_to(2, 2, definition(8), None),
+        ],
+    );
+    assert_eq!(store.definition(definition(9)).unwrap(), None);
+    append(
+        store,
+        &[
+            revise_to(1, 1, definition(8), None),
+            revise_to(2, 2, definition(8), Some(b"eight")),
+        ],
+    );
+    append(store, &[revise_to(1, 2, definition(8), Some(b"another"))]);
+    append(store, &[revise_to(2, 3, definition(7), None)]);
+    let stored = store.definition(definition(8)).unwrap();
+    assert_eq!(stored.as_deref(), Some(&b"eight"[..]));
+    assert_eq!(store.definition(definition(9)).unwrap(), None);
+}
+
+fn a_definition_belongs_to_one_record(store: &dyn Store) {
+    append(store, &[start(1, "order", None)]);
+    let bytes = Some(Arc::from(&b"eight"[..]));
+    let none = Append {
+        definition: bytes.clone(),
+        ..attempt(1, 1)
+    };
+    refuse(store, &[none]);
+    let mut two = revise_to(1, 1, definition(8), None);
+    two.records.extend(revise(1, 2).records);
+    two.definition = bytes;
+    refuse(store, &[two.clone()]);
+    assert_eq!(store.definition(definition(8)).unwrap(), None);
+    append(store, &[revise_to(1, 1, definition(8), Some(b"eight"))]);
+    (two.first, two.definition) = (2, None);
+    append(store, &[two]);
 }
 
 fn what_is_too_large_is_refused(store: &dyn Store) {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::record::encode::Reader;
+use crate::record::decode::Reader;
 use crate::rules::{self, Known};
 use crate::{
     Append, DefinitionId, RunHead, RunId, RunStatus, Store, StoreError, StoreErrorKind, StoredRun,
@@ -57,25 +57,16 @@ impl Store for MemoryStore {
     fn append(&self, batch: &[Append]) -> Result<(), StoreError> {
         let mut runs = self.runs();
         let mut undo = Vec::with_capacity(batch.len());
-        for append in batch {
-            match runs.add(append) {
-                Ok(done) => undo.push(done),
-                Err(error) => {
-                    while let Some(done) = undo.pop() {
-                        runs.undo(done);
-                    }
-                    return Err(error);
-                }
+        let added = batch
+            .iter()
+            .try_for_each(|append| runs.add(append).map(|done| undo.push(done)));
+        let result = added.and_then(|()| runs.define(batch));
+        if result.is_err() {
+            while let Some(done) = undo.pop() {
+                runs.undo(done);
             }
         }
-        for append in batch {
-            if let (Some(start), Some(definition)) = (rules::start(append), &append.definition) {
-                runs.definitions
-                    .entry(start.definition)
-                    .or_insert_with(|| Arc::clone(definition));
-            }
-        }
-        Ok(())
+        result
     }
 
     fn load(&self, run: RunId) -> Result<Option<StoredRun>, StoreError> {
@@ -147,13 +138,7 @@ impl Runs {
             rules::put_step(&mut step, append)?;
             return self.start(append, records, step.into());
         };
-        let known = match run.head.status {
-            RunStatus::Running => Known::Unfinished {
-                records: run.head.records,
-            },
-            RunStatus::Succeeded | RunStatus::Failed | RunStatus::Cancelled => Known::Finished,
-        };
-        rules::check(append, known)?;
+        rules::check(append, Known::of(run.head.status, run.head.records))?;
         rules::put_step(&mut step, append)?;
         let before = run.head.clone();
         run.head.records += records;
@@ -194,6 +179,20 @@ impl Runs {
             steps: vec![step],
         });
         Ok(Undo::Start(index))
+    }
+
+    /// Takes the definitions of a batch: all, or none if one is missing.
+    fn define(&mut self, batch: &[Append]) -> Result<(), StoreError> {
+        let mut definitions = rules::definitions(batch);
+        definitions.retain(|named| !self.definitions.contains_key(&named.id));
+        if let Some(missing) = definitions.iter().find(|named| named.bytes.is_none()) {
+            return Err(rules::unknown_definition(missing));
+        }
+        let definitions = definitions
+            .into_iter()
+            .filter_map(|named| Some((named.id, Arc::clone(named.bytes?))));
+        self.definitions.extend(definitions);
+        Ok(())
     }
 
     fn undo(&mut self, done: Undo) {

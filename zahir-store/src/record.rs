@@ -6,6 +6,7 @@
 
 use crate::{Attempt, DefinitionId, NodeId, Position, Timestamp};
 
+pub(crate) mod decode;
 pub(crate) mod encode;
 
 /// The largest input, output, error, signal or definition a store holds.
@@ -66,7 +67,8 @@ pub enum Record {
     },
     /// Somebody asked for the run to stop. Wins over everything not yet recorded.
     CancelRequested(CancelRequest),
-    /// The run is over. Always the last record of a run.
+    /// The run is over. The last record of a run, or followed by a [`Record::RunRevised`], with
+    /// which it goes on.
     RunFinished(Ending),
     /// A branch chose its arm.
     BranchTaken {

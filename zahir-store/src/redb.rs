@@ -189,19 +189,14 @@ impl RedbStore {
         live.get(&run).copied()
     }
 
-    fn is_finished(&self, run: RunId) -> Result<bool, StoreError> {
-        self.read(|snapshot| snapshot.number(run))
-            .map(|number| number.is_some())
-    }
-
     fn append_staged(&self, writer: &mut Writer, batch: &[Append]) -> Result<(), StoreError> {
         let mut ledger = writer.ledger;
         writer.staged.clear();
         {
             let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
-            writer
-                .staged
-                .stage(batch, &live, &mut ledger, |run| self.is_finished(run))?;
+            writer.staged.stage(batch, &live, &mut ledger, |run| {
+                self.read(|snapshot| snapshot.ended(run))
+            })?;
         }
         let database = self.database()?;
         let mut is_committing = false;

@@ -1,10 +1,12 @@
 //! Which appends a store takes: the part of the contract that is the same for every store.
 
-use crate::record::encode::{
-    Malformed, Reader, check_append, check_payload, put_length, put_number,
-};
+use std::sync::Arc;
+
+use crate::record::decode::{Malformed, Reader};
+use crate::record::encode::{check_append, check_payload, put_length, put_number};
 use crate::{
-    Append, Ending, Record, RunStart, RunStatus, StoreError, StoreErrorKind, StoredStep, Timestamp,
+    Append, DefinitionId, Ending, Record, Revision, RunStart, RunStatus, StoreError,
+    StoreErrorKind, StoredStep, Timestamp,
 };
 
 /// What a store knows of the run that an append speaks of.
@@ -14,50 +16,63 @@ pub(crate) enum Known {
     Nothing,
     /// It has this many records and is not over.
     Unfinished { records: u64 },
-    /// It is over.
-    Finished,
+    /// It has this many records and is over.
+    Finished { records: u64 },
+}
+
+impl Known {
+    /// What is known of a run that has records.
+    pub(crate) const fn of(status: RunStatus, records: u64) -> Self {
+        match status {
+            RunStatus::Running => Self::Unfinished { records },
+            RunStatus::Succeeded | RunStatus::Failed | RunStatus::Cancelled => {
+                Self::Finished { records }
+            }
+        }
+    }
 }
 
 /// Whether a run's records go on with this append.
 pub(crate) fn check(append: &Append, known: Known) -> Result<(), StoreError> {
+    check_place(append, known)?;
+    check_order(append)?;
+    check_definition(append)
+}
+
+fn check_place(append: &Append, known: Known) -> Result<(), StoreError> {
     let Append { run, first, .. } = append;
-    if append.records.is_empty() {
+    let Some(record) = append.records.first() else {
         return Err(refused(
             append,
             format!("an append to run {run} has no record"),
         ));
-    }
+    };
     match known {
-        Known::Nothing if *first > 0 => {
-            return Err(refused(
-                append,
-                format!("record {first} of run {run}: there is no such run to append to"),
-            ));
+        Known::Nothing if *first > 0 => Err(refused(
+            append,
+            format!("record {first} of run {run}: there is no such run to append to"),
+        )),
+        Known::Unfinished { .. } | Known::Finished { .. } if *first == 0 => {
+            Err(started_twice(append))
         }
-        Known::Finished if *first > 0 => {
-            return Err(refused(
-                append,
-                format!("record {first} of run {run}: the run is over, nothing can follow"),
-            ));
-        }
-        Known::Unfinished { records } if *first > 0 && *first != records => {
-            return Err(refused(
+        Known::Finished { .. } if !matches!(record, Record::RunRevised(_)) => Err(refused(
+            append,
+            format!("record {first} of run {run}: the run is over, only a revision can follow"),
+        )),
+        Known::Unfinished { records } | Known::Finished { records } if *first != records => {
+            Err(refused(
                 append,
                 format!("record {first} of run {run}: the next one is record {records}"),
-            ));
+            ))
         }
-        Known::Unfinished { .. } | Known::Finished if *first == 0 => {
-            return Err(started_twice(append));
-        }
-        Known::Nothing | Known::Unfinished { .. } | Known::Finished => {}
+        Known::Nothing | Known::Unfinished { .. } | Known::Finished { .. } => Ok(()),
     }
-    check_order(append)
 }
 
-/// A run starts once, with its first record, and ends once, with its last.
+/// A run starts once, with its first record. Behind an end of it there is nothing or a revision.
 fn check_order(append: &Append) -> Result<(), StoreError> {
     let run = append.run;
-    let last = append.records.len() - 1;
+    let mut is_over = false;
     for (index, record) in append.records.iter().enumerate() {
         let starts = matches!(record, Record::RunStarted(_));
         if starts != (append.first == 0 && index == 0) {
@@ -68,17 +83,85 @@ fn check_order(append: &Append) -> Result<(), StoreError> {
             };
             return Err(refused(append, message));
         }
-        if index < last && matches!(record, Record::RunFinished(_)) {
+        if is_over && !matches!(record, Record::RunRevised(_)) {
             return Err(refused(
                 append,
-                format!("run {run} has a record behind its RunFinished"),
+                format!("run {run} has a record behind its RunFinished that is no revision"),
             ));
         }
-    }
-    if let Some(definition) = &append.definition {
-        check_payload(definition, "a definition")?;
+        is_over = matches!(record, Record::RunFinished(_));
     }
     Ok(())
+}
+
+/// A definition belongs to the one record that names it.
+fn check_definition(append: &Append) -> Result<(), StoreError> {
+    let Some(definition) = &append.definition else {
+        return Ok(());
+    };
+    check_payload(definition, "a definition").map_err(|error| error.of_run(append.run))?;
+    match named(append).count() {
+        1 => Ok(()),
+        records => Err(refused(
+            append,
+            format!(
+                "an append to run {} has one definition and {records} records that name one",
+                append.run
+            ),
+        )),
+    }
+}
+
+/// The definitions that the records of an append name.
+pub(crate) fn named(append: &Append) -> impl Iterator<Item = DefinitionId> {
+    append.records.iter().filter_map(definition)
+}
+
+fn definition(record: &Record) -> Option<DefinitionId> {
+    if let Record::RunStarted(RunStart { definition, .. })
+    | Record::RunRevised(Revision { definition, .. }) = record
+    {
+        Some(*definition)
+    } else {
+        None
+    }
+}
+
+/// A definition that a batch names.
+#[derive(Debug)]
+pub(crate) struct Named<'a> {
+    pub(crate) id: DefinitionId,
+    /// The first append that names it.
+    pub(crate) by: &'a Append,
+    /// What it is, if the batch says so.
+    pub(crate) bytes: Option<&'a Arc<[u8]>>,
+}
+
+/// The definitions that a batch names, each once.
+pub(crate) fn definitions(batch: &[Append]) -> Vec<Named<'_>> {
+    let mut definitions: Vec<Named<'_>> = Vec::new();
+    for append in batch {
+        for id in named(append) {
+            let bytes = append.definition.as_ref();
+            match definitions.iter_mut().find(|named| named.id == id) {
+                Some(named) => named.bytes = named.bytes.or(bytes),
+                None => definitions.push(Named {
+                    id,
+                    by: append,
+                    bytes,
+                }),
+            }
+        }
+    }
+    definitions
+}
+
+pub(crate) fn unknown_definition(named: &Named<'_>) -> StoreError {
+    let message = format!(
+        "run {} names definition {:?}, which is not stored and not given",
+        named.by.run, named.id
+    );
+    refused(named.by, message)
 }
 
 fn refused(append: &Append, message: String) -> StoreError {

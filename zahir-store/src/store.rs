@@ -20,9 +20,10 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If a run's records do not go on where its last ones ended, if a run is started twice, if a
-    /// key is taken by another run, if a record is larger than the store can hold, or if the
-    /// medium fails.
+    /// If a run's records do not go on where its last ones ended, if a run is started twice, if
+    /// something other than a [`Record::RunRevised`] follows a [`Record::RunFinished`], if a key is
+    /// taken by another run, if a definition is named that is neither stored nor given, if a record
+    /// is larger than the store can hold, or if the medium fails.
     fn append(&self, batch: &[Append]) -> Result<(), StoreError>;
 
     /// Every record of a run in the order they were appended, verified; `None` if there is no such
@@ -34,7 +35,7 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::run`] names this one.
     fn load(&self, run: RunId) -> Result<Option<StoredRun>, StoreError>;
 
-    /// The runs without a [`Record::RunFinished`], in the order they were started.
+    /// The runs whose last record is no [`Record::RunFinished`], in the order they were started.
     ///
     /// # Errors
     ///
@@ -117,7 +118,8 @@ pub struct Append {
     pub at: Timestamp,
     /// The records, at least one.
     pub records: Vec<Record>,
-    /// With a [`Record::RunStarted`], the definition it names. Stored once per id.
+    /// With a [`Record::RunStarted`] or a [`Record::RunRevised`], of which there is one then, the
+    /// definition that it names. Stored once per id: what is stored already need not be given.
     pub definition: Option<Arc<[u8]>>,
 }
 
@@ -144,7 +146,7 @@ pub struct RunHead {
     pub records: u64,
 }
 
-/// Whether and how a run ended, as a store sees it.
+/// Whether and how a run ended, as a store sees it: what its last record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(
     clippy::exhaustive_enums,

@@ -16,7 +16,7 @@
 //! A region of a workflow (a body, an arm, a round of a loop, a handler ..) that is entered is a
 //! [`frame`]. [`branches`] has what decides and leaves, [`blocks`] what handles failure, [`races`],
 //! [`waits`] and [`items`] what their names say. [`stopping`] is how failure and cancellation
-//! spread.
+//! spread, [`undoing`] what happens before a run ends because of them.
 //!
 //! # Recovery
 //!
@@ -50,6 +50,7 @@ mod advance;
 mod attempts;
 mod blocks;
 mod branches;
+mod deadlines;
 mod ending;
 mod frame;
 mod items;
@@ -61,18 +62,21 @@ mod state;
 mod stopping;
 #[cfg(test)]
 mod tests;
+mod undoing;
 mod waits;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
-use zahir_store::{NodeId, Position, Record, RunId, RunStart, Timestamp};
+use zahir_store::{Failure, NodeId, Position, Record, RunId, RunStart, Timestamp};
 
 use crate::plan::{Plan, PlanKind, RegionId, SignalId};
 use frame::{Frame, FrameId, Frames};
 use outbox::Outbox;
 use state::{Change, Instance, State, Tries};
+use undoing::Undoing;
 use waits::Mailboxes;
 
 pub(crate) use action::{Action, Caught, Evaluation, Refusal, Violation, Work};
@@ -99,6 +103,12 @@ pub(crate) struct Engine<V> {
     ready: VecDeque<Place>,
     /// How many wait.
     ready_count: usize,
+    /// Those that wait for the lane first: their next crash would be their last.
+    suspects: VecDeque<Place>,
+    /// The last of them that was let in.
+    in_lane: Option<Place>,
+    /// How many crashes a job may have.
+    crashes_max: u32,
     /// Those that were under way when the process died, in frames that have stopped since: they run
     /// to their end.
     owed: BTreeSet<Place>,
@@ -113,6 +123,17 @@ pub(crate) struct Engine<V> {
     going: Vec<Place>,
     /// When node instances that wait for a time are due.
     timers: BTreeSet<(Timestamp, Place)>,
+    /// When all attempts of a job together have to be over.
+    deadlines: BTreeSet<(Timestamp, Place)>,
+    /// How long the run may take, if it is new.
+    timeout: Option<Duration>,
+    /// Since when, and until when, the run may take its time.
+    run_deadline: Option<(Timestamp, Timestamp)>,
+    /// Set when that is over: how the run fails.
+    expired: Option<Failure>,
+    undoing: Undoing,
+    /// The arguments that the next record, of a result, belongs to.
+    arguments: Option<(Position, Arc<[u8]>)>,
     /// How many evaluations are under way.
     evaluating: usize,
     mailboxes: Mailboxes,
@@ -136,6 +157,8 @@ enum Phase {
     Going,
     /// Its output is being encoded.
     Concluding,
+    /// It has failed or was cancelled, and what it did is being undone.
+    Undoing,
     /// The process is about to end.
     Stopping,
     /// Its end is on record.
@@ -189,9 +212,28 @@ impl<V: Clone> Engine<V> {
         engine
     }
 
+    /// The process may die so often during attempts of a job.
+    pub(crate) const fn with_crashes_max(mut self, crashes_max: u32) -> Self {
+        self.crashes_max = crashes_max;
+        self
+    }
+
+    /// A run that is new has so long until it ends.
+    pub(crate) const fn with_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
     /// Lets a run that is new, or was recovered, go on: what waits for a time waits from now on.
     pub(crate) fn begin(mut self, now: Timestamp) -> Self {
         self.now = self.now.max(now);
+        if self.undoing.has_begun() {
+            self.go_on_undoing();
+            return self;
+        }
+        if let Some(timeout) = self.timeout {
+            self.set_run_deadline(timeout);
+        }
         let inputs = std::mem::take(&mut self.inputs);
         self.wake(self.body, inputs);
         self.go_on();
@@ -209,12 +251,21 @@ impl<V: Clone> Engine<V> {
             body: FrameId::NONE,
             ready: VecDeque::new(),
             ready_count: 0,
+            suspects: VecDeque::new(),
+            in_lane: None,
+            crashes_max: u32::MAX,
             owed: BTreeSet::new(),
             tasks: VecDeque::new(),
             letters: BTreeSet::new(),
             settling: BTreeSet::new(),
             going: Vec::new(),
             timers: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+            timeout: None,
+            run_deadline: None,
+            expired: None,
+            undoing: Undoing::default(),
+            arguments: None,
             evaluating: 0,
             mailboxes: Mailboxes::new(plan.signals.len()),
             phase: Phase::Replaying,
@@ -242,6 +293,7 @@ impl<V: Clone> Engine<V> {
                 }
             }
             Report::Granted { slots } => self.start_attempts(slots),
+            Report::LaneGranted => self.enter_lane(),
             Report::AttemptEnded {
                 place,
                 attempt,
@@ -286,10 +338,26 @@ impl<V: Clone> Engine<V> {
     /// Takes in that it is `now`: whatever is due goes on.
     pub(crate) fn handle_timeout(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
+        if let Some((since, due)) = self.run_deadline
+            && due <= self.now
+            && self.phase == Phase::Going
+        {
+            self.pass_run_deadline(since, due);
+        }
+        while let Some((due, place)) = self.deadlines.first().copied()
+            && due <= self.now
+        {
+            self.deadlines.pop_first();
+            self.pass_deadline(place);
+        }
         while let Some((due, place)) = self.timers.first().copied()
             && due <= self.now
         {
             self.timers.pop_first();
+            if let Some(number) = place.frame.undo() {
+                self.rouse_undo(number, place);
+                continue;
+            }
             match self.instance(place).map(|instance| &instance.state) {
                 Some(State::Backoff(..)) => {
                     self.change(place, Change::Due);
@@ -305,7 +373,11 @@ impl<V: Clone> Engine<V> {
 
     /// When [`Engine::handle_timeout`] wants to be called next.
     pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
-        self.timers.first().map(|(due, _)| *due)
+        let timer = self.timers.first().map(|(due, _)| *due);
+        let deadline = self.deadlines.first().map(|(due, _)| *due);
+        let run = self.run_deadline.map(|(_, due)| due);
+        let run = run.filter(|_| self.phase == Phase::Going);
+        timer.into_iter().chain(deadline).chain(run).min()
     }
 
     /// The next thing to be done.
@@ -320,7 +392,7 @@ impl<V: Clone> Engine<V> {
 
     /// How many job slots the run could use now.
     pub(crate) fn wanted(&self) -> usize {
-        if self.phase == Phase::Going {
+        if matches!(self.phase, Phase::Going | Phase::Undoing) {
             self.ready_count
         } else {
             0
@@ -341,7 +413,8 @@ impl<V: Clone> Engine<V> {
     /// Whether nothing is under way and everything that was recorded is durable: a run that was told
     /// to stop can be left now.
     pub(crate) fn is_idle(&self) -> bool {
-        self.live() == 0 && !self.outbox.is_waiting()
+        let is_quiet = self.live() == 0 || self.undoing.has_begun();
+        is_quiet && self.undoing.running() == 0 && !self.outbox.is_waiting()
     }
 
     /// The position that records name a node instance by.
@@ -358,7 +431,9 @@ impl<V: Clone> Engine<V> {
     fn check_progress(&mut self) {
         let is_over = matches!(self.phase, Phase::Ended | Phase::Halted | Phase::Stopping);
         let can_go_on = self.live() > 0
+            || self.undoing.active() > 0
             || self.ready_count > 0
+            || !self.suspects.is_empty()
             || !self.timers.is_empty()
             || self.mailboxes.has_listeners()
             || self.phase == Phase::Concluding

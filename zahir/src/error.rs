@@ -1,6 +1,8 @@
 //! What can go wrong, by what the caller can do about it.
 
 mod signal;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -9,6 +11,7 @@ use std::sync::Arc;
 
 use zahir_store::{Failure, FailureKind, RunId, StoreError};
 
+use crate::failure::happened;
 pub use signal::SignalError;
 
 /// A path of more names than this is shortened in messages.
@@ -237,9 +240,19 @@ impl RunError {
     }
 
     /// What happened, in words: the job's own error, or the message of its panic.
+    ///
+    /// It also says what came of it: how the recovery job failed, and what could not be undone.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.inner.message
+    }
+}
+
+impl RunError {
+    /// Whether a message says which attempt it was: the first alone tells nothing, unless the question
+    /// is how long it took.
+    const fn names_attempt(&self, attempt: u32) -> bool {
+        attempt > 1 || matches!(self.inner.kind, RunErrorKind::Failed(FailureKind::TimedOut))
     }
 }
 
@@ -264,32 +277,35 @@ impl fmt::Display for RunError {
         } else {
             f.write_str("the run")?;
         }
+        f.write_str(" ")?;
         f.write_str(match inner.kind {
-            RunErrorKind::Failed(FailureKind::Panic) => " panicked",
-            RunErrorKind::Failed(FailureKind::TimedOut) => " timed out",
-            RunErrorKind::Failed(FailureKind::Bug) | RunErrorKind::Bug => {
-                " met a bug in zahir, please report it"
+            RunErrorKind::Failed(kind) => happened(kind),
+            RunErrorKind::Bug => happened(FailureKind::Bug),
+            RunErrorKind::Cancelled if inner.message.is_empty() => {
+                return f.write_str("was cancelled");
             }
-            RunErrorKind::Failed(_) => " failed",
-            RunErrorKind::Cancelled => return f.write_str(" was cancelled"),
+            RunErrorKind::Cancelled => "was cancelled",
             RunErrorKind::Stopped => {
                 return f.write_str(
-                    " was left when the runtime shut down: it goes on at the next start, if it is \
+                    "was left when the runtime shut down: it goes on at the next start, if it is \
                      stored",
                 );
             }
             RunErrorKind::Halted => {
-                return f.write_str(" can't go on: the runtime halted");
+                return f.write_str("can't go on: the runtime halted");
             }
-            RunErrorKind::Undecodable => " has an output that can't be decoded",
+            RunErrorKind::Undecodable => "has an output that can't be decoded",
             RunErrorKind::NoSender => {
                 return f.write_str(
-                    " waits for a signal, which nobody can send it here: start it on a `Runtime`, \
+                    "waits for a signal, which nobody can send it here: start it on a `Runtime`, \
                      and send the signal with its handle",
                 );
             }
         })?;
-        if let Some(attempt) = self.attempt().filter(|attempt| *attempt > 1) {
+        if let Some(attempt) = self
+            .attempt()
+            .filter(|attempt| self.names_attempt(*attempt))
+        {
             write!(f, " at attempt {attempt}")?;
         }
         write!(f, ": {}", inner.message)

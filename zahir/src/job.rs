@@ -2,6 +2,7 @@
 
 pub(crate) mod arguments;
 pub(crate) mod context;
+pub(crate) mod effect;
 pub(crate) mod policy;
 
 use std::fmt;

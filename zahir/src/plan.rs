@@ -253,6 +253,18 @@ impl Plan {
         &self.nodes[index(id)]
     }
 
+    /// The region of a node's frame of this number.
+    pub(crate) fn inside(&self, id: NodeId, index: u32) -> Option<RegionId> {
+        let node = self.node(id);
+        let has_one = matches!(node.kind, PlanKind::Each { .. } | PlanKind::Loop { .. });
+        let at = if has_one {
+            0
+        } else {
+            usize::try_from(index).ok()?
+        };
+        node.inside.get(at).copied()
+    }
+
     pub(crate) fn region(&self, id: RegionId) -> &PlanRegion {
         &self.regions[id.0]
     }

@@ -34,6 +34,7 @@ pub(crate) fn expand(options: &Options, job: &Job, errors: &Errors) -> TokenStre
     let ty = expansion.type_definition();
     let body = expansion.body();
     let implementation = expansion.implementation();
+    let effects = expansion.effects();
     let inputs = expansion.inputs();
     let serde = expansion.serde();
     let hidden_result = expansion.hidden_result();
@@ -45,6 +46,7 @@ pub(crate) fn expand(options: &Options, job: &Job, errors: &Errors) -> TokenStre
             #imports
             #body
             #implementation
+            #effects
             #inputs
             #serde
             #hidden_result
@@ -190,6 +192,25 @@ impl Expansion<'_> {
         }
     }
 
+    /// What may be done with a call of it in a workflow. With a wrong option, everything: what can't
+    /// be done would be a second error for the same mistake.
+    fn effects(&self) -> TokenStream {
+        let Self { job, options, .. } = self;
+        let (impl_generics, type_generics, where_clause) = job.signature.generics.split_for_impl();
+        let ty = &job.type_name;
+        let retriable = options.broken || !options.at_most_once;
+        let undoable = options.broken || options.undo.is_some() || options.no_undo || options.pure;
+        let traits = [(retriable, "Retriable"), (undoable, "Undoable")];
+        let traits = traits.iter().filter(|(holds, _)| *holds);
+        let traits = traits.map(|(_, name)| Ident::new(name, Span::call_site()));
+        quote! {
+            #(
+                #[automatically_derived]
+                impl #impl_generics __zahir::#traits for #ty #type_generics #where_clause {}
+            )*
+        }
+    }
+
     fn run(&self) -> TokenStream {
         let Self { lifetime, job, .. } = self;
         let name = &job.signature.ident;
@@ -235,9 +256,9 @@ impl Expansion<'_> {
     fn options(&self) -> TokenStream {
         let options = self.options;
         let retry = options.retry.map(|retry| quote!(.retry(#retry)));
-        let backoff = options.backoff.map(|(first, longest)| {
-            let (first, longest) = (first.expression(), longest.expression());
-            quote!(.backoff(__zahir::Backoff::Exponential { first: #first, longest: #longest }))
+        let backoff = options.backoff.as_ref().map(|waits| {
+            let waits = waits.expression();
+            quote!(.backoff(#waits))
         });
         let timeout = options.timeout.map(|timeout| {
             let timeout = timeout.expression();

@@ -75,6 +75,10 @@ impl Stub<'_> {
                 ::core::unreachable!()
             }
             #[automatically_derived]
+            impl #zahir::__private::Retriable for #type_name {}
+            #[automatically_derived]
+            impl #zahir::__private::Undoable for #type_name {}
+            #[automatically_derived]
             #[allow(unused_variables, clippy::all, clippy::pedantic)]
             impl #zahir::Job for #type_name {
                 type Args<#lifetime> = ();

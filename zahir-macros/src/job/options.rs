@@ -5,31 +5,42 @@ use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Expr, ExprArray, ExprLit, ExprRange, Ident, Lit, LitInt, LitStr, Path, Token, parse2};
+use syn::{Expr, ExprArray, ExprLit, Ident, Lit, LitInt, LitStr, Path, Token, parse2};
 
+use crate::backoff::{self, Backoff};
 use crate::duration::{self, Duration};
 use crate::errors::Errors;
 use crate::names::did_you_mean;
 
 /// What can be written, but for `crate`, which is for re-exports.
-const KNOWN: [&str; 6] = ["retry", "backoff", "timeout", "tags", "version", "name"];
-
-/// What will be.
-const RESERVED: [&str; 6] = [
-    "spawns",
-    "limit",
-    "needs",
+const KNOWN: [&str; 10] = [
+    "retry",
+    "backoff",
+    "timeout",
     "at_most_once",
     "pure",
-    "retry_if",
+    "undo",
+    "no_undo",
+    "tags",
+    "version",
+    "name",
 ];
+
+/// What will be.
+const RESERVED: [&str; 4] = ["spawns", "limit", "needs", "retry_if"];
 
 /// The options, as far as they are right.
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) retry: Option<u32>,
-    pub(crate) backoff: Option<(Duration, Duration)>,
+    pub(crate) backoff: Option<Backoff>,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) at_most_once: bool,
+    pub(crate) pure: bool,
+    pub(crate) undo: Option<Path>,
+    pub(crate) no_undo: bool,
+    /// Whether something in them is wrong, which has been reported.
+    pub(crate) broken: bool,
     pub(crate) tags: Vec<LitStr>,
     pub(crate) version: Option<u32>,
     pub(crate) name: Option<LitStr>,
@@ -75,11 +86,13 @@ impl Parse for Entry {
 }
 
 pub(crate) fn parse(tokens: TokenStream, errors: &Errors) -> Options {
+    let before = errors.count();
     let mut options = Options::default();
     let entries = match Punctuated::<Entry, Token![,]>::parse_terminated.parse2(tokens) {
         Ok(entries) => entries,
         Err(error) => {
             errors.syntax(error);
+            options.broken = true;
             return options;
         }
     };
@@ -93,6 +106,7 @@ pub(crate) fn parse(tokens: TokenStream, errors: &Errors) -> Options {
         options.set(&key, &entry, errors);
         seen.push(key);
     }
+    options.broken = errors.count() > before;
     options
 }
 
@@ -109,6 +123,16 @@ impl Options {
             "version" => self.version = number(entry, "a number, as in `version = 2`", errors),
             "timeout" => self.timeout = time_limit(entry, errors),
             "backoff" => self.backoff = backoff(entry, errors),
+            "at_most_once" => self.at_most_once = flag(entry, errors),
+            "pure" => self.pure = flag(entry, errors),
+            "no_undo" => self.no_undo = flag(entry, errors),
+            "undo" => match parse2(entry.value.clone()) {
+                Ok(path) => self.undo = Some(path),
+                Err(_) => errors.at(
+                    &entry.blamed(),
+                    "expected the job that undoes this one, as in `undo = refund`",
+                ),
+            },
             "tags" => self.tags = tags(entry, errors),
             "name" => self.name = name(entry, errors),
             "crate" => match parse2(entry.value.clone()) {
@@ -145,6 +169,18 @@ fn number(entry: &Entry, expected: &str, errors: &Errors) -> Option<u32> {
     number
 }
 
+/// A word without a value.
+fn flag(entry: &Entry, errors: &Errors) -> bool {
+    if !entry.value.is_empty() {
+        let key = &entry.key;
+        errors.at(
+            &entry.value,
+            format!("`{key}` takes no value: write `{key}`"),
+        );
+    }
+    true
+}
+
 fn time_limit(entry: &Entry, errors: &Errors) -> Option<Duration> {
     const EXAMPLE: &str = "timeout = 30s";
     match parse2::<Lit>(entry.value.clone()) {
@@ -159,38 +195,14 @@ fn time_limit(entry: &Entry, errors: &Errors) -> Option<Duration> {
     }
 }
 
-fn backoff(entry: &Entry, errors: &Errors) -> Option<(Duration, Duration)> {
-    match parse2::<ExprRange>(entry.value.clone()) {
-        Ok(range) => waits(&range, errors),
+fn backoff(entry: &Entry, errors: &Errors) -> Option<Backoff> {
+    match parse2::<Expr>(entry.value.clone()) {
+        Ok(waits) => Backoff::parse(&waits, errors),
         Err(_) => {
-            errors.at(&entry.blamed(), WAITS);
+            errors.at(&entry.blamed(), backoff::FORMS);
             None
         }
     }
-}
-
-const WAITS: &str = "expected the first and the longest wait, as in `backoff = 100ms..10s`";
-
-/// The two ends of `100ms..10s`.
-pub(crate) fn waits(range: &ExprRange, errors: &Errors) -> Option<(Duration, Duration)> {
-    let end = |end: &Option<Box<Expr>>| match end.as_deref() {
-        Some(Expr::Lit(ExprLit { lit, .. })) => duration::required(lit, "100ms..10s", errors),
-        Some(other) => {
-            errors.at(other, WAITS);
-            None
-        }
-        None => {
-            errors.at(range, WAITS);
-            None
-        }
-    };
-    let (first, longest) = (end(&range.start), end(&range.end));
-    let (first, longest) = (first?, longest?);
-    if first > longest {
-        errors.at(range, "this backoff shrinks: write the shorter wait first");
-        return None;
-    }
-    Some((first, longest))
 }
 
 fn tags(entry: &Entry, errors: &Errors) -> Vec<LitStr> {

@@ -20,7 +20,7 @@ use crate::signature::{Parameter, hidden_lifetime, ungrouped};
 use crate::spans::{Extent, call_at, group_at, hidden, imports, unwrapped_call_at};
 use crate::workflow::lower::Lowered;
 use crate::workflow::model::{
-    Block, Call, Each, Model, PureValue, SignalName, Source, Statement, Tail, VariableId,
+    Block, Call, Each, Model, PureValue, Setting, SignalName, Source, Statement, Tail, VariableId,
 };
 use crate::workflow::shape;
 use crate::workflow::syntax::{bindings, has_slice};
@@ -34,6 +34,8 @@ pub(crate) struct Head {
     pub(crate) type_name: Ident,
     pub(crate) inputs: Vec<Parameter>,
     pub(crate) output: Type,
+    /// Whether it says `#[saga]`.
+    pub(crate) saga: bool,
     /// What is wrong with it, though not so much that the body makes no sense.
     pub(crate) errors: TokenStream,
 }
@@ -307,6 +309,7 @@ fn wired(head: &Head, lowered: &Lowered) -> TokenStream {
         model: &lowered.model,
         wire: hidden("wire"),
         output: &head.output,
+        saga: head.saga,
         earlier: RefCell::default(),
     };
     let wire = &wiring.wire;
@@ -354,6 +357,8 @@ struct Wiring<'a> {
     model: &'a Model,
     wire: Ident,
     output: &'a Type,
+    /// Whether all that it calls has to be undoable.
+    saga: bool,
     /// The values of the arms before an `else if`, by the node of that.
     earlier: RefCell<HashMap<u32, Vec<TokenStream>>>,
 }
@@ -410,6 +415,7 @@ impl Wiring<'_> {
             keeps_temporaries,
             uses,
             after,
+            settings,
             keep,
         } = call;
         // The variable is bound below the call, which may be of a job of the same name.
@@ -443,6 +449,7 @@ impl Wiring<'_> {
             None => &def,
         };
         let keep = keep.as_ref().map(|keep| quote!(let #keep = #def.keep();));
+        let demands = self.demands(settings, &def, *at);
         quote! {
             #(#after.used();)*
             let (#unbound, #def) = __zahir::Def::node();
@@ -451,10 +458,29 @@ impl Wiring<'_> {
             }
             #keep
             if #wire.describes(#node) {
+                #demands
                 return #described.describe();
             }
             let (#out, ()) = (#unbound, ());
         }
+    }
+
+    /// What has to hold of the job that is called, which only rustc knows. Each is a bound on a
+    /// method that does nothing, behind the place where the job is inferred.
+    fn demands(&self, settings: &[Setting], def: &Ident, at: Extent) -> TokenStream {
+        let demands = settings.iter().map(|setting| {
+            let retries = setting.retries.then(|| {
+                let demand = Ident::new("retries", setting.at);
+                quote!(#def.#demand();)
+            });
+            let demand = Ident::new("attempts", setting.at);
+            quote!(#def.#demand(); #retries)
+        });
+        let undone = self.saga.then(|| {
+            let demand = call_at(at, quote!(#def.is_undone), TokenStream::new());
+            quote!(#demand;)
+        });
+        quote!(#(#demands)* #undone)
     }
 
     fn value(&self, value: &PureValue) -> TokenStream {

@@ -314,8 +314,18 @@ pub(crate) struct Call {
     pub(crate) uses: Vec<VariableId>,
     /// The variables in `.after(..)`.
     pub(crate) after: Vec<Ident>,
+    /// What only attempts have, so that what is called has to be a job.
+    pub(crate) settings: Vec<Setting>,
     /// What the job's error is kept by, if there is a handler for it.
     pub(crate) keep: Option<Ident>,
+}
+
+/// `.retry(3)`, `.timeout(30s)` and the like.
+pub(crate) struct Setting {
+    /// Whether it is about further attempts, which not every job has.
+    pub(crate) retries: bool,
+    /// The method.
+    pub(crate) at: Span,
 }
 
 pub(crate) struct PureValue {

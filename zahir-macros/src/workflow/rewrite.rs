@@ -263,6 +263,12 @@ impl<'l, 'a> Rewrite<'l, 'a> {
                 format!("`{method}` is not a setting of a job call; did you mean `{meant}`?");
             self.lowering.errors.at(&call.method, message);
         }
+        if self.plain == 0
+            && syntax::is_construct(&call.receiver)
+            && MODIFIERS.contains(&method.as_str())
+        {
+            self.lowering.check_settings(&[call]);
+        }
         if call.method == "into_iter" {
             // The one method that everybody means to take the value itself.
             self.value(&mut call.receiver);

@@ -7,7 +7,14 @@ use syn::{
 };
 
 /// What can follow a job call.
-pub(crate) const MODIFIERS: [&str; 5] = ["after", "retry", "timeout", "backoff", "named"];
+pub(crate) const MODIFIERS: [&str; 6] = [
+    "after",
+    "retry",
+    "timeout",
+    "total_timeout",
+    "backoff",
+    "named",
+];
 
 /// What will be able to.
 const RESERVED_MODIFIERS: [&str; 1] = ["needs"];

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Append, Attempt, CancelRequest, DefinitionId, Ending, Failure, FailureKind, FrameStep, NodeId,
-    Position, Record, RunId, RunStart, RunStatus, Timestamp,
+    Append, Attempt, CancelRequest, DefinitionId, Dropped, Ending, Failure, FailureKind, FrameStep,
+    NodeId, Position, Record, Revision, RunId, RunStart, RunStatus, Timestamp,
 };
 
 /// The run with this number.
@@ -66,6 +66,33 @@ pub fn finish(number: u128, first: u64) -> Append {
     more(number, first, vec![record])
 }
 
+/// An append of one `RunRevised` that keeps the definition and drops a node.
+#[must_use]
+pub fn revise(number: u128, first: u64) -> Append {
+    revise_to(number, first, definition(7), None)
+}
+
+/// The same to another definition, which may come with it.
+pub(super) fn revise_to(
+    number: u128,
+    first: u64,
+    definition: DefinitionId,
+    bytes: Option<&[u8]>,
+) -> Append {
+    let revision = Revision {
+        definition,
+        moved: Vec::new(),
+        dropped: vec![Dropped {
+            at: position(3),
+            from: None,
+        }],
+    };
+    Append {
+        definition: bytes.map(Arc::from),
+        ..more(number, first, vec![Record::RunRevised(revision)])
+    }
+}
+
 /// A record of each kind that may stand between the first and the last of a run.
 ///
 /// What is added comes last: the files of the `golden` test hold these records in this order.
@@ -73,6 +100,9 @@ pub fn finish(number: u128, first: u64) -> Append {
 pub fn inner_records() -> Vec<Record> {
     let mut records = attempt_records();
     records.extend(control_records());
+    records.extend(effect_records());
+    records.extend(undo_records());
+    records.push(revision());
     records
 }
 
@@ -167,6 +197,121 @@ fn control_records() -> Vec<Record> {
     ]
 }
 
+fn effect_records() -> Vec<Record> {
+    let at = deep_position();
+    let attempt = Attempt::new(300).unwrap();
+    let mut records: Vec<Record> = LATER_FAILURE_KINDS
+        .into_iter()
+        .map(|kind| Record::RecoveryBegan {
+            at: at.clone(),
+            attempt,
+            failure: failure(kind),
+        })
+        .collect();
+    records.extend([
+        Record::AttemptRecovered {
+            at: at.clone(),
+            attempt,
+            output: vec![7, 255, 0],
+        },
+        Record::AttemptPostponed {
+            at: at.clone(),
+            attempt,
+            due: Timestamp::from_millis(1_700_000_000_000),
+            state: vec![128, 0, 1],
+        },
+        Record::DeadlineSet {
+            at: Some(at.clone()),
+            due: Timestamp::MAX,
+        },
+        Record::DeadlineSet {
+            at: None,
+            due: Timestamp::from_millis(0),
+        },
+        Record::DeadlinePassed {
+            at: Some(at.clone()),
+            failure: failure(FailureKind::TimedOut),
+        },
+        Record::DeadlinePassed {
+            at: None,
+            failure: failure(FailureKind::TimedOut),
+        },
+        Record::ArgumentsReplaced {
+            at: at.clone(),
+            arguments: vec![1, 128, 255],
+        },
+    ]);
+    for (key, until) in [(u128::MAX - 1, None), (3, Some(Timestamp::MAX))] {
+        records.extend([
+            Record::ResultShared {
+                at: at.clone(),
+                key,
+                until,
+            },
+            Record::AttemptSucceeded {
+                at: at.clone(),
+                attempt,
+                output: b"shared".to_vec(),
+            },
+        ]);
+    }
+    records
+}
+
+fn undo_records() -> Vec<Record> {
+    let at = deep_position();
+    let attempt = Attempt::new(128).unwrap();
+    let mut records = vec![
+        Record::UndoOwed {
+            at: at.clone(),
+            arguments: vec![0, 200],
+        },
+        Record::UndoStarted {
+            at: at.clone(),
+            attempt,
+        },
+        Record::UndoSucceeded {
+            at: at.clone(),
+            attempt,
+        },
+        Record::UndoInterrupted {
+            at: at.clone(),
+            attempt,
+        },
+    ];
+    for retry_at in [None, Some(Timestamp::from_millis(300))] {
+        records.push(Record::UndoFailed {
+            at: at.clone(),
+            attempt,
+            failure: failure(FailureKind::Panic),
+            retry_at,
+        });
+    }
+    records.extend(endings().map(|(ending, _)| Record::UndoingBegan { ending }));
+    records
+}
+
+/// A revision that keeps the definition.
+fn revision() -> Record {
+    Record::RunRevised(Revision {
+        definition: definition(7),
+        moved: vec![
+            (NodeId::new(0), NodeId::new(128)),
+            (NodeId::new(u32::MAX), NodeId::new(0)),
+        ],
+        dropped: vec![
+            Dropped {
+                at: position(5),
+                from: None,
+            },
+            Dropped {
+                at: deep_position(),
+                from: Some(300),
+            },
+        ],
+    })
+}
+
 const FAILURE_KINDS: [FailureKind; 7] = [
     FailureKind::Error,
     FailureKind::Panic,
@@ -175,6 +320,14 @@ const FAILURE_KINDS: [FailureKind; 7] = [
     FailureKind::Unencodable,
     FailureKind::Undecodable,
     FailureKind::Bug,
+];
+
+/// The kinds that came later, but for `Diverged`.
+const LATER_FAILURE_KINDS: [FailureKind; 4] = [
+    FailureKind::Refused,
+    FailureKind::Unverified,
+    FailureKind::Interrupted,
+    FailureKind::Poisoned,
 ];
 
 pub(super) fn endings() -> [(Ending, RunStatus); 4] {

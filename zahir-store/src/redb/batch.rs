@@ -11,7 +11,7 @@ use std::ops::Range;
 use redb::WriteTransaction;
 
 use crate::rules::{self, Known};
-use crate::{Append, DefinitionId, RunId, RunStart, RunStatus, StoreError, StoreErrorKind};
+use crate::{Append, DefinitionId, RunId, RunStart, StoreError, StoreErrorKind};
 
 use super::guard::Fault;
 use super::index::{self, Conflict, Found, definition_key, idempotency_key, run_key};
@@ -37,10 +37,12 @@ pub(super) struct Live {
 struct Touched {
     number: u64,
     head: Head,
-    /// What its row added to the digest before; 0 for a run that this batch starts.
+    /// What its row added to the digest before; 0 for a run that had no row in `live`.
     checksum: u64,
     /// The append that starts it, by its place in the batch.
     started_by: Option<usize>,
+    /// Whether it was over before this batch.
+    was_over: bool,
 }
 
 /// A batch that keeps to the contract as far as memory can tell.
@@ -51,6 +53,8 @@ pub(super) struct Staged {
     entries: Vec<Range<usize>>,
     runs: Vec<Touched>,
     by_id: HashMap<RunId, usize>,
+    /// Whether a record names a definition.
+    names_definitions: bool,
 }
 
 impl Staged {
@@ -61,15 +65,16 @@ impl Staged {
         self.entries.clear();
         self.runs.clear();
         self.by_id.clear();
+        self.names_definitions = false;
     }
 
-    /// Encodes a batch. `finished` tells whether a run that is not in `live` is over.
+    /// Encodes a batch. `ended` gives the number and the head of a run that is over.
     pub(super) fn stage(
         &mut self,
         batch: &[Append],
         live: &HashMap<RunId, Live>,
         ledger: &mut Ledger,
-        finished: impl Fn(RunId) -> Result<bool, StoreError>,
+        ended: impl Fn(RunId) -> Result<Option<(u64, Head)>, StoreError>,
     ) -> Result<(), StoreError> {
         for (place, append) in batch.iter().enumerate() {
             let index = match self.by_id.entry(append.run) {
@@ -77,24 +82,13 @@ impl Staged {
                 MapEntry::Vacant(entry) => {
                     let index = self.runs.len();
                     let touched = match live.get(&append.run) {
-                        Some(live) => Touched {
-                            number: live.number,
-                            head: live.head,
-                            checksum: live.checksum,
-                            started_by: None,
+                        Some(live) => Touched::live(live),
+                        // That a run which begins here exists already is found as it is named.
+                        None if append.first == 0 => Touched::started(append.run, place, ledger),
+                        None => match ended(append.run)? {
+                            Some((number, head)) => Touched::over(number, head),
+                            None => Touched::started(append.run, place, ledger),
                         },
-                        None => {
-                            if append.first > 0 && finished(append.run)? {
-                                rules::check(append, Known::Finished)?;
-                            }
-                            ledger.started += 1;
-                            Touched {
-                                number: ledger.started - 1,
-                                head: Head::new(append.run),
-                                checksum: 0,
-                                started_by: Some(place),
-                            }
-                        }
                     };
                     self.runs.push(touched);
                     *entry.insert(index)
@@ -105,6 +99,7 @@ impl Staged {
                 touched.add(append, ledger, &mut self.bytes)?;
                 self.entries.push(start..self.bytes.len());
             }
+            self.names_definitions |= rules::named(append).next().is_some();
         }
         Ok(())
     }
@@ -118,8 +113,9 @@ impl Staged {
     ) -> Result<(), Fault> {
         self.write_entries(transaction, ledger)?;
         let mut row = Vec::with_capacity(256);
-        if self.runs.iter().any(|run| run.started_by.is_some()) {
-            self.write_starts(batch, transaction, ledger, &mut row)?;
+        // Every start names one.
+        if self.names_definitions {
+            self.write_names(batch, transaction, ledger, &mut row)?;
         }
         self.write_heads(transaction, ledger, &mut row)
     }
@@ -134,7 +130,7 @@ impl Staged {
         Ok(())
     }
 
-    fn write_starts(
+    fn write_names(
         &self,
         batch: &[Append],
         transaction: &WriteTransaction,
@@ -158,22 +154,17 @@ impl Staged {
             }
         }
         let mut index = transaction.open_table(INDEX)?;
-        let mut seen = Vec::new();
-        for (append, start, _) in started.clone() {
-            let (id, Some(definition)) = (start.definition, &append.definition) else {
-                continue;
-            };
-            if seen.contains(&id) {
-                continue;
-            }
-            seen.push(id);
-            let name = definition_key(id);
+        for named in rules::definitions(batch) {
+            let name = definition_key(named.id);
             match index::find(&index, &name)? {
                 Ok(Found::Absent) => {}
                 Ok(Found::Number(_)) => continue,
                 Err(what) => return Err(Fault::Damaged(what.0)),
             }
-            write_definition(transaction, id, definition, row)?;
+            let Some(definition) = named.bytes else {
+                return Err(rules::unknown_definition(&named).into());
+            };
+            write_definition(transaction, named.id, definition, row)?;
             ledger.definitions += 1;
             names.push((name, 0));
         }
@@ -194,28 +185,31 @@ impl Staged {
     ) -> Result<(), Fault> {
         self.runs.sort_unstable_by_key(|run| run.number);
         let mut live = transaction.open_table(LIVE)?;
-        let mut is_any_over = false;
         for run in &mut self.runs {
             ledger.digest = ledger.digest.wrapping_sub(run.checksum);
-            if run.head.status == RunStatus::Running {
+            if run.head.is_over() {
+                live.remove(run.number)?;
+            } else {
                 run.checksum = run.head.encode(run.number, row);
                 ledger.digest = ledger.digest.wrapping_add(run.checksum);
                 live.insert(run.number, row.as_slice())?;
-            } else {
-                is_any_over = true;
-                ledger.ended += 1;
-                live.remove(run.number)?;
             }
         }
-        if is_any_over {
+        if self
+            .runs
+            .iter()
+            .any(|run| run.was_over || run.head.is_over())
+        {
             let mut ended = transaction.open_table(ENDED)?;
-            for run in self
-                .runs
-                .iter()
-                .filter(|run| run.head.status != RunStatus::Running)
-            {
-                run.head.encode(run.number, row);
-                ended.insert(run.number, row.as_slice())?;
+            for run in &self.runs {
+                if run.head.is_over() {
+                    run.head.encode(run.number, row);
+                    ended.insert(run.number, row.as_slice())?;
+                } else if run.was_over {
+                    ended.remove(run.number)?;
+                }
+                ledger.ended += u64::from(run.head.is_over());
+                ledger.ended -= u64::from(run.was_over);
             }
         }
         ledger.encode(row);
@@ -226,7 +220,9 @@ impl Staged {
     /// Makes a committed batch visible in memory.
     pub(super) fn apply(&self, live: &mut HashMap<RunId, Live>) {
         for run in &self.runs {
-            if run.head.status == RunStatus::Running {
+            if run.head.is_over() {
+                live.remove(&run.head.id);
+            } else {
                 live.insert(
                     run.head.id,
                     Live {
@@ -235,8 +231,6 @@ impl Staged {
                         checksum: run.checksum,
                     },
                 );
-            } else {
-                live.remove(&run.head.id);
             }
         }
     }
@@ -248,20 +242,47 @@ impl Staged {
 }
 
 impl Touched {
+    const fn live(live: &Live) -> Self {
+        Self {
+            number: live.number,
+            head: live.head,
+            checksum: live.checksum,
+            started_by: None,
+            was_over: false,
+        }
+    }
+
+    const fn over(number: u64, head: Head) -> Self {
+        Self {
+            number,
+            head,
+            checksum: 0,
+            started_by: None,
+            was_over: true,
+        }
+    }
+
+    fn started(run: RunId, place: usize, ledger: &mut Ledger) -> Self {
+        ledger.started += 1;
+        Self {
+            number: ledger.started - 1,
+            head: Head::new(run),
+            checksum: 0,
+            started_by: Some(place),
+            was_over: false,
+        }
+    }
+
     fn add(
         &mut self,
         append: &Append,
         ledger: &mut Ledger,
         bytes: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
-        let known = if self.head.status != RunStatus::Running {
-            Known::Finished
-        } else if self.head.last == 0 {
+        let known = if self.head.last == 0 {
             Known::Nothing
         } else {
-            Known::Unfinished {
-                records: self.head.records,
-            }
+            Known::of(self.head.status, self.head.records)
         };
         rules::check(append, known)?;
         self.head.hash = put_entry(self.number, &self.head, append, bytes)?;

@@ -8,7 +8,8 @@
 
 use redb::{ReadableTable, Table};
 
-use crate::record::encode::{Malformed, Reader, put_bytes};
+use crate::record::decode::{Malformed, Reader};
+use crate::record::encode::put_bytes;
 use crate::{DefinitionId, RunId};
 
 use super::guard::Fault;

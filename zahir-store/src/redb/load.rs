@@ -3,7 +3,7 @@
 //! Every function copies out what it needs and ends its read transaction: one that stays open
 //! keeps every page alive that is replaced meanwhile.
 
-use redb::{ReadTransaction, ReadableTableMetadata};
+use redb::{ReadTransaction, ReadableTableMetadata, TableDefinition};
 
 use crate::{DefinitionId, RunHead, RunId, StoredRun};
 
@@ -90,18 +90,41 @@ impl Snapshot<'_> {
     }
 
     /// The head of a run, in one table or the other.
-    pub(super) fn head(&self, number: u64, run: RunId) -> Result<Head, Fault> {
-        for (table, tag) in [(LIVE, Tag::Live), (ENDED, Tag::Ended)] {
-            let Some(row) = self.transaction.open_table(table)?.get(number)? else {
-                continue;
-            };
-            return match Head::decode(tag, number, row.value()) {
-                Ok((head, _)) if head.id == run => Ok(head),
-                Ok(_) => Err(self.damaged_run(run, "its head is another run's")),
-                Err(what) => Err(self.damaged_run(run, &format!("its head: {}", what.0))),
-            };
+    fn head(&self, number: u64, run: RunId) -> Result<Head, Fault> {
+        match self.head_in((LIVE, Tag::Live), number, run)? {
+            Some(head) => Ok(head),
+            None => self.ended_head(number, run),
         }
-        Err(self.damaged_run(run, "its head is missing"))
+    }
+
+    fn ended_head(&self, number: u64, run: RunId) -> Result<Head, Fault> {
+        self.head_in((ENDED, Tag::Ended), number, run)?
+            .ok_or_else(|| self.damaged_run(run, "its head is missing"))
+    }
+
+    fn head_in(
+        &self,
+        (table, tag): (TableDefinition<'_, u64, &[u8]>, Tag),
+        number: u64,
+        run: RunId,
+    ) -> Result<Option<Head>, Fault> {
+        let Some(row) = self.transaction.open_table(table)?.get(number)? else {
+            return Ok(None);
+        };
+        match Head::decode(tag, number, row.value()) {
+            Ok((head, _)) if head.id == run => Ok(Some(head)),
+            Ok(_) => Err(self.damaged_run(run, "its head is another run's")),
+            Err(what) => Err(self.damaged_run(run, &format!("its head: {}", what.0))),
+        }
+    }
+
+    /// The number and the head of a run that is over; `None` if there is no such run.
+    pub(super) fn ended(&self, run: RunId) -> Result<Option<(u64, Head)>, Fault> {
+        let Some(number) = self.number(run)? else {
+            return Ok(None);
+        };
+        let head = self.ended_head(number, run)?;
+        Ok(Some((number, head)))
     }
 
     /// The steps of a run: from its last entry back to its first, then compared in order.

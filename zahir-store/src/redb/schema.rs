@@ -28,12 +28,14 @@
 //! * **Head**: run id `u128`; status `u8` (0 running, 1 succeeded, 2 failed, 3 cancelled); count of
 //!   records, sequence of the last entry, time of the last append, all varints; running hash of the
 //!   last entry `u64`. A load walks from the last entry to the first and compares.
+//!   A run that goes on behind its end has its head in `live` again, and in `ended` no more.
 //! * **Index**: a name is `R` and a run id, big-endian; or `K`, a workflow as text and an
 //!   idempotency key; or `D` and a definition id, big-endian, with the number 0. The row of the
 //!   empty name is the first. See `redb::index`.
 //! * **Ledger**: how many runs were started, how many of them are over, sequence of the next entry,
-//!   rows of `index`, rows of `definitions`, all varints; digest `u64`: the wrapping sum of the checksums of all heads in `live`. It is
-//!   compared at each open, so that no unfinished run can be missing or be of an older state.
+//!   rows of `index`, rows of `definitions`, all varints; digest `u64`: the wrapping sum of the
+//!   checksums of all heads in `live`. It is compared at each open, so that no unfinished run can be
+//!   missing or be of an older state.
 //! * **Start**: run id `u128`; time in milliseconds, varint; definition id `u128`; workflow, text;
 //!   idempotency key, 0 or 1 and a text.
 //!
@@ -48,7 +50,8 @@
 use redb::TableDefinition;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::record::encode::{Malformed, Reader, put_bytes, put_number, put_option};
+use crate::record::decode::{Malformed, Reader};
+use crate::record::encode::{put_bytes, put_number, put_option};
 use crate::{Append, DefinitionId, RunId, RunStart, RunStatus, StoreError, StoredStep, Timestamp};
 
 pub(super) const FORMAT_VERSION: u32 = 1;
@@ -149,6 +152,11 @@ impl Head {
             updated_at: Timestamp::default(),
             hash: first_hash(id),
         }
+    }
+
+    /// Whether its row is in `ended`.
+    pub(super) fn is_over(&self) -> bool {
+        self.status != RunStatus::Running
     }
 
     /// The bytes of the row, and its checksum.

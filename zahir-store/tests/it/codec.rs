@@ -2,8 +2,8 @@
 
 use zahir_store::conformance::{finish, inner_records, start};
 use zahir_store::{
-    Attempt, FrameStep, NodeId, PAYLOAD_BYTES_MAX, Position, Record, RunId, StoreErrorKind,
-    TEXT_BYTES_MAX, Timestamp,
+    Attempt, DefinitionId, Dropped, FrameStep, NodeId, PAYLOAD_BYTES_MAX, Position, Record,
+    Revision, RunId, StoreErrorKind, TEXT_BYTES_MAX, Timestamp,
 };
 
 use crate::support::{Rng, knob};
@@ -31,83 +31,144 @@ fn records() -> Vec<Record> {
     records
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each shape of record")]
 fn any_record(rng: &mut Rng) -> Record {
     let mut records = records();
     let mut record = records.swap_remove(rng.index(records.len()));
-    let shift = rng.below(32);
-    let number = u32::try_from(rng.next() >> 32).unwrap() >> shift;
     match &mut record {
-        Record::AttemptStarted { at, attempt } | Record::AttemptInterrupted { at, attempt } => {
+        Record::AttemptStarted { at, attempt }
+        | Record::AttemptInterrupted { at, attempt }
+        | Record::UndoStarted { at, attempt }
+        | Record::UndoSucceeded { at, attempt }
+        | Record::UndoInterrupted { at, attempt }
+        | Record::RecoveryBegan { at, attempt, .. } => {
             *at = any_position(rng);
-            *attempt = Attempt::new(number.max(1)).unwrap();
+            *attempt = any_attempt(rng);
         }
-        Record::AttemptSucceeded { at, output, .. } => {
+        Record::AttemptSucceeded {
+            at,
+            attempt,
+            output,
+        }
+        | Record::AttemptRecovered {
+            at,
+            attempt,
+            output,
+        } => {
             *at = any_position(rng);
-            let bytes = rng.index(2_000);
-            *output = rng.bytes(bytes);
+            *attempt = any_attempt(rng);
+            *output = any_bytes(rng);
         }
-        Record::AttemptFailed { retry_at, .. } => {
-            *retry_at = rng
-                .one_in(2)
-                .then(|| Timestamp::from_millis(rng.next() >> shift));
+        Record::AttemptFailed {
+            attempt, retry_at, ..
+        }
+        | Record::UndoFailed {
+            attempt, retry_at, ..
+        } => {
+            *attempt = any_attempt(rng);
+            *retry_at = rng.one_in(2).then(|| any_time(rng));
+        }
+        Record::AttemptPostponed { at, due, state, .. } => {
+            *at = any_position(rng);
+            *due = any_time(rng);
+            *state = any_bytes(rng);
         }
         Record::ItemsCounted { at, items: field }
         | Record::BranchTaken { at, arm: field }
         | Record::RaceWon { at, entry: field }
         | Record::SignalConsumed { at, signal: field } => {
             *at = any_position(rng);
-            *field = number;
+            *field = any_number(rng);
         }
         Record::BlockEntered { at } | Record::WaitTimedOut { at } => *at = any_position(rng),
-        Record::ErrorKept { at, error } => {
+        Record::ErrorKept { at, error: bytes }
+        | Record::UndoOwed {
+            at,
+            arguments: bytes,
+        }
+        | Record::ArgumentsReplaced {
+            at,
+            arguments: bytes,
+        } => {
             *at = any_position(rng);
-            let bytes = rng.index(2_000);
-            *error = rng.bytes(bytes);
+            *bytes = any_bytes(rng);
         }
         Record::TimerSet { at, due } => {
             *at = any_position(rng);
-            *due = Timestamp::from_millis(rng.next() >> shift);
+            *due = any_time(rng);
         }
+        Record::DeadlineSet { at, due } => {
+            *at = rng.one_in(2).then(|| any_position(rng));
+            *due = any_time(rng);
+        }
+        Record::DeadlinePassed { at, .. } => *at = rng.one_in(2).then(|| any_position(rng)),
         Record::SignalReceived { name, payload } => {
             *name = "é".repeat(rng.index(100));
-            let bytes = rng.index(2_000);
-            *payload = rng.bytes(bytes);
+            *payload = any_bytes(rng);
         }
+        Record::ResultShared { at, key, until } => {
+            *at = any_position(rng);
+            *key = any_wide(rng);
+            *until = rng.one_in(2).then(|| any_time(rng));
+        }
+        Record::RunRevised(revision) => *revision = any_revision(rng),
         Record::RunStarted(_)
         | Record::CancelRequested(_)
         | Record::RunFinished(_)
-        | Record::RecoveryBegan { .. }
-        | Record::AttemptRecovered { .. }
-        | Record::AttemptPostponed { .. }
-        | Record::DeadlineSet { .. }
-        | Record::DeadlinePassed { .. }
-        | Record::UndoOwed { .. }
-        | Record::UndoingBegan { .. }
-        | Record::UndoStarted { .. }
-        | Record::UndoSucceeded { .. }
-        | Record::UndoFailed { .. }
-        | Record::UndoInterrupted { .. }
-        | Record::ResultShared { .. }
-        | Record::ArgumentsReplaced { .. }
-        | Record::RunRevised(_) => {}
+        | Record::UndoingBegan { .. } => {}
     }
     record
 }
 
+fn any_revision(rng: &mut Rng) -> Revision {
+    let node = |rng: &mut Rng| NodeId::new(any_number(rng));
+    let (moved, dropped) = (rng.below(40), rng.below(40));
+    Revision {
+        definition: DefinitionId::from_u128(any_wide(rng)),
+        moved: (0..moved).map(|_| (node(rng), node(rng))).collect(),
+        dropped: (0..dropped)
+            .map(|_| Dropped {
+                at: any_position(rng),
+                from: rng.one_in(2).then(|| any_number(rng)),
+            })
+            .collect(),
+    }
+}
+
+fn any_attempt(rng: &mut Rng) -> Attempt {
+    Attempt::new(any_number(rng).max(1)).unwrap()
+}
+
+/// A number of any length.
+fn any_number(rng: &mut Rng) -> u32 {
+    let shift = 32 + rng.below(32);
+    u32::try_from(rng.next() >> shift).unwrap()
+}
+
+fn any_wide(rng: &mut Rng) -> u128 {
+    u128::from(rng.next()) << 64 | u128::from(rng.next())
+}
+
+fn any_time(rng: &mut Rng) -> Timestamp {
+    let shift = rng.below(64);
+    Timestamp::from_millis(rng.next() >> shift)
+}
+
+fn any_bytes(rng: &mut Rng) -> Vec<u8> {
+    let length = rng.index(2_000);
+    rng.bytes(length)
+}
+
 fn any_position(rng: &mut Rng) -> Position {
-    let mut number = || {
-        let shift = 32 + rng.below(32);
-        u32::try_from(rng.next() >> shift).unwrap()
-    };
-    let frames = number() % 5;
+    let frames = rng.below(5);
     Position {
         frames: (0..frames)
             .map(|_| FrameStep {
-                node: NodeId::new(number()),
-                index: number(),
+                node: NodeId::new(any_number(rng)),
+                index: any_number(rng),
             })
             .collect(),
-        node: NodeId::new(number()),
+        node: NodeId::new(any_number(rng)),
     }
 }
 
@@ -179,87 +240,30 @@ fn every_kind_of_record_is_tested() {
     }
 }
 
-#[test]
-fn a_record_is_its_tag_and_its_fields_in_order() {
-    let at = Position {
-        frames: vec![FrameStep {
-            node: NodeId::new(2),
-            index: 300,
-        }],
-        node: NodeId::new(4),
-    };
-    let name = "paid".to_owned();
-    let bytes: [(Record, &[u8]); 8] = [
-        (
-            Record::BranchTaken {
-                at: at.clone(),
-                arm: 5,
-            },
-            &[9, 1, 2, 0xac, 2, 4, 5],
-        ),
-        (
-            Record::BlockEntered { at: at.clone() },
-            &[10, 1, 2, 0xac, 2, 4],
-        ),
-        (
-            Record::ErrorKept {
-                at: at.clone(),
-                error: vec![6, 7],
-            },
-            &[11, 1, 2, 0xac, 2, 4, 2, 6, 7],
-        ),
-        (
-            Record::RaceWon {
-                at: at.clone(),
-                entry: 5,
-            },
-            &[12, 1, 2, 0xac, 2, 4, 5],
-        ),
-        (
-            Record::TimerSet {
-                at: at.clone(),
-                due: Timestamp::from_millis(128),
-            },
-            &[13, 1, 2, 0xac, 2, 4, 0x80, 1],
-        ),
-        (
-            Record::SignalReceived {
-                name,
-                payload: vec![6],
-            },
-            b"\x0e\x04paid\x01\x06",
-        ),
-        (
-            Record::SignalConsumed {
-                at: at.clone(),
-                signal: 5,
-            },
-            &[15, 1, 2, 0xac, 2, 4, 5],
-        ),
-        (Record::WaitTimedOut { at }, &[16, 1, 2, 0xac, 2, 4]),
-    ];
-    for (record, bytes) in bytes {
-        assert_eq!(encoded(&record), bytes, "{record:?}");
-        assert_eq!(Record::decode(bytes).unwrap(), record);
-    }
-}
-
 /// Bytes that hold a text or a payload of the longest length are a record, with one more they are
 /// none: what stands before it, and behind it.
 #[test]
 fn what_is_too_long_is_not_read() {
-    let payloads: [&[u8]; 5] = [
+    let payloads: [&[u8]; 10] = [
         &[3, 0, 1, 1],
         &[8, 1],
         &[11, 0, 1],
         &[14, 0],
         &[14, 1, b'x'],
+        &[18, 0, 1, 1],
+        &[19, 0, 1, 1, 1],
+        &[22, 0, 1],
+        &[23, 1],
+        &[30, 0, 1],
     ];
     for before in payloads {
         check_longest(before, PAYLOAD_BYTES_MAX, &[], "a payload is too long");
     }
     check_longest(&[7], TEXT_BYTES_MAX, &[], "a text is too long");
     check_longest(&[14], TEXT_BYTES_MAX, &[0], "a text is too long");
+    for before in [&[17, 0, 1, 1, 1][..], &[21, 0, 1]] {
+        check_longest(before, TEXT_BYTES_MAX, &[], "a text is too long");
+    }
 }
 
 #[track_caller]
@@ -274,7 +278,18 @@ fn check_longest(before: &[u8], bytes_max: usize, behind: &[u8], too_long: &str)
 #[test]
 fn a_length_bomb_is_refused() {
     let huge = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
-    let payloads: [&[u8]; 5] = [&[3, 0, 1, 1], &[7], &[11, 0, 1], &[14], &[14, 1, b'x']];
+    let payloads: [&[u8]; 10] = [
+        &[3, 0, 1, 1],
+        &[7],
+        &[11, 0, 1],
+        &[14],
+        &[14, 1, b'x'],
+        &[18, 0, 1, 1],
+        &[19, 0, 1, 1, 1],
+        &[22, 0, 1],
+        &[23, 1],
+        &[30, 0, 1],
+    ];
     for before in payloads {
         assert_eq!(
             message(&[before, &huge].concat()),
@@ -282,13 +297,39 @@ fn a_length_bomb_is_refused() {
             "{before:?}"
         );
     }
-    for tag in [2, 3, 4, 5, 6, 9, 10, 11, 12, 13, 15, 16] {
+    let positions: [&[u8]; 2] = [&[20, 1], &[21, 1]];
+    let tags = (2..=6).chain(9..=13).chain(15..=19);
+    let tags = tags.chain([22]).chain(24..=28).chain([30]);
+    let tags: Vec<[u8; 1]> = tags.map(|tag| [tag]).collect();
+    let moved = [&[29][..], &[0; 16]].concat();
+    let dropped = [&moved[..], &[0]].concat();
+    let lists = tags.iter().map(|tag| &tag[..]).chain(positions);
+    for before in lists.chain([&moved[..], &dropped]) {
         assert_eq!(
-            message(&[&[tag], &huge[..]].concat()),
-            "a position has more frames than bytes",
-            "tag {tag}"
+            message(&[before, &huge[..]].concat()),
+            "a list has more entries than bytes",
+            "{before:?}"
         );
     }
+}
+
+/// A list may be as long as what is left says at most: two bytes for a pair of nodes, three for
+/// what is dropped.
+#[test]
+fn a_list_is_as_long_as_its_bytes_at_most() {
+    let definition = [&[29][..], &[0; 16]].concat();
+    let check = |rest: &[u8], is_record: bool| {
+        let bytes = [&definition, rest].concat();
+        assert_eq!(Record::decode(&bytes).is_ok(), is_record, "{rest:?}");
+        if !is_record {
+            assert_eq!(message(&bytes), "a list has more entries than bytes");
+        }
+    };
+    check(&[0, 0], true);
+    check(&[1, 5, 6, 0], true);
+    check(&[2, 5, 6, 0], false);
+    check(&[0, 1, 0, 5, 0], true);
+    check(&[0, 2, 0, 5, 0, 0, 5], false);
 }
 
 #[test]
@@ -303,7 +344,7 @@ fn what_no_field_can_be_is_refused() {
         "a number is out of range"
     );
     let beyond_32 = [0x80, 0x80, 0x80, 0x80, 0x10];
-    for tag in [2, 6, 9, 12, 15] {
+    for tag in [2, 6, 9, 12, 15, 18, 19, 24, 25, 26, 27] {
         assert_eq!(
             message(&[&[tag, 0, 1], &beyond_32[..]].concat()),
             "a number is out of range",
@@ -313,6 +354,15 @@ fn what_no_field_can_be_is_refused() {
     assert_eq!(message(&[14, 1, 0xff, 0]), "a text is not UTF-8");
     assert_eq!(message(&[99]), "its tag is unknown");
     assert_eq!(message(&[2, 0, 0, 0]), "there is no attempt 0");
+    let option = "an option is neither absent nor present";
+    assert_eq!(message(&[20, 2]), option);
+    let shared = [&[28, 0, 1][..], &[0; 16], &[2]].concat();
+    assert_eq!(message(&shared), option);
+    assert_eq!(
+        message(&[17, 0, 1, 1, 13]),
+        "its kind of failure is unknown"
+    );
+    assert_eq!(message(&[23, 4]), "its ending is unknown");
 }
 
 #[test]

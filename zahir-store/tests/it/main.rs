@@ -10,6 +10,7 @@
 //! | `golden` | a file of an older format stays readable |
 //! | `io_errors` | a disk that fails or is full costs no acknowledged record |
 //! | `refusals` | what is no store is refused by name and left as it was |
+//! | `layout` | a record is its tag and its fields in order |
 //! | `power_loss` | what was acknowledged survives loss of power |
 //! | `surgery` | rows that are lost, old or in the wrong place are noticed |
 
@@ -27,6 +28,7 @@ mod crash;
 mod faults;
 mod golden;
 mod io_errors;
+mod layout;
 mod power_loss;
 mod refusals;
 mod support;

@@ -1,7 +1,7 @@
 //! What the tests share: random numbers from a seed, random but valid appends, and all there is in
 //! a store as one value that can be compared.
 
-use zahir_store::conformance::{finish, inner_records, more, run, start};
+use zahir_store::conformance::{finish, inner_records, more, revise, run, start};
 use zahir_store::{
     Append, Attempt, DefinitionId, MemoryStore, NodeId, Position, Record, RunId, Store, StoreError,
     StoredRun,
@@ -111,6 +111,8 @@ pub(crate) struct Workload {
     pub(crate) batches: Vec<Vec<Append>>,
     /// Number and count of records of the runs that are not over.
     open: Vec<(u128, u64)>,
+    /// Those of the runs that are over.
+    over: Vec<(u128, u64)>,
     runs: u128,
 }
 
@@ -120,6 +122,7 @@ impl Workload {
             rng: Rng::new(seed),
             batches: Vec::new(),
             open: Vec::new(),
+            over: Vec::new(),
             runs: 0,
         }
     }
@@ -144,10 +147,17 @@ impl Workload {
             let key = format!("key {number}");
             return start(number, "order", self.rng.one_in(2).then_some(&key));
         }
+        if !self.over.is_empty() && self.rng.one_in(12) {
+            let index = self.rng.index(self.over.len());
+            let (number, first) = self.over.swap_remove(index);
+            self.open.push((number, first + 1));
+            return revise(number, first);
+        }
         let index = self.rng.index(self.open.len());
         let (number, first) = self.open[index];
         if self.rng.one_in(6) {
             self.open.swap_remove(index);
+            self.over.push((number, first + 1));
             return finish(number, first);
         }
         let records = self.records();
@@ -180,11 +190,16 @@ impl Workload {
     pub(crate) fn truncate(&mut self, batches: usize) {
         self.batches.truncate(batches);
         self.open.clear();
+        self.over.clear();
         for append in self.batches.iter().flatten() {
             let number = append.run.as_u128();
-            self.open.retain(|(open, _)| *open != number);
+            for runs in [&mut self.open, &mut self.over] {
+                runs.retain(|(run, _)| *run != number);
+            }
             let records = append.first + u64::try_from(append.records.len()).unwrap();
-            if !matches!(append.records.last(), Some(Record::RunFinished(_))) {
+            if matches!(append.records.last(), Some(Record::RunFinished(_))) {
+                self.over.push((number, records));
+            } else {
                 self.open.push((number, records));
             }
         }

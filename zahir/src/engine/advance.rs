@@ -63,6 +63,7 @@ impl<V: Clone> Engine<V> {
 
     /// Lets a node of a frame that is awake go on from the state that it, or replay, left it in.
     pub(super) fn rouse(&mut self, place: Place) {
+        self.rouse_deadline(place);
         let Some(instance) = self.instance(place) else {
             return;
         };
@@ -101,7 +102,7 @@ impl<V: Clone> Engine<V> {
                 .instance(place)
                 .is_some_and(|it| matches!(it.state, State::Running(_)));
             if is_running {
-                self.change(place, Change::Interrupted);
+                self.change(place, Change::Crashed);
                 self.owed.insert(place);
             }
         }
@@ -127,8 +128,12 @@ impl<V: Clone> Engine<V> {
         };
         let is_new = !self.is_stopped(place.frame);
         match (self.plan.node(place.node).kind, &instance.state) {
-            (PlanKind::Job, State::Blocked(_)) if is_new || self.is_owed(place) => {
-                self.make_ready(place);
+            (PlanKind::Job, State::Blocked(tries)) if is_new || self.is_owed(place) => {
+                let tries = *tries;
+                match self.loss(place, tries) {
+                    Some(failure) => self.lose(place, tries, failure),
+                    None => self.make_ready(place),
+                }
             }
             (PlanKind::Value | PlanKind::Call, State::Blocked(_)) => self.evaluate_step(place),
             (PlanKind::Each { .. } | PlanKind::Branch | PlanKind::Sleep, State::Blocked(_))
@@ -278,14 +283,7 @@ impl<V: Clone> Engine<V> {
 
     /// The region of a node's frame of this number.
     pub(super) fn region_of(&self, place: Place, index: u32) -> Option<RegionId> {
-        let node = self.plan.node(place.node);
-        let has_one = matches!(node.kind, PlanKind::Each { .. } | PlanKind::Loop { .. });
-        let at = if has_one {
-            0
-        } else {
-            usize::try_from(index).ok()?
-        };
-        node.inside.get(at).copied()
+        self.plan.inside(place.node, index)
     }
 
     /// Gives a node instance its result, and goes on with all that follows.

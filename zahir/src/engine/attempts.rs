@@ -1,13 +1,33 @@
-//! Attempts of jobs: how they start, end, and are tried again.
+//! Attempts of jobs: how they start, end, and are tried again; and the recovery jobs that take over.
 
-use zahir_store::{Attempt, Failure, Record};
+use std::sync::Arc;
 
-use super::action::{Action, Violation};
+use zahir_store::{Attempt, Failure, FailureKind, Record, Timestamp};
+
+use super::action::{Action, Caught, Violation, Work};
 use super::advance::violation;
+use super::blocks::can_be_handled;
 use super::frame::Place;
-use super::report::AttemptOutcome;
-use super::state::{Change, Failing, State, Tries};
+use super::report::{AttemptOutcome, Extra, Verdict};
+use super::state::{Change, Failing, Kept, State, Tries};
 use super::{Engine, Phase, mix};
+use crate::job::policy::Policy;
+
+/// How an attempt failed.
+pub(super) struct Failed<V> {
+    pub(super) failure: Failure,
+    /// The error itself and its encoding, if a handler may be given it.
+    pub(super) error: Option<(V, Vec<u8>)>,
+}
+
+impl<V> From<Failure> for Failed<V> {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            error: None,
+        }
+    }
+}
 
 impl<V: Clone> Engine<V> {
     /// Starts as many attempts as were granted.
@@ -23,10 +43,7 @@ impl<V: Clone> Engine<V> {
             && let Some(place) = self.ready.pop_front()
         {
             // It may have been taken back since.
-            let is_ready = self
-                .instance(place)
-                .is_some_and(|instance| matches!(instance.state, State::Ready(_)));
-            if is_ready {
+            if self.is_ready(place) {
                 free -= 1;
                 self.ready_count -= 1;
                 self.start_attempt(place);
@@ -34,20 +51,71 @@ impl<V: Clone> Engine<V> {
         }
     }
 
-    /// A job waits for a slot.
+    fn is_ready(&self, place: Place) -> bool {
+        if let Some(number) = place.frame.undo() {
+            return self.undoing.is_ready(number);
+        }
+        self.instance(place)
+            .is_some_and(|instance| matches!(instance.state, State::Ready(_)))
+    }
+
+    /// A job waits for a slot; or first for the lane, if its next crash would be its last.
     pub(super) fn make_ready(&mut self, place: Place) {
         self.change(place, Change::Unblocked);
-        self.ready.push_back(place);
-        self.ready_count += 1;
+        let crashes = self.tries(place).map_or(0, |tries| tries.crashes);
+        if crashes > 0 && crashes.saturating_add(1) >= self.crashes_max {
+            self.suspects.push_back(place);
+        } else {
+            self.ready.push_back(place);
+            self.ready_count += 1;
+        }
+    }
+
+    /// A job that waited for a slot does so no more.
+    pub(super) fn take_back(&mut self, place: Place) {
+        match self.suspects.iter().position(|suspect| *suspect == place) {
+            Some(at) => drop(self.suspects.remove(at)),
+            // A suspect that holds the lane was counted, too.
+            None => self.ready_count = self.ready_count.saturating_sub(1),
+        }
+        self.change(place, Change::Interrupted);
+    }
+
+    /// Lets the first suspect wait for a slot, before all others.
+    pub(super) fn enter_lane(&mut self) {
+        if let Some(place) = self.suspects.pop_front() {
+            self.in_lane = Some(place);
+            self.ready.push_front(place);
+            self.ready_count += 1;
+        }
+    }
+
+    /// Whether an attempt waits for the lane: no two attempts whose next crash would be their last run
+    /// at the same time, so that none is blamed for another.
+    pub(crate) fn wants_lane(&self) -> bool {
+        self.phase == Phase::Going && !self.suspects.is_empty() && !self.uses_lane()
+    }
+
+    /// Whether the attempt that was let into the lane has not ended.
+    pub(crate) fn uses_lane(&self) -> bool {
+        let suspect = self.in_lane.and_then(|place| self.instance(place));
+        suspect.is_some_and(|it| matches!(it.state, State::Ready(_) | State::Running(_)))
     }
 
     fn start_attempt(&mut self, place: Place) {
+        if let Some(number) = place.frame.undo() {
+            return self.start_undo(number);
+        }
         let Some(attempt) = self.tries(place).and_then(Tries::next) else {
             return self.halt(violation("I4 attempts are numbered from 1", place));
         };
         let Some(inputs) = self.inputs(place) else {
             return;
         };
+        let policy = self.policy(place);
+        if let Some(limit) = policy.total_timeout {
+            self.set_deadline(place, limit);
+        }
         self.outbox.record(|| Record::AttemptStarted {
             at: self.frames.position(place),
             attempt,
@@ -57,19 +125,42 @@ impl<V: Clone> Engine<V> {
             self.shift_live(place.frame, true);
         }
         self.progress.running += 1;
-        let timeout = self.plan.node(place.node).policy.timeout;
         let frames = self
             .frames
             .get(place.frame)
             .and_then(|frame| frame.path.clone());
+        let work = self.work(place);
         self.outbox.gate(Action::Start {
             place,
             attempt,
             frames,
-            timeout,
+            timeout: policy.timeout,
             inputs,
-            work: None,
+            work,
         });
+    }
+
+    /// What the next attempt is, if it is not just the job.
+    fn work(&self, place: Place) -> Option<Box<Work<V>>> {
+        let kept = self.kept(place)?;
+        if let Some(failing) = &kept.failing {
+            let recovery = self.plan.node(place.node).recovery.as_deref();
+            let is_typed = recovery.is_some_and(|recovery| recovery.is_typed);
+            let caught = Caught {
+                at: failing.at.clone(),
+                attempt: failing.attempt,
+                failure: failing.failure.clone(),
+            };
+            let error = failing.error.clone().filter(|_| is_typed);
+            return Some(Box::new(Work::Recover { caught, error }));
+        }
+        if kept.state.is_none() && kept.arguments.is_none() {
+            return None;
+        }
+        Some(Box::new(Work::Resume {
+            state: kept.state.clone(),
+            arguments: kept.arguments.clone(),
+        }))
     }
 
     /// An attempt ended.
@@ -79,6 +170,9 @@ impl<V: Clone> Engine<V> {
         attempt: Attempt,
         outcome: AttemptOutcome<V>,
     ) {
+        if let Some(number) = place.frame.undo() {
+            return self.end_undo(number, attempt, outcome);
+        }
         let is_live = self.phase != Phase::Ended
             && self
                 .instance(place)
@@ -89,23 +183,34 @@ impl<V: Clone> Engine<V> {
         self.shift_live(place.frame, false);
         self.progress.running = self.progress.running.saturating_sub(1);
         match outcome {
-            AttemptOutcome::Succeeded { value, encoded, .. } => {
-                self.outbox.record(|| Record::AttemptSucceeded {
+            AttemptOutcome::Succeeded {
+                value,
+                encoded,
+                extra,
+            } => self.succeed(place, attempt, (value, encoded), extra),
+            AttemptOutcome::Failed {
+                failure,
+                error,
+                verdict,
+            } => self.fail_attempt(place, attempt, Failed { failure, error }, verdict),
+            AttemptOutcome::Postponed { after, state } => {
+                let due = self.now.after(after);
+                self.outbox.record(|| Record::AttemptPostponed {
                     at: self.frames.position(place),
                     attempt,
-                    output: encoded,
+                    due,
+                    state: state.clone(),
                 });
-                self.progress.done += 1;
-                self.complete(place, value);
+                self.postpone(place, due, state.into());
             }
-            AttemptOutcome::Failed { failure, error, .. } => {
-                self.fail_attempt(place, attempt, failure, error);
-            }
-            AttemptOutcome::Postponed { .. } | AttemptOutcome::Interrupted => {
-                self.outbox.record(|| Record::AttemptInterrupted {
-                    at: self.frames.position(place),
-                    attempt,
-                });
+            AttemptOutcome::Interrupted => {
+                // What must not be started twice counts as under way, and so as lost.
+                if !self.policy(place).at_most_once {
+                    self.outbox.record(|| Record::AttemptInterrupted {
+                        at: self.frames.position(place),
+                        attempt,
+                    });
+                }
                 self.change(place, Change::Interrupted);
                 self.unblock_if_free(place);
             }
@@ -113,51 +218,251 @@ impl<V: Clone> Engine<V> {
         self.settle(place.frame);
     }
 
+    fn succeed(
+        &mut self,
+        place: Place,
+        attempt: Attempt,
+        result: (V, Vec<u8>),
+        extra: Option<Box<Extra>>,
+    ) {
+        let (value, output) = result;
+        let Extra { undo, shared } = extra.map_or_else(Extra::default, |extra| *extra);
+        if let Some(arguments) = undo {
+            self.outbox.record(|| Record::UndoOwed {
+                at: self.frames.position(place),
+                arguments: arguments.clone(),
+            });
+            let at = self.frames.position(place);
+            self.undoing
+                .owe(at, arguments.into(), output.as_slice().into());
+        }
+        if let Some((key, lasts)) = shared {
+            let until = lasts.map(|lasts| self.now.after(lasts));
+            self.outbox.record(|| Record::ResultShared {
+                at: self.frames.position(place),
+                key,
+                until,
+            });
+        }
+        let is_recovered = self.is_recovering(place);
+        self.outbox.record(|| {
+            let at = self.frames.position(place);
+            if is_recovered {
+                Record::AttemptRecovered {
+                    at,
+                    attempt,
+                    output,
+                }
+            } else {
+                Record::AttemptSucceeded {
+                    at,
+                    attempt,
+                    output,
+                }
+            }
+        });
+        self.give(place, value);
+    }
+
+    /// A job has its result.
+    pub(super) fn give(&mut self, place: Place, value: V) {
+        self.progress.done += 1;
+        self.forget(place);
+        self.complete(place, value);
+    }
+
+    /// A job is tried again at `due`, with this state.
+    pub(super) fn postpone(&mut self, place: Place, due: Timestamp, state: Arc<[u8]>) {
+        self.keep(place, |kept| kept.state = Some(state));
+        self.change(place, Change::Postponed(due));
+        self.await_next(place, due);
+    }
+
     fn fail_attempt(
         &mut self,
         place: Place,
         attempt: Attempt,
-        failure: Failure,
-        error: Option<(V, Vec<u8>)>,
+        failed: Failed<V>,
+        verdict: Verdict,
     ) {
-        let policy = self.plan.node(place.node).policy;
-        let failures = self
-            .tries(place)
-            .map_or(1, |tries| tries.failures.saturating_add(1));
-        let at = self.frames.position(place);
-        if failures > policy.retry {
-            let kept = error.filter(|_| self.plan.node(place.node).keeps_error);
-            let (error, encoded) = kept.unzip();
-            if let Some(error) = encoded {
-                let at = at.clone();
-                self.outbox.record(|| Record::ErrorKept { at, error });
-            }
-            self.outbox.record(|| Record::AttemptFailed {
-                at: at.clone(),
-                attempt,
-                failure: failure.clone(),
-                retry_at: None,
-            });
-            let failing = Failing {
-                at,
-                attempt: Some(attempt),
-                failure,
-                error,
-            };
-            return self.fail_with(place, Box::new(failing));
+        let policy = self.policy(place);
+        let failures = self.tries(place).map_or(1, |tries| tries.failed().failures);
+        if verdict == Verdict::Final || policy.at_most_once || failures > policy.retry {
+            return self.spend(place, attempt, failed);
         }
-        let delay = policy.delay(failures, self.jitter_seed(place));
+        let delay = if let Verdict::After(delay) = verdict {
+            delay
+        } else {
+            policy.delay(failures, self.jitter_seed(place))
+        };
         let due = self.now.after(delay);
+        self.outbox.record(|| Record::AttemptFailed {
+            at: self.frames.position(place),
+            attempt,
+            failure: failed.failure,
+            retry_at: Some(due),
+        });
+        self.change(place, Change::Retried(due));
+        self.await_next(place, due);
+    }
+
+    /// The next attempt is due then, unless its frame has stopped.
+    fn await_next(&mut self, place: Place, due: Timestamp) {
+        if self.phase == Phase::Replaying {
+            // The timer is set when its frame is awake.
+        } else if self.is_stopped(place.frame) {
+            self.drop_deadline(place);
+        } else {
+            self.timers.insert((due, place));
+        }
+    }
+
+    /// An attempt failed, and the job is not tried again: its recovery job is, if it has one.
+    pub(super) fn spend(&mut self, place: Place, attempt: Attempt, failed: Failed<V>) {
+        let at = self.frames.position(place);
+        let Failed { failure, error } = failed;
+        let is_first = !self.is_recovering(place);
+        let kept = error.filter(|_| is_first && self.plan.node(place.node).keeps_error);
+        let (error, encoded) = kept.unzip();
+        if let Some(error) = encoded {
+            let at = at.clone();
+            self.outbox.record(|| Record::ErrorKept { at, error });
+        }
+        let failing = Failing {
+            at: at.clone(),
+            attempt: Some(attempt),
+            failure: failure.clone(),
+            error,
+        };
+        if is_first && self.can_recover(place, &failing) {
+            self.outbox.record(|| Record::RecoveryBegan {
+                at,
+                attempt,
+                failure,
+            });
+            self.recover_from(place, failing);
+            return self.unblock_if_free(place);
+        }
         self.outbox.record(|| Record::AttemptFailed {
             at,
             attempt,
             failure,
-            retry_at: Some(due),
+            retry_at: None,
         });
-        self.change(place, Change::Retried(due));
-        if !self.is_stopped(place.frame) {
-            self.timers.insert((due, place));
+        self.give_up(place, failing);
+    }
+
+    pub(super) fn can_recover(&self, place: Place, failing: &Failing<V>) -> bool {
+        let recovery = self.plan.node(place.node).recovery.as_deref();
+        recovery.is_some_and(|recovery| {
+            let fits = !recovery.is_typed || failing.error.is_some();
+            fits && can_be_handled(failing.failure.kind) && !self.is_stopped(place.frame)
+        })
+    }
+
+    /// The recovery job of a job takes over.
+    pub(super) fn recover_from(&mut self, place: Place, failing: Failing<V>) {
+        self.drop_deadline(place);
+        self.keep(place, |kept| {
+            *kept = Kept {
+                arguments: kept.arguments.take(),
+                failing: Some(Box::new(failing)),
+                ..Kept::default()
+            }
+        });
+        self.change(place, Change::Recovering);
+    }
+
+    /// A job has failed for good; and so has its recovery job, if that was tried.
+    pub(super) fn give_up(&mut self, place: Place, failing: Failing<V>) {
+        let first = self.forget(place).and_then(|kept| kept.failing);
+        let failing = match first {
+            None => Box::new(failing),
+            Some(mut first) => {
+                let second = failing.failure.message;
+                first.attempt = failing.attempt;
+                first.failure.message =
+                    format!("{}; its recovery failed: {second}", first.failure.message);
+                first
+            }
+        };
+        self.fail_with(place, failing);
+    }
+
+    /// Why a job can't be tried again, after the process died during an attempt of it.
+    pub(super) fn loss(&self, place: Place, tries: Tries) -> Option<Failure> {
+        let Tries { crashes, .. } = tries;
+        let (kind, message) = if crashes >= self.crashes_max {
+            let times = if crashes == 1 { "once" } else { "times" };
+            let count = if crashes == 1 {
+                times.to_owned()
+            } else {
+                format!("{crashes} {times}")
+            };
+            let message = format!("the process died {count} while it was under way");
+            (FailureKind::Poisoned, message)
+        } else if crashes > 0 && self.policy(place).at_most_once {
+            let message = "the process ended while it was under way, and it is never started twice";
+            (FailureKind::Interrupted, message.to_owned())
+        } else {
+            return None;
+        };
+        Some(Failure { kind, message })
+    }
+
+    /// A job whose attempt died with the process is not tried again.
+    pub(super) fn lose(&mut self, place: Place, tries: Tries, failure: Failure) {
+        if self.owed.remove(&place) {
+            self.shift_live(place.frame, false);
         }
+        match Attempt::new(tries.attempts) {
+            Some(attempt) => self.spend(place, attempt, failure.into()),
+            None => self.halt(violation("I4 attempts are numbered from 1", place)),
+        }
+        self.settle(place.frame);
+    }
+
+    /// The policy of the attempt under way, and which failure in a row it would be if it failed.
+    pub(crate) fn next_failure(&self, place: Place) -> Option<(Policy, u32)> {
+        if let Some(number) = place.frame.undo() {
+            return self.next_undo_failure(number);
+        }
+        let tries = self.tries(place)?;
+        Some((self.policy(place), tries.failed().failures))
+    }
+
+    /// What holds for the next attempt, which may be one of the recovery job.
+    pub(super) fn policy(&self, place: Place) -> Policy {
+        let node = self.plan.node(place.node);
+        match &node.recovery {
+            Some(recovery) if self.is_recovering(place) => recovery.policy,
+            _ => node.policy,
+        }
+    }
+
+    pub(super) fn is_recovering(&self, place: Place) -> bool {
+        self.kept(place).is_some_and(|kept| kept.failing.is_some())
+    }
+
+    pub(super) fn kept(&self, place: Place) -> Option<&Kept<V>> {
+        self.frames.get(place.frame)?.kept.get(&place.node)
+    }
+
+    /// Changes what is kept for a job.
+    pub(super) fn keep(&mut self, place: Place, change: impl FnOnce(&mut Kept<V>)) {
+        if let Some(frame) = self.frames.get_mut(place.frame) {
+            change(frame.kept.entry(place.node).or_default());
+        }
+    }
+
+    /// Nothing more is to be kept for a job: gives what was.
+    pub(super) fn forget(&mut self, place: Place) -> Option<Kept<V>> {
+        let frame = self.frames.get_mut(place.frame)?;
+        let kept = frame.kept.remove(&place.node)?;
+        if let Some(due) = kept.deadline {
+            self.deadlines.remove(&(due, place));
+        }
+        Some(kept)
     }
 
     /// The same for a node instance over restarts, different for its neighbors.

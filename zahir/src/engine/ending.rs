@@ -19,7 +19,11 @@ impl<V: Clone> Engine<V> {
                 let ending = Ending::Succeeded { output: Vec::new() };
                 self.end(ending, None, Some(output));
             }
-            Phase::Replaying | Phase::Concluding | Phase::Ended | Phase::Halted => {}
+            Phase::Replaying
+            | Phase::Concluding
+            | Phase::Undoing
+            | Phase::Ended
+            | Phase::Halted => {}
         }
     }
 
@@ -47,7 +51,15 @@ impl<V: Clone> Engine<V> {
         self.end(Ending::Cancelled, None, None);
     }
 
+    /// Ends the run; but first undoes what it did, if it was in vain.
     fn end(&mut self, ending: Ending, attempt: Option<Attempt>, output: Option<V>) {
+        if !matches!(ending, Ending::Succeeded { .. }) && self.undoing.is_owed() {
+            return self.begin_undoing(ending, attempt);
+        }
+        self.finish(ending, attempt, output);
+    }
+
+    pub(super) fn finish(&mut self, ending: Ending, attempt: Option<Attempt>, output: Option<V>) {
         self.phase = Phase::Ended;
         self.drop_waiting();
         self.outbox.record(|| Record::RunFinished(ending.clone()));
@@ -61,7 +73,7 @@ impl<V: Clone> Engine<V> {
     /// Ends the run on request. What is under way is dropped once that is durable; `finally`s that
     /// are owed run before the run is over.
     pub(super) fn cancel(&mut self, reason: String, ticket: u64) {
-        if self.phase == Phase::Ended || self.is_cancelled {
+        if matches!(self.phase, Phase::Ended | Phase::Undoing) || self.is_cancelled {
             return self.outbox.gate(Action::Answer { ticket });
         }
         self.outbox
@@ -74,13 +86,13 @@ impl<V: Clone> Engine<V> {
                 self.stop(self.body, Stop::Cancelled);
                 self.settle(self.body);
             }
-            Phase::Replaying | Phase::Ended | Phase::Halted => {}
+            Phase::Replaying | Phase::Undoing | Phase::Ended | Phase::Halted => {}
         }
     }
 
     /// Starts nothing more: the process is about to end.
     pub(super) fn shut_down(&mut self) {
-        if self.phase == Phase::Going {
+        if matches!(self.phase, Phase::Going | Phase::Undoing) {
             self.phase = Phase::Stopping;
             self.take_back_starts();
             self.drop_waiting();
@@ -88,9 +100,11 @@ impl<V: Clone> Engine<V> {
     }
 
     /// Forgets what waits for a slot, a timer or an item: none of it will start.
-    fn drop_waiting(&mut self) {
+    pub(super) fn drop_waiting(&mut self) {
         self.ready.clear();
         self.ready_count = 0;
+        self.suspects.clear();
+        self.deadlines.clear();
         for place in std::mem::take(&mut self.owed) {
             self.shift_live(place.frame, false);
         }
@@ -144,6 +158,10 @@ impl<V: Clone> Engine<V> {
     /// Attempts that are on record but were not handed out never were: they are interrupted.
     fn take_back_starts(&mut self) {
         for (place, attempt) in self.outbox.take_starts(|_| true) {
+            if let Some(number) = place.frame.undo() {
+                self.take_back_undo(number, attempt);
+                continue;
+            }
             self.shift_live(place.frame, false);
             self.progress.running = self.progress.running.saturating_sub(1);
             self.change(place, Change::Interrupted);

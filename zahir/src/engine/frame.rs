@@ -1,10 +1,11 @@
 //! Frames: the activations of regions that are under way.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use zahir_store::{FrameStep, NodeId, Position};
 
-use super::state::{Departure, Failing, Instance};
+use super::state::{Departure, Failing, Instance, Kept};
 use crate::plan::RegionId;
 
 /// One activation of a region. Reused after it ended, under another generation.
@@ -20,6 +21,24 @@ impl FrameId {
         index: u32::MAX,
         generation: u32::MAX,
     };
+
+    /// Stands for the frame of what is undone, which is gone: `number` counts the results that are
+    /// owed an undo.
+    pub(super) const fn of_undo(number: u32) -> Self {
+        Self {
+            index: number,
+            generation: u32::MAX - 1,
+        }
+    }
+
+    /// Which result is undone, if that is what it stands for.
+    pub(super) const fn undo(self) -> Option<u32> {
+        if self.generation == u32::MAX - 1 {
+            Some(self.index)
+        } else {
+            None
+        }
+    }
 
     fn at(self) -> usize {
         usize::try_from(self.index).unwrap_or(usize::MAX)
@@ -60,6 +79,8 @@ pub(super) struct Frame<V> {
     pub(super) departure: Option<Box<Departure<V>>>,
     /// Its nodes, by slot.
     pub(super) nodes: Vec<Instance<V>>,
+    /// What is kept for some of its jobs.
+    pub(super) kept: BTreeMap<NodeId, Kept<V>>,
     links: Links,
 }
 
@@ -78,6 +99,7 @@ impl<V> Frame<V> {
             failure: None,
             departure: None,
             nodes,
+            kept: BTreeMap::new(),
             links: Links {
                 first: FrameId::NONE,
                 next: FrameId::NONE,

@@ -7,7 +7,8 @@ use zahir_store::{Attempt, Failure, FailureKind, NodeId, Position, Record, Store
 
 use super::frame::{FrameId, Place, Stop};
 use super::outbox::Outbox;
-use super::state::{Change, Failing, Race, State};
+use super::state::{Change, Failing, Kept, Race, State};
+use super::undoing::Undone;
 use super::{Engine, Phase, Task};
 use crate::plan::{Plan, PlanKind, SignalId, index};
 
@@ -94,7 +95,29 @@ impl<V: Clone> Engine<V> {
         record: &Record,
         decode: &mut Decode<'_, V>,
     ) -> Result<(), RecoverError> {
-        let applied = match record {
+        let applied = self.apply(number, record, decode)?;
+        while let Some(task) = self.tasks.pop_front() {
+            self.run_task(task);
+        }
+        let reason = match applied {
+            Err(reason) => reason,
+            Ok(()) if self.phase == Phase::Halted => "the node can't have changed like that",
+            Ok(()) => return Ok(()),
+        };
+        Err(RecoverError::Misfit {
+            record: number,
+            reason: reason.to_owned(),
+        })
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one arm for each record")]
+    fn apply(
+        &mut self,
+        number: u64,
+        record: &Record,
+        decode: &mut Decode<'_, V>,
+    ) -> Result<Result<(), &'static str>, RecoverError> {
+        Ok(match record {
             Record::RunStarted(_) if number == 0 => Ok(()),
             Record::RunStarted(_) => Err("the run started before"),
             Record::AttemptStarted { at, attempt } => self.replay_start(at, *attempt),
@@ -102,12 +125,14 @@ impl<V: Clone> Engine<V> {
                 at,
                 attempt,
                 output,
+            }
+            | Record::AttemptRecovered {
+                at,
+                attempt,
+                output,
             } => {
                 let value = decoded(decode, at, Stored::Output, output)?;
-                self.ended_place(at, *attempt).map(|place| {
-                    self.progress.done += 1;
-                    self.complete(place, value);
-                })
+                self.replay_result(at, *attempt, output, value)
             }
             Record::ErrorKept { at, error } => {
                 let error = decoded(decode, at, Stored::Error, error)?;
@@ -148,33 +173,148 @@ impl<V: Clone> Engine<V> {
                 Ok(())
             }
             Record::RunFinished(_) => Err("the run is over"),
-            Record::RecoveryBegan { .. }
-            | Record::AttemptRecovered { .. }
-            | Record::AttemptPostponed { .. }
-            | Record::DeadlineSet { .. }
-            | Record::DeadlinePassed { .. }
-            | Record::UndoOwed { .. }
-            | Record::UndoingBegan { .. }
-            | Record::UndoStarted { .. }
-            | Record::UndoSucceeded { .. }
-            | Record::UndoFailed { .. }
-            | Record::UndoInterrupted { .. }
-            | Record::ResultShared { .. }
-            | Record::RunRevised(_)
-            | Record::ArgumentsReplaced { .. } => Err("records like that are not replayed yet"),
-        };
-        while let Some(task) = self.tasks.pop_front() {
-            self.run_task(task);
-        }
-        let reason = match applied {
-            Err(reason) => reason,
-            Ok(()) if self.phase == Phase::Halted => "the node can't have changed like that",
-            Ok(()) => return Ok(()),
-        };
-        Err(RecoverError::Misfit {
-            record: number,
-            reason: reason.to_owned(),
+            Record::RecoveryBegan {
+                at,
+                attempt,
+                failure,
+            } => self.replay_recovery(at, *attempt, failure),
+            Record::AttemptPostponed {
+                at,
+                attempt,
+                due,
+                state,
+            } => self
+                .ended_place(at, *attempt)
+                .map(|place| self.postpone(place, *due, state.as_slice().into())),
+            Record::DeadlineSet { at: None, due } => {
+                self.run_deadline = Some((self.now, *due));
+                Ok(())
+            }
+            Record::DeadlineSet { at: Some(at), due } => {
+                self.replay_kept(at, |kept| kept.deadline = Some(*due))
+            }
+            Record::DeadlinePassed { at: None, failure } => {
+                self.expire_run(failure.clone());
+                Ok(())
+            }
+            Record::DeadlinePassed {
+                at: Some(at),
+                failure,
+            } => self.replay_deadline(at, failure),
+            Record::ArgumentsReplaced { at, arguments } => self.replay_kept(at, |kept| {
+                kept.arguments = Some(arguments.as_slice().into())
+            }),
+            Record::UndoOwed { at, arguments } => {
+                self.arguments = Some((at.clone(), arguments.as_slice().into()));
+                Ok(())
+            }
+            Record::UndoingBegan { ending } => {
+                self.undoing.begin(ending.clone(), None);
+                Ok(())
+            }
+            Record::UndoStarted { at, attempt } => {
+                self.undoing.replay(at, *attempt, &Undone::Started)
+            }
+            Record::UndoSucceeded { at, attempt } => {
+                self.undoing.replay(at, *attempt, &Undone::Succeeded)
+            }
+            Record::UndoFailed {
+                at,
+                attempt,
+                failure,
+                retry_at,
+            } => {
+                let failed = Undone::Failed(failure.clone(), *retry_at);
+                self.undoing.replay(at, *attempt, &failed)
+            }
+            Record::UndoInterrupted { at, attempt } => {
+                self.undoing.replay(at, *attempt, &Undone::Interrupted)
+            }
+            // For other runs to read.
+            Record::ResultShared { .. } => Ok(()),
+            Record::RunRevised(_) => Err("records before it were not revised"),
         })
+    }
+
+    fn replay_result(
+        &mut self,
+        at: &Position,
+        attempt: Attempt,
+        output: &[u8],
+        value: V,
+    ) -> Result<(), &'static str> {
+        let place = self.ended_place(at, attempt)?;
+        let arguments = self.arguments.take().filter(|(owed, _)| owed == at);
+        if let Some((at, arguments)) = arguments {
+            self.undoing.owe(at, arguments, output.into());
+        }
+        self.give(place, value);
+        Ok(())
+    }
+
+    fn replay_recovery(
+        &mut self,
+        at: &Position,
+        attempt: Attempt,
+        failure: &Failure,
+    ) -> Result<(), &'static str> {
+        let place = self.tried_place(at)?;
+        let failing = Failing {
+            at: at.clone(),
+            attempt: Some(attempt),
+            failure: failure.clone(),
+            error: self.kept_error(at),
+        };
+        self.recover_from(place, failing);
+        Ok(())
+    }
+
+    fn replay_deadline(&mut self, at: &Position, failure: &Failure) -> Result<(), &'static str> {
+        let place = self.tried_place(at)?;
+        let tries = self.instance(place).and_then(|it| it.state.tries());
+        let failing = Failing {
+            at: at.clone(),
+            attempt: tries.and_then(|tries| Attempt::new(tries.attempts)),
+            failure: failure.clone(),
+            error: None,
+        };
+        if let Some(State::Backoff(..)) = self.instance(place).map(|it| &it.state) {
+            self.change(place, Change::Due);
+        }
+        self.give_up(place, failing);
+        Ok(())
+    }
+
+    fn replay_kept(
+        &mut self,
+        at: &Position,
+        change: impl FnOnce(&mut Kept<V>),
+    ) -> Result<(), &'static str> {
+        let place = self.place(at).ok_or(NO_SUCH_NODE)?;
+        if self.plan.node(place.node).kind != PlanKind::Job {
+            return Err(OTHER_KIND);
+        }
+        self.keep(place, change);
+        Ok(())
+    }
+
+    /// The job whose attempts are over. One that was under way is no more.
+    fn tried_place(&mut self, at: &Position) -> Result<Place, &'static str> {
+        let place = self.place(at).ok_or(NO_SUCH_NODE)?;
+        if self.plan.node(place.node).kind != PlanKind::Job {
+            return Err(OTHER_KIND);
+        }
+        let state = self.instance(place).map(|it| &it.state);
+        if let Some(State::Running(_)) = state {
+            self.shift_live(place.frame, false);
+        }
+        Ok(place)
+    }
+
+    /// The error that the last record kept for this one.
+    fn kept_error(&mut self, at: &Position) -> Option<V> {
+        let kept = self.kept.take().filter(|(kept, _)| kept == at);
+        kept.map(|(_, error)| error)
     }
 
     fn replay_failure(
@@ -189,18 +329,18 @@ impl<V: Clone> Engine<V> {
             self.change(place, Change::Retried(due));
             return Ok(());
         }
-        let kept = self.kept.take().filter(|(kept, _)| kept == at);
-        let has_error = failure.kind == FailureKind::Error;
-        if has_error && self.plan.node(place.node).keeps_error && kept.is_none() {
+        let error = self.kept_error(at);
+        let has_error = failure.kind == FailureKind::Error && !self.is_recovering(place);
+        if has_error && self.plan.node(place.node).keeps_error && error.is_none() {
             return Err("its error, which a handler is to be given, is not on record");
         }
         let failing = Failing {
             at: at.clone(),
             attempt: Some(attempt),
             failure: failure.clone(),
-            error: kept.map(|(_, error)| error),
+            error,
         };
-        self.fail_with(place, Box::new(failing));
+        self.give_up(place, failing);
         Ok(())
     }
 

@@ -15,6 +15,9 @@ pub(crate) enum Report<V> {
         /// How many job slots.
         slots: usize,
     },
+    /// The run has the lane: an attempt that may be what kills the process may start, as
+    /// [`super::Engine::wants_lane`] asked for.
+    LaneGranted,
     /// An attempt ended. Reports of attempts that are not live are ignored.
     AttemptEnded {
         /// The node instance.

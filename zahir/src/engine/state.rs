@@ -3,8 +3,9 @@
 //! ```text
 //!                  ┌──────────────── Interrupted, Due ◀───────────┐
 //!                  ▼                                               │
-//!   Blocked ─Unblocked─▶ Ready ─Started─▶ Running ─Retried─▶ Backoff
-//!      │                                     │
+//!   Blocked ─Unblocked─▶ Ready ─Started─▶ Running ─Retried, Postponed─▶ Backoff
+//!      │  ▲                                  │
+//!      │  └─────────── Crashed, Recovering ──┤
 //!      │                                     └─Succeeded, Failed─▶ ...
 //!      ├─Evaluating─▶ Evaluating ─Entered, Counted, Slept, Decided─▶ ...
 //!      ├─Entered────▶ Inside ─Handled─▶ Handling ─┐
@@ -19,6 +20,7 @@
 //! Replay applies recorded changes to instances that have not been unblocked: what unblocks them
 //! may be a pure value, which is not on record. So what is on record is also legal in `Blocked`.
 
+use std::sync::Arc;
 use std::vec;
 
 use zahir_store::{Attempt, Failure, Position, Timestamp};
@@ -87,14 +89,41 @@ pub(super) enum State<V> {
 pub(super) struct Tries {
     /// Attempts started, over all restarts.
     pub(super) attempts: u32,
-    /// Attempts that failed; not those that were interrupted or crashed.
+    /// Attempts in a row that failed; not those that were interrupted or crashed.
     pub(super) failures: u32,
+    /// Attempts that were under way when the process died.
+    pub(super) crashes: u32,
 }
 
 impl Tries {
     /// The attempt to be started next.
     pub(super) fn next(self) -> Option<Attempt> {
         self.attempts.checked_add(1).and_then(Attempt::new)
+    }
+
+    /// Once more the process died during an attempt.
+    pub(super) const fn crashed(self) -> Self {
+        Self {
+            crashes: self.crashes.saturating_add(1),
+            ..self
+        }
+    }
+
+    /// Once more an attempt failed.
+    pub(super) const fn failed(self) -> Self {
+        Self {
+            failures: self.failures.saturating_add(1),
+            ..self
+        }
+    }
+
+    /// Nothing has gone wrong since.
+    const fn afresh(self) -> Self {
+        Self {
+            attempts: self.attempts,
+            failures: 0,
+            crashes: 0,
+        }
     }
 }
 
@@ -118,6 +147,30 @@ pub(super) struct Failing<V> {
     pub(super) failure: Failure,
     /// The error itself, if it was kept.
     pub(super) error: Option<V>,
+}
+
+/// What is kept for a job from one attempt to the next.
+#[derive(Debug)]
+pub(super) struct Kept<V> {
+    /// What the last attempt left for the next one.
+    pub(super) state: Option<Arc<[u8]>>,
+    /// The inputs that it is given in place of those it is wired to.
+    pub(super) arguments: Option<Arc<[u8]>>,
+    /// When all of its attempts have to be over.
+    pub(super) deadline: Option<Timestamp>,
+    /// How the job failed, if its recovery job is tried now.
+    pub(super) failing: Option<Box<Failing<V>>>,
+}
+
+impl<V> Default for Kept<V> {
+    fn default() -> Self {
+        Self {
+            state: None,
+            arguments: None,
+            deadline: None,
+            failing: None,
+        }
+    }
 }
 
 /// How what a node runs ended.
@@ -197,9 +250,15 @@ pub(super) enum Change<V> {
     Succeeded(V),
     /// An attempt failed; the next is due then.
     Retried(Timestamp),
+    /// An attempt asked for another one, which is due then.
+    Postponed(Timestamp),
+    /// The process died during an attempt.
+    Crashed,
+    /// Its attempts are spent, and its recovery job is tried from now on.
+    Recovering,
     /// It failed for good.
     Failed,
-    /// An attempt was dropped, by a shutdown or by the end of the process.
+    /// An attempt was dropped.
     Interrupted,
     /// The next attempt is due.
     Due,
@@ -249,6 +308,9 @@ impl<V> State<V> {
             Change::Unblocked
             | Change::Started(_)
             | Change::Retried(_)
+            | Change::Postponed(_)
+            | Change::Crashed
+            | Change::Recovering
             | Change::Interrupted
             | Change::Due => self.attempted(change),
             Change::Succeeded(_) | Change::Failed | Change::Left | Change::Skipped => {
@@ -291,22 +353,27 @@ impl<V> State<V> {
         match (self, change) {
             (Self::Blocked(tries), Change::Unblocked) => Ok(Self::Ready(tries)),
             (
-                Self::Blocked(tries)
-                | Self::Ready(tries)
-                | Self::Running(tries)
-                | Self::Backoff(tries, _),
+                Self::Blocked(tries) | Self::Ready(tries) | Self::Backoff(tries, _),
                 Change::Started(attempt),
             ) if tries.next() == Some(attempt) => Ok(Self::Running(Tries {
                 attempts: attempt.number(),
                 ..tries
             })),
-            (Self::Running(tries), Change::Retried(due)) => Ok(Self::Backoff(
-                Tries {
-                    failures: tries.failures + 1,
-                    ..tries
-                },
-                due,
-            )),
+            (Self::Running(tries), Change::Started(attempt)) if tries.next() == Some(attempt) => {
+                Ok(Self::Running(Tries {
+                    attempts: attempt.number(),
+                    ..tries.crashed()
+                }))
+            }
+            (Self::Running(tries), Change::Retried(due)) => Ok(Self::Backoff(tries.failed(), due)),
+            (Self::Running(tries), Change::Postponed(due)) => {
+                Ok(Self::Backoff(tries.afresh(), due))
+            }
+            (Self::Running(tries), Change::Crashed) => Ok(Self::Blocked(tries.crashed())),
+            (
+                Self::Running(tries) | Self::Blocked(tries) | Self::Backoff(tries, _),
+                Change::Recovering,
+            ) => Ok(Self::Blocked(tries.afresh())),
             (Self::Running(tries) | Self::Ready(tries), Change::Interrupted)
             | (Self::Backoff(tries, _), Change::Due) => Ok(Self::Blocked(tries)),
             (_, _) => Err(IllegalChange),

@@ -121,6 +121,12 @@ impl<V: Clone> Engine<V> {
             return;
         };
         let is_dropped = why == Stop::Cancelled;
+        if is_dropped || !matches!(instance.state, State::Running(_)) {
+            self.drop_deadline(place);
+        }
+        let Some(instance) = self.instance(place) else {
+            return;
+        };
         let is_awake = self.frames.get(place.frame).is_some_and(|it| it.is_awake);
         let is_owed = self.owed.contains(&place);
         let state = &instance.state;
@@ -139,8 +145,7 @@ impl<V: Clone> Engine<V> {
         } else if let State::Ready(_) = state
             && (is_dropped || !is_owed)
         {
-            self.ready_count = self.ready_count.saturating_sub(1);
-            self.change(place, Change::Interrupted);
+            self.take_back(place);
         } else if let State::Backoff(_, due) = state {
             self.timers.remove(&(*due, place));
             self.change(place, Change::Due);
@@ -157,7 +162,7 @@ impl<V: Clone> Engine<V> {
     }
 
     /// Drops attempts, as soon as the reason is durable.
-    fn abort(&mut self, places: &BTreeSet<Place>) {
+    pub(super) fn abort(&mut self, places: &BTreeSet<Place>) {
         let not_started = self.outbox.take_starts(|place| places.contains(&place));
         for place in places {
             let running = self.instance(*place).map(|instance| &instance.state);
@@ -253,6 +258,9 @@ impl<V: Clone> Engine<V> {
     fn settle_run(&mut self) {
         if self.is_cancelled {
             return self.end_cancelled();
+        }
+        if let Some(failure) = self.expired.take() {
+            return self.end_failed(None, None, failure);
         }
         let failing = self
             .frames

@@ -121,7 +121,8 @@ impl<V: Clone> Engine<V> {
 
     /// Somebody sent a signal.
     pub(super) fn take_signal(&mut self, signal: SignalId, payload: Vec<u8>, ticket: u64) {
-        let is_over = self.is_cancelled || matches!(self.phase, Phase::Ended | Phase::Halted);
+        let is_over = self.is_cancelled
+            || matches!(self.phase, Phase::Undoing | Phase::Ended | Phase::Halted);
         if is_over {
             let why = Refusal::Over;
             return self.outbox.push(Action::Refuse { ticket, why });

@@ -479,7 +479,7 @@ fn only(inputs: &mut Vec<Value>) -> Result<Value, Failure> {
 fn caught_failure(run: &Run, caught: Caught) -> crate::Failure {
     let path = run.executable.path(&caught.at);
     let attempt = caught.attempt.map_or(0, Attempt::number);
-    crate::Failure::new(path, attempt, caught.failure.message)
+    crate::Failure::new(path, attempt, caught.failure)
 }
 
 /// The wall clock's time as it is stored, rounded up. What is before 1970 is long due.

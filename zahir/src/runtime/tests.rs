@@ -12,6 +12,7 @@ mod flow;
 mod races;
 mod signals;
 mod store;
+mod told;
 mod waits;
 
 use std::io::Write as _;

@@ -3,17 +3,30 @@
 use proc_macro2::{Delimiter, Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
-use syn::{Expr, ExprCall, ExprLit, ExprMethodCall, ExprPath, Lit};
+use syn::{Expr, ExprCall, ExprLit, ExprMethodCall, ExprPath, Lit, UnOp};
 
+use crate::backoff::Backoff;
 use crate::duration;
-use crate::job::options;
-use crate::spans::{Extent, group_at, on_line};
+use crate::spans::{Extent, group_at, on_line, shown_at};
 use crate::workflow::lower::{Lowering, Naming};
-use crate::workflow::model::{Argument, Call, NodeKind, Source, Statement, VariableId, push_new};
+use crate::workflow::model::{
+    Argument, Call, NodeKind, Setting, Source, Statement, VariableId, push_new,
+};
 use crate::workflow::syntax::{self, Chain};
 
 pub(crate) const DEPENDS: &str =
     "a setting is fixed when the graph is read: it can't depend on a node's value";
+
+const RETRY: &str = "`.retry(..)` takes how many times to try again, as in `.retry(3)` or \
+                     `.retry(forever)`";
+
+const TIMEOUT: &str = "`.timeout(..)` takes how long an attempt may take, as in `.timeout(30s)`";
+
+const TOTAL_TIMEOUT: &str = "`.total_timeout(..)` takes how long all attempts together may take, \
+                             as in `.total_timeout(5m)`";
+
+const BACKOFF: &str = "`.backoff(..)` takes the waits between attempts, as in \
+                       `.backoff(100ms..10s)`, `.backoff(5s)` or `.backoff([1s, 10s, 1m])`";
 
 /// What the methods behind a call say about its node.
 #[derive(Default)]
@@ -22,6 +35,7 @@ pub(crate) struct Settings {
     pub(crate) after: Vec<u32>,
     pub(crate) after_variables: Vec<VariableId>,
     changes: TokenStream,
+    changed: Vec<Setting>,
 }
 
 /// A call whose arguments are lowered, and that has no node yet.
@@ -104,6 +118,7 @@ impl Lowering<'_> {
                 keeps_temporaries: prepared.keeps_temporaries,
                 uses,
                 after,
+                settings: settings.changed,
                 keep,
             }));
         }
@@ -164,20 +179,25 @@ impl Lowering<'_> {
 
     pub(crate) fn settings(&mut self, modifiers: &[&ExprMethodCall]) -> Settings {
         let mut settings = Settings::default();
-        for modifier in modifiers {
-            let name = modifier.method.to_string();
-            match name.as_str() {
+        for (place, modifier) in modifiers.iter().enumerate() {
+            let (name, earlier) = (&modifier.method, &modifiers[..place]);
+            if name != "after" && earlier.iter().any(|earlier| earlier.method == *name) {
+                self.errors
+                    .at(name, format!("`.{name}(..)` is given twice"));
+                continue;
+            }
+            match name.to_string().as_str() {
                 "after" => self.after(modifier, &mut settings),
-                "named" => settings.name = self.named(modifier).or(settings.name),
-                "retry" => self.change(modifier, &mut settings, |_, argument| {
-                    Some(argument.to_token_stream())
-                }),
-                "timeout" => self.change(modifier, &mut settings, Self::time_limit),
-                "backoff" => self.change(modifier, &mut settings, Self::waits),
-                "needs" => self.errors.at(
-                    &modifier.method,
-                    "`.needs(..)` is reserved: it is not available yet",
-                ),
+                "named" => settings.name = self.named(modifier),
+                "retry" => self.change(modifier, &mut settings, RETRY, Self::attempts),
+                "timeout" => self.change(modifier, &mut settings, TIMEOUT, Self::time_limit),
+                "total_timeout" => {
+                    self.change(modifier, &mut settings, TOTAL_TIMEOUT, Self::time_limit);
+                }
+                "backoff" => self.change(modifier, &mut settings, BACKOFF, Self::waits),
+                "needs" => self
+                    .errors
+                    .at(name, "`.needs(..)` is reserved: it is not available yet"),
                 _ => {}
             }
         }
@@ -250,28 +270,34 @@ impl Lowering<'_> {
         }
     }
 
-    /// A setting: a constant of the graph. rustc checks its type.
+    /// A setting: a constant of the graph. rustc checks its type. `form` says what it takes.
     fn change(
-        &mut self,
+        &self,
         modifier: &ExprMethodCall,
         settings: &mut Settings,
+        form: &str,
         lower: fn(&Self, &Expr) -> Option<TokenStream>,
     ) {
-        let mut arguments = Vec::new();
-        for argument in &modifier.args {
-            if self.depends_on_values(argument) {
-                self.errors.at(argument, DEPENDS);
-                return;
-            }
-            let Some(lowered) = lower(self, argument) else {
-                return;
-            };
-            arguments.push(lowered);
-        }
         let (dot, method) = (&modifier.dot_token, &modifier.method);
+        let mut arguments = modifier.args.iter();
+        let (Some(argument), None) = (arguments.next(), arguments.next()) else {
+            self.errors.at(method, form);
+            return;
+        };
+        if self.depends_on_values(argument) {
+            self.errors.at(argument, DEPENDS);
+            return;
+        }
+        let Some(lowered) = lower(self, argument) else {
+            return;
+        };
         let span = modifier.paren_token.span.join();
-        let arguments = group_at(Delimiter::Parenthesis, span, quote!(#(#arguments),*));
-        settings.changes.extend(quote!(#dot #method #arguments));
+        let argument = group_at(Delimiter::Parenthesis, span, lowered);
+        settings.changes.extend(quote!(#dot #method #argument));
+        settings.changed.push(Setting {
+            retries: method == "retry" || method == "backoff",
+            at: method.span(),
+        });
     }
 
     pub(crate) fn depends_on_values(&self, argument: &Expr) -> bool {
@@ -287,10 +313,31 @@ impl Lowering<'_> {
         })
     }
 
-    /// `.timeout(30s)` of a job. There is no attempt that takes no time.
+    /// `.retry(3)`, `.retry(forever)`
+    fn attempts(&self, argument: &Expr) -> Option<TokenStream> {
+        let wrong = match syntax::bare(argument) {
+            Expr::Path(path) if path.path.is_ident("forever") => {
+                return Some(shown_at(quote!(__zahir::FOREVER), argument.span()));
+            }
+            Expr::Lit(ExprLit {
+                lit: Lit::Int(number),
+                ..
+            }) => !matches!(number.suffix(), "" | "u32"),
+            Expr::Lit(_) | Expr::Range(_) | Expr::Closure(_) => true,
+            Expr::Unary(negative) => matches!(negative.op, UnOp::Neg(_)),
+            _ => false,
+        };
+        if wrong {
+            self.errors.at(argument, RETRY);
+            return None;
+        }
+        Some(argument.to_token_stream())
+    }
+
+    /// `.timeout(30s)`, `.total_timeout(5m)`. There is no attempt that takes no time.
     fn time_limit(&self, argument: &Expr) -> Option<TokenStream> {
         if let Expr::Lit(ExprLit { lit, .. }) = argument {
-            duration::limit(lit, ".timeout(30s)", self.errors)?;
+            duration::limit(lit, "30s", self.errors)?;
         }
         self.duration(argument)
     }
@@ -299,21 +346,21 @@ impl Lowering<'_> {
         let Expr::Lit(ExprLit { lit, .. }) = argument else {
             return Some(argument.to_token_stream());
         };
-        let duration = duration::required(lit, ".timeout(30s)", self.errors)?;
+        let duration = duration::required(lit, "30s", self.errors)?;
         let tokens = duration.expression();
-        Some(crate::spans::shown_at(tokens, argument.span()))
+        Some(shown_at(tokens, argument.span()))
     }
 
+    /// `.backoff(100ms..10s)`, `.backoff(5s)`, `.backoff([1s, 10s, 1m])`
     fn waits(&self, argument: &Expr) -> Option<TokenStream> {
-        let Expr::Range(range) = argument else {
-            self.errors.at(
-                argument,
-                "expected the first and the longest wait, as in `.backoff(100ms..10s)`",
-            );
+        if matches!(argument, Expr::Path(_) | Expr::Closure(_)) {
+            let message = "a function for the waits is an option of the job, as in \
+                           `#[job(backoff = my_waits)]`: write `100ms..10s`, `5s` or \
+                           `[1s, 10s, 1m]` here";
+            self.errors.at(argument, message);
             return None;
-        };
-        let (first, longest) = options::waits(range, self.errors)?;
-        let (first, longest) = (first.expression(), longest.expression());
-        Some(quote!(__zahir::Backoff::Exponential { first: #first, longest: #longest }))
+        }
+        let waits = Backoff::parse(argument, self.errors)?;
+        Some(waits.expression())
     }
 }

@@ -75,7 +75,7 @@ impl Lowering<'_> {
     }
 
     /// Settings are those of a call.
-    fn check_settings(&self, settings: &[&ExprMethodCall]) {
+    pub(crate) fn check_settings(&self, settings: &[&ExprMethodCall]) {
         for setting in settings {
             let name = &setting.method;
             let message = format!(

@@ -33,11 +33,11 @@ fn a_for_over_three_items() {
             Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] })] }
             Append { seq: 2, first: 1, records: [ItemsCounted { at: 1, items: 3 }] }
             Append { seq: 3, first: 2, records: [AttemptStarted { at: 1[0]/3, attempt: Attempt(1) }, AttemptStarted { at: 1[1]/3, attempt: Attempt(1) }] }
-            Start { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[0]]), timeout: None, inputs: [418579537664111267] }
-            Start { place: Place { frame: FrameId { index: 2, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[1]]), timeout: None, inputs: [4906566073209572766] }
+            Start { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[0]]), timeout: None, inputs: [418579537664111267], work: None }
+            Start { place: Place { frame: FrameId { index: 2, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[1]]), timeout: None, inputs: [4906566073209572766], work: None }
             Append { seq: 4, first: 4, records: [AttemptSucceeded { at: 1[0]/3, attempt: Attempt(1), output: [154, 58, 245, 229, 70, 207, 126, 63] }] }
             Append { seq: 5, first: 5, records: [AttemptStarted { at: 1[2]/3, attempt: Attempt(1) }] }
-            Start { place: Place { frame: FrameId { index: 3, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[2]]), timeout: None, inputs: [9656795155753307463] }
+            Start { place: Place { frame: FrameId { index: 3, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[2]]), timeout: None, inputs: [9656795155753307463], work: None }
             Append { seq: 6, first: 6, records: [AttemptSucceeded { at: 1[1]/3, attempt: Attempt(1), output: [165, 148, 253, 7, 64, 8, 77, 2] }] }
             Evaluate { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, what: Join, inputs: [11113465395574439487, 11931439520392170754, 4936180915476117796] }
             Append { seq: 7, first: 7, records: [AttemptSucceeded { at: 1[2]/3, attempt: Attempt(1), output: [68, 128, 214, 99, 190, 4, 57, 36] }] }
@@ -73,21 +73,21 @@ fn a_failure_that_is_tried_again() {
             Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] })] }
             Append { seq: 2, first: 1, records: [ItemsCounted { at: 1, items: 3 }] }
             Append { seq: 3, first: 2, records: [AttemptStarted { at: 1[0]/3, attempt: Attempt(1) }, AttemptStarted { at: 1[1]/3, attempt: Attempt(1) }] }
-            Start { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[0]]), timeout: None, inputs: [15109143698054783702] }
-            Start { place: Place { frame: FrameId { index: 2, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[1]]), timeout: None, inputs: [9300382359073595230] }
+            Start { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[0]]), timeout: None, inputs: [15109143698054783702], work: None }
+            Start { place: Place { frame: FrameId { index: 2, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[1]]), timeout: None, inputs: [9300382359073595230], work: None }
             Append { seq: 4, first: 4, records: [AttemptFailed { at: 1[0]/3, attempt: Attempt(1), failure: Failure { kind: Error, message: "as planned" }, retry_at: Some(Timestamp(1000116)) }] }
             Append { seq: 5, first: 5, records: [AttemptStarted { at: 1[2]/3, attempt: Attempt(1) }] }
-            Start { place: Place { frame: FrameId { index: 3, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[2]]), timeout: None, inputs: [9194189028845198] }
+            Start { place: Place { frame: FrameId { index: 3, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[2]]), timeout: None, inputs: [9194189028845198], work: None }
             Append { seq: 6, first: 6, records: [AttemptFailed { at: 1[1]/3, attempt: Attempt(1), failure: Failure { kind: Error, message: "as planned" }, retry_at: Some(Timestamp(1000105)) }] }
             Append { seq: 7, first: 7, records: [AttemptFailed { at: 1[2]/3, attempt: Attempt(1), failure: Failure { kind: Error, message: "as planned" }, retry_at: Some(Timestamp(1000111)) }] }
             Append { seq: 8, first: 8, records: [AttemptStarted { at: 1[1]/3, attempt: Attempt(2) }] }
-            Start { place: Place { frame: FrameId { index: 2, generation: 0 }, node: 3 }, attempt: Attempt(2), frames: Some([1[1]]), timeout: None, inputs: [9300382359073595230] }
+            Start { place: Place { frame: FrameId { index: 2, generation: 0 }, node: 3 }, attempt: Attempt(2), frames: Some([1[1]]), timeout: None, inputs: [9300382359073595230], work: None }
             Append { seq: 9, first: 9, records: [AttemptSucceeded { at: 1[1]/3, attempt: Attempt(2), output: [127, 156, 33, 100, 227, 97, 85, 95] }] }
             Append { seq: 10, first: 10, records: [AttemptStarted { at: 1[2]/3, attempt: Attempt(2) }] }
-            Start { place: Place { frame: FrameId { index: 3, generation: 0 }, node: 3 }, attempt: Attempt(2), frames: Some([1[2]]), timeout: None, inputs: [9194189028845198] }
+            Start { place: Place { frame: FrameId { index: 3, generation: 0 }, node: 3 }, attempt: Attempt(2), frames: Some([1[2]]), timeout: None, inputs: [9194189028845198], work: None }
             Append { seq: 11, first: 11, records: [AttemptSucceeded { at: 1[2]/3, attempt: Attempt(2), output: [154, 125, 215, 65, 18, 22, 193, 151] }] }
             Append { seq: 12, first: 12, records: [AttemptStarted { at: 1[0]/3, attempt: Attempt(2) }] }
-            Start { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 3 }, attempt: Attempt(2), frames: Some([1[0]]), timeout: None, inputs: [15109143698054783702] }
+            Start { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 3 }, attempt: Attempt(2), frames: Some([1[0]]), timeout: None, inputs: [15109143698054783702], work: None }
             Evaluate { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, what: Join, inputs: [2213433407751965009, 9195261256378963295, 11132290528406061463] }
             Append { seq: 13, first: 13, records: [AttemptSucceeded { at: 1[0]/3, attempt: Attempt(2), output: [30, 183, 177, 245, 3, 9, 201, 81] }] }
             EncodeOutput { output: 1417311367171743447 }
@@ -148,19 +148,19 @@ fn a_loop_that_breaks() {
         &Program::new(nodes, regions),
         1,
         &expect![[r#"
-        Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] })] }
-        Append { seq: 2, first: 1, records: [AttemptStarted { at: 1[0]/4, attempt: Attempt(1) }] }
-        Start { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 4 }, attempt: Attempt(1), frames: Some([1[0]]), timeout: None, inputs: [1] }
-        Evaluate { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 5 }, what: Step, inputs: [6851577548659813878] }
-        Append { seq: 3, first: 2, records: [AttemptSucceeded { at: 1[0]/4, attempt: Attempt(1), output: [95, 21, 177, 122, 178, 232, 237, 246] }] }
-        Append { seq: 4, first: 3, records: [BranchTaken { at: 1[0]/5, arm: 0 }] }
-        Append { seq: 5, first: 4, records: [AttemptStarted { at: 1[1]/4, attempt: Attempt(1) }] }
-        Start { place: Place { frame: FrameId { index: 1, generation: 1 }, node: 4 }, attempt: Attempt(1), frames: Some([1[1]]), timeout: None, inputs: [6851577548659813878] }
-        Evaluate { place: Place { frame: FrameId { index: 1, generation: 1 }, node: 5 }, what: Step, inputs: [12169835512314614516] }
-        Append { seq: 6, first: 5, records: [AttemptSucceeded { at: 1[1]/4, attempt: Attempt(1), output: [168, 227, 240, 235, 126, 114, 82, 244] }] }
-        EncodeOutput { output: 12169835512314614516 }
-        Append { seq: 7, first: 6, records: [BranchTaken { at: 1[1]/5, arm: 1 }, RunFinished(Succeeded { output: [168, 227, 240, 235, 126, 114, 82, 244] })] }
-        Finish { ending: Succeeded { output: [168, 227, 240, 235, 126, 114, 82, 244] }, attempt: None, output: Some(12169835512314614516) }"#]],
+            Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] })] }
+            Append { seq: 2, first: 1, records: [AttemptStarted { at: 1[0]/4, attempt: Attempt(1) }] }
+            Start { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 4 }, attempt: Attempt(1), frames: Some([1[0]]), timeout: None, inputs: [1], work: None }
+            Evaluate { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 5 }, what: Step, inputs: [6851577548659813878] }
+            Append { seq: 3, first: 2, records: [AttemptSucceeded { at: 1[0]/4, attempt: Attempt(1), output: [95, 21, 177, 122, 178, 232, 237, 246] }] }
+            Append { seq: 4, first: 3, records: [BranchTaken { at: 1[0]/5, arm: 0 }] }
+            Append { seq: 5, first: 4, records: [AttemptStarted { at: 1[1]/4, attempt: Attempt(1) }] }
+            Start { place: Place { frame: FrameId { index: 1, generation: 1 }, node: 4 }, attempt: Attempt(1), frames: Some([1[1]]), timeout: None, inputs: [6851577548659813878], work: None }
+            Evaluate { place: Place { frame: FrameId { index: 1, generation: 1 }, node: 5 }, what: Step, inputs: [12169835512314614516] }
+            Append { seq: 6, first: 5, records: [AttemptSucceeded { at: 1[1]/4, attempt: Attempt(1), output: [168, 227, 240, 235, 126, 114, 82, 244] }] }
+            EncodeOutput { output: 12169835512314614516 }
+            Append { seq: 7, first: 6, records: [BranchTaken { at: 1[1]/5, arm: 1 }, RunFinished(Succeeded { output: [168, 227, 240, 235, 126, 114, 82, 244] })] }
+            Finish { ending: Succeeded { output: [168, 227, 240, 235, 126, 114, 82, 244] }, attempt: None, output: Some(12169835512314614516) }"#]],
     );
 }
 
@@ -190,19 +190,19 @@ fn a_failure_that_is_handled() {
         &program,
         5,
         &expect![[r#"
-        Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] }), BlockEntered { at: 1 }] }
-        Append { seq: 2, first: 2, records: [AttemptStarted { at: 1[0]/2[0]/3, attempt: Attempt(1) }] }
-        Start { place: Place { frame: FrameId { index: 2, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[0], 2[0]]), timeout: None, inputs: [5] }
-        Evaluate { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 2 }, what: Caught(Caught { at: 1[0]/2[0]/3, attempt: Some(Attempt(1)), failure: Failure { kind: Error, message: "as planned" } }), inputs: [] }
-        Append { seq: 3, first: 3, records: [AttemptFailed { at: 1[0]/2[0]/3, attempt: Attempt(1), failure: Failure { kind: Error, message: "as planned" }, retry_at: None }] }
-        Append { seq: 4, first: 4, records: [AttemptStarted { at: 1[0]/2[1]/5, attempt: Attempt(1) }] }
-        Start { place: Place { frame: FrameId { index: 2, generation: 1 }, node: 5 }, attempt: Attempt(1), frames: Some([1[0], 2[1]]), timeout: None, inputs: [64017] }
-        Append { seq: 5, first: 5, records: [AttemptSucceeded { at: 1[0]/2[1]/5, attempt: Attempt(1), output: [16, 200, 200, 27, 212, 183, 251, 241] }] }
-        Append { seq: 6, first: 6, records: [AttemptStarted { at: 1[1]/6, attempt: Attempt(1) }] }
-        Start { place: Place { frame: FrameId { index: 1, generation: 1 }, node: 6 }, attempt: Attempt(1), frames: Some([1[1]]), timeout: None, inputs: [5] }
-        EncodeOutput { output: 1209436521807477745 }
-        Append { seq: 7, first: 7, records: [AttemptSucceeded { at: 1[1]/6, attempt: Attempt(1), output: [130, 36, 42, 21, 158, 209, 167, 66] }, RunFinished(Succeeded { output: [16, 200, 200, 27, 212, 183, 251, 241] })] }
-        Finish { ending: Succeeded { output: [16, 200, 200, 27, 212, 183, 251, 241] }, attempt: None, output: Some(1209436521807477745) }"#]],
+            Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] }), BlockEntered { at: 1 }] }
+            Append { seq: 2, first: 2, records: [AttemptStarted { at: 1[0]/2[0]/3, attempt: Attempt(1) }] }
+            Start { place: Place { frame: FrameId { index: 2, generation: 0 }, node: 3 }, attempt: Attempt(1), frames: Some([1[0], 2[0]]), timeout: None, inputs: [5], work: None }
+            Evaluate { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 2 }, what: Caught(Caught { at: 1[0]/2[0]/3, attempt: Some(Attempt(1)), failure: Failure { kind: Error, message: "as planned" } }), inputs: [] }
+            Append { seq: 3, first: 3, records: [AttemptFailed { at: 1[0]/2[0]/3, attempt: Attempt(1), failure: Failure { kind: Error, message: "as planned" }, retry_at: None }] }
+            Append { seq: 4, first: 4, records: [AttemptStarted { at: 1[0]/2[1]/5, attempt: Attempt(1) }] }
+            Start { place: Place { frame: FrameId { index: 2, generation: 1 }, node: 5 }, attempt: Attempt(1), frames: Some([1[0], 2[1]]), timeout: None, inputs: [64017], work: None }
+            Append { seq: 5, first: 5, records: [AttemptSucceeded { at: 1[0]/2[1]/5, attempt: Attempt(1), output: [16, 200, 200, 27, 212, 183, 251, 241] }] }
+            Append { seq: 6, first: 6, records: [AttemptStarted { at: 1[1]/6, attempt: Attempt(1) }] }
+            Start { place: Place { frame: FrameId { index: 1, generation: 1 }, node: 6 }, attempt: Attempt(1), frames: Some([1[1]]), timeout: None, inputs: [5], work: None }
+            EncodeOutput { output: 1209436521807477745 }
+            Append { seq: 7, first: 7, records: [AttemptSucceeded { at: 1[1]/6, attempt: Attempt(1), output: [130, 36, 42, 21, 158, 209, 167, 66] }, RunFinished(Succeeded { output: [16, 200, 200, 27, 212, 183, 251, 241] })] }
+            Finish { ending: Succeeded { output: [16, 200, 200, 27, 212, 183, 251, 241] }, attempt: None, output: Some(1209436521807477745) }"#]],
     );
 }
 
@@ -229,16 +229,16 @@ fn a_race_that_time_wins() {
         &Program::new(nodes, regions),
         5,
         &expect![[r#"
-        Evaluate { place: Place { frame: FrameId { index: 2, generation: 0 }, node: 3 }, what: Step, inputs: [5] }
-        Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] })] }
-        Append { seq: 2, first: 1, records: [TimerSet { at: 1[1]/3, due: Timestamp(1000011) }] }
-        Evaluate { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, what: Won(1), inputs: [0] }
-        Append { seq: 3, first: 2, records: [RaceWon { at: 1, entry: 1 }] }
-        Append { seq: 4, first: 3, records: [AttemptStarted { at: 4, attempt: Attempt(1) }] }
-        Start { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 4 }, attempt: Attempt(1), frames: None, timeout: None, inputs: [6238072747940578789] }
-        EncodeOutput { output: 941399418723038769 }
-        Append { seq: 5, first: 4, records: [AttemptSucceeded { at: 4, attempt: Attempt(1), output: [13, 16, 133, 200, 152, 190, 246, 49] }, RunFinished(Succeeded { output: [13, 16, 133, 200, 152, 190, 246, 49] })] }
-        Finish { ending: Succeeded { output: [13, 16, 133, 200, 152, 190, 246, 49] }, attempt: None, output: Some(941399418723038769) }"#]],
+            Evaluate { place: Place { frame: FrameId { index: 2, generation: 0 }, node: 3 }, what: Step, inputs: [5] }
+            Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] })] }
+            Append { seq: 2, first: 1, records: [TimerSet { at: 1[1]/3, due: Timestamp(1000011) }] }
+            Evaluate { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, what: Won(1), inputs: [0] }
+            Append { seq: 3, first: 2, records: [RaceWon { at: 1, entry: 1 }] }
+            Append { seq: 4, first: 3, records: [AttemptStarted { at: 4, attempt: Attempt(1) }] }
+            Start { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 4 }, attempt: Attempt(1), frames: None, timeout: None, inputs: [6238072747940578789], work: None }
+            EncodeOutput { output: 941399418723038769 }
+            Append { seq: 5, first: 4, records: [AttemptSucceeded { at: 4, attempt: Attempt(1), output: [13, 16, 133, 200, 152, 190, 246, 49] }, RunFinished(Succeeded { output: [13, 16, 133, 200, 152, 190, 246, 49] })] }
+            Finish { ending: Succeeded { output: [13, 16, 133, 200, 152, 190, 246, 49] }, attempt: None, output: Some(941399418723038769) }"#]],
     );
 }
 
@@ -259,14 +259,14 @@ fn a_wait_that_gets_a_signal() {
         &Program::new(nodes, regions),
         5,
         &expect![[r#"
-        Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] })] }
-        Evaluate { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, what: Received([0, 0, 0, 0, 0, 0, 0, 7]), inputs: [] }
-        Append { seq: 2, first: 1, records: [SignalReceived { name: "red", payload: [0, 0, 0, 0, 0, 0, 0, 7] }, SignalConsumed { at: 1, signal: 0 }] }
-        Append { seq: 3, first: 3, records: [AttemptStarted { at: 2, attempt: Attempt(1) }] }
-        Answer { ticket: 100 }
-        Start { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 2 }, attempt: Attempt(1), frames: None, timeout: None, inputs: [7] }
-        EncodeOutput { output: 6919705762120082025 }
-        Append { seq: 4, first: 4, records: [AttemptSucceeded { at: 2, attempt: Attempt(1), output: [96, 7, 187, 186, 125, 100, 34, 105] }, RunFinished(Succeeded { output: [96, 7, 187, 186, 125, 100, 34, 105] })] }
-        Finish { ending: Succeeded { output: [96, 7, 187, 186, 125, 100, 34, 105] }, attempt: None, output: Some(6919705762120082025) }"#]],
+            Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] })] }
+            Evaluate { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, what: Received([0, 0, 0, 0, 0, 0, 0, 7]), inputs: [] }
+            Append { seq: 2, first: 1, records: [SignalReceived { name: "red", payload: [0, 0, 0, 0, 0, 0, 0, 7] }, SignalConsumed { at: 1, signal: 0 }] }
+            Append { seq: 3, first: 3, records: [AttemptStarted { at: 2, attempt: Attempt(1) }] }
+            Answer { ticket: 100 }
+            Start { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 2 }, attempt: Attempt(1), frames: None, timeout: None, inputs: [7], work: None }
+            EncodeOutput { output: 6919705762120082025 }
+            Append { seq: 4, first: 4, records: [AttemptSucceeded { at: 2, attempt: Attempt(1), output: [96, 7, 187, 186, 125, 100, 34, 105] }, RunFinished(Succeeded { output: [96, 7, 187, 186, 125, 100, 34, 105] })] }
+            Finish { ending: Succeeded { output: [96, 7, 187, 186, 125, 100, 34, 105] }, attempt: None, output: Some(6919705762120082025) }"#]],
     );
 }

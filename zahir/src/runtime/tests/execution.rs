@@ -167,7 +167,7 @@ async fn an_attempt_that_takes_too_long_fails_and_is_tried_again() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "node `slow` timed out: it took longer than its `timeout` of 3s"
+        "node `slow` timed out at attempt 1: it took longer than its `timeout` of 3s"
     );
 }
 

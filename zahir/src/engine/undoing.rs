@@ -1,0 +1,635 @@
+//! Undoing: before a run ends as failed or cancelled, what its jobs have done is undone.
+//!
+//! A result is undone when everything that rests on it is: what used it, and what the workflow says
+//! comes after it. What does not rest on each other is undone at the same time. If a result can't be
+//! undone, what it rests on stays as it is.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use zahir_store::{Attempt, Ending, Failure, FailureKind, NodeId, Position, Record, Timestamp};
+
+use super::action::{Action, Work};
+use super::frame::{FrameId, Place};
+use super::report::{AttemptOutcome, Verdict};
+use super::state::Tries;
+use super::{Engine, Phase, mix};
+use crate::job::policy::Policy;
+use crate::plan::{Plan, PlanKind, RegionId};
+
+/// The results that are owed an undo, and how far that has come.
+#[derive(Debug, Default)]
+pub(super) struct Undoing {
+    /// In the order in which they came.
+    owed: Vec<Owed>,
+    /// How the run ends behind it, as soon as it has begun.
+    ending: Option<Ending>,
+    /// The attempt that failed the run in this process.
+    attempt: Option<Attempt>,
+    /// The results by position: numbers of `owed`.
+    order: Vec<usize>,
+    levels: Vec<Level>,
+    /// The nodes that each node of a region rests on, by slot; made when first needed.
+    needs: BTreeMap<RegionId, Arc<[Vec<usize>]>>,
+    tasks: Vec<Task>,
+    /// How many attempts are under way, wait for a slot or for a time.
+    active: usize,
+    /// How many attempts are under way.
+    running: usize,
+    /// The first result that can't be undone.
+    stuck: Option<(Position, Failure)>,
+}
+
+#[derive(Debug)]
+struct Owed {
+    at: Position,
+    arguments: Arc<[u8]>,
+    output: Arc<[u8]>,
+    state: State,
+    /// Where it is listed, while it is being undone.
+    level: Option<usize>,
+}
+
+/// What has become of the undo of a result.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// Something that rests on it is not undone yet.
+    Waiting(Tries),
+    /// It waits for a slot.
+    Ready(Tries),
+    Running(Tries),
+    Backoff(Tries, Timestamp),
+    Undone,
+    /// It failed for good.
+    Stuck,
+}
+
+/// A frame, gone by now, with results in it or in frames inside it.
+#[derive(Debug)]
+struct Level {
+    /// The node that had opened it: its level and slot.
+    owner: Option<(usize, usize)>,
+    region: RegionId,
+    /// How many nodes that rest on it are not undone, by slot.
+    waits: Vec<usize>,
+    /// How many nodes are not undone.
+    open: usize,
+    /// What there is to be undone of a node, by slot.
+    nodes: BTreeMap<usize, Node>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    /// Its own result.
+    owed: Option<usize>,
+    /// The frames it had, by number, with the results in them.
+    frames: Vec<(u32, Range<usize>)>,
+    depth: usize,
+    /// How many of its frames are being undone.
+    active: usize,
+}
+
+/// What is about to be listed: the results in `range`, whose positions begin with the `depth` steps
+/// that lead to one frame.
+struct Inside {
+    region: RegionId,
+    owner: Option<(usize, usize)>,
+    depth: usize,
+    range: Range<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Task {
+    /// Everything that rests on the node is undone.
+    Reach(usize, usize),
+    /// The node is undone.
+    Leave(usize, usize),
+}
+
+/// A result whose turn has come: its number, and until when it waits for its next attempt.
+type Due = (usize, Option<Timestamp>);
+
+impl Undoing {
+    /// A job has a result that can be undone.
+    pub(super) fn owe(&mut self, at: Position, arguments: Arc<[u8]>, output: Arc<[u8]>) {
+        self.owed.push(Owed {
+            at,
+            arguments,
+            output,
+            state: State::Waiting(Tries::default()),
+            level: None,
+        });
+    }
+
+    pub(super) const fn is_owed(&self) -> bool {
+        !self.owed.is_empty()
+    }
+
+    pub(super) const fn has_begun(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    pub(super) const fn running(&self) -> usize {
+        self.running
+    }
+
+    pub(super) const fn active(&self) -> usize {
+        self.active
+    }
+
+    pub(super) fn is_ready(&self, number: u32) -> bool {
+        let owed = usize::try_from(number)
+            .ok()
+            .and_then(|it| self.owed.get(it));
+        owed.is_some_and(|owed| matches!(owed.state, State::Ready(_)))
+    }
+
+    /// The run is to end like this.
+    pub(super) fn begin(&mut self, ending: Ending, attempt: Option<Attempt>) {
+        self.ending = Some(ending);
+        self.attempt = attempt;
+        let mut order: Vec<usize> = (0..self.owed.len()).collect();
+        order.sort_by(|one, other| self.owed[*one].at.cmp(&self.owed[*other].at));
+        self.order = order;
+    }
+
+    /// Finds the results that nothing rests on.
+    fn unroll(&mut self, plan: &Plan) {
+        let body = Inside {
+            region: RegionId::BODY,
+            owner: None,
+            depth: 0,
+            range: 0..self.order.len(),
+        };
+        self.open(plan, body);
+    }
+
+    /// Does everything that became possible: gives the results that can be undone now.
+    fn go_on(&mut self, plan: &Plan) -> Vec<Due> {
+        let mut due = Vec::new();
+        while let Some(task) = self.tasks.pop() {
+            match task {
+                Task::Reach(level, slot) => self.reach(plan, level, slot, &mut due),
+                Task::Leave(level, slot) => self.leave(plan, level, slot),
+            }
+        }
+        self.active += due.len();
+        due
+    }
+
+    /// Lists what is to be undone in a frame.
+    fn open(&mut self, plan: &Plan, inside: Inside) {
+        let Inside {
+            region,
+            owner,
+            depth,
+            range,
+        } = inside;
+        let level = self.levels.len();
+        let mut nodes: BTreeMap<usize, Node> = BTreeMap::new();
+        for at in range {
+            let number = self.order[at];
+            let owed = &mut self.owed[number];
+            let Some(step) = owed.at.frames.get(depth) else {
+                owed.level = Some(level);
+                let node = nodes.entry(plan.node(owed.at.node).slot).or_default();
+                node.owed = Some(number);
+                continue;
+            };
+            let node = nodes.entry(plan.node(step.node).slot).or_default();
+            node.depth = depth + 1;
+            match node.frames.last_mut() {
+                Some((index, range)) if *index == step.index => range.end = at + 1,
+                _ => node.frames.push((step.index, at..at + 1)),
+            }
+        }
+        let needs = self.needs(plan, region);
+        let mut waits = vec![0; needs.len()];
+        for need in needs.iter().flatten() {
+            waits[*need] += 1;
+        }
+        let reached = waits.iter().enumerate().filter(|(_, waits)| **waits == 0);
+        let reached = reached.map(|(slot, _)| Task::Reach(level, slot));
+        self.tasks.extend(reached);
+        self.levels.push(Level {
+            owner,
+            region,
+            open: waits.len(),
+            waits,
+            nodes,
+        });
+    }
+
+    fn needs(&mut self, plan: &Plan, region: RegionId) -> Arc<[Vec<usize>]> {
+        let needs = self.needs.entry(region).or_insert_with(|| {
+            let nodes = &plan.region(region).nodes;
+            let mut needs = vec![Vec::new(); nodes.len()];
+            for (slot, node) in nodes.iter().enumerate() {
+                let node = plan.node(*node);
+                for dependent in node.dependents.iter().chain(&node.assigned) {
+                    needs[*dependent].push(slot);
+                }
+            }
+            needs.into()
+        });
+        Arc::clone(needs)
+    }
+
+    fn reach(&mut self, plan: &Plan, level: usize, slot: usize, due: &mut Vec<Due>) {
+        let region = self.levels[level].region;
+        let Some(node) = self.levels[level].nodes.get_mut(&slot) else {
+            return self.tasks.push(Task::Leave(level, slot));
+        };
+        if let Some(number) = node.owed {
+            let owed = &mut self.owed[number];
+            match owed.state {
+                State::Waiting(tries) => {
+                    owed.state = State::Ready(tries);
+                    due.push((number, None));
+                }
+                State::Backoff(_, until) => due.push((number, Some(until))),
+                State::Undone => self.tasks.push(Task::Leave(level, slot)),
+                State::Ready(_) | State::Running(_) | State::Stuck => {}
+            }
+            return;
+        }
+        let id = plan.region(region).nodes[slot];
+        let at_once = match plan.node(id).kind {
+            // What came later may rest on what came before.
+            PlanKind::Loop { .. } | PlanKind::Rescue { .. } | PlanKind::Finally => 1,
+            _ => node.frames.len(),
+        };
+        for _ in 0..at_once {
+            self.open_next(plan, level, slot, id);
+        }
+    }
+
+    /// Goes into the last of the frames of a node that is not being undone yet.
+    fn open_next(&mut self, plan: &Plan, level: usize, slot: usize, id: NodeId) {
+        let Some(node) = self.levels[level].nodes.get_mut(&slot) else {
+            return;
+        };
+        if let Some((index, range)) = node.frames.pop()
+            && let Some(region) = plan.inside(id, index)
+        {
+            node.active += 1;
+            let inside = Inside {
+                region,
+                owner: Some((level, slot)),
+                depth: node.depth,
+                range,
+            };
+            self.open(plan, inside);
+        }
+    }
+
+    fn leave(&mut self, plan: &Plan, level: usize, slot: usize) {
+        let needs = self.needs(plan, self.levels[level].region);
+        let here = &mut self.levels[level];
+        here.open -= 1;
+        for need in &needs[slot] {
+            here.waits[*need] -= 1;
+            if here.waits[*need] == 0 {
+                self.tasks.push(Task::Reach(level, *need));
+            }
+        }
+        let Some((outer, at)) = here.owner.filter(|_| here.open == 0) else {
+            return;
+        };
+        here.waits = Vec::new();
+        here.nodes = BTreeMap::new();
+        let id = plan.region(self.levels[outer].region).nodes[at];
+        let Some(node) = self.levels[outer].nodes.get_mut(&at) else {
+            return;
+        };
+        node.active -= 1;
+        if !node.frames.is_empty() {
+            self.open_next(plan, outer, at, id);
+        } else if node.active == 0 {
+            self.tasks.push(Task::Leave(outer, at));
+        }
+    }
+
+    /// What it rests on may be next.
+    fn undone(&mut self, plan: &Plan, number: usize) {
+        let owed = &mut self.owed[number];
+        owed.state = State::Undone;
+        let slot = plan.node(owed.at.node).slot;
+        if let Some(level) = owed.level {
+            self.tasks.push(Task::Leave(level, slot));
+        }
+    }
+
+    /// The number of the result at a position.
+    fn find(&self, at: &Position) -> Option<usize> {
+        let found = self.order.binary_search_by(|it| self.owed[*it].at.cmp(at));
+        found.ok().map(|at| self.order[at])
+    }
+
+    /// Applies what is on record.
+    pub(super) fn replay(
+        &mut self,
+        at: &Position,
+        attempt: Attempt,
+        what: &Undone,
+    ) -> Result<(), &'static str> {
+        let number = self.find(at).ok_or("nothing there is owed an undo")?;
+        let state = &mut self.owed[number].state;
+        let next = match (*state, what) {
+            (State::Waiting(tries) | State::Backoff(tries, _), Undone::Started) => {
+                begun(tries, attempt)
+            }
+            (State::Running(tries), Undone::Started) => begun(tries.crashed(), attempt),
+            (State::Running(tries), _) if tries.attempts != attempt.number() => None,
+            (State::Running(_), Undone::Succeeded) => Some(State::Undone),
+            (State::Running(tries), Undone::Interrupted) => Some(State::Waiting(tries)),
+            (State::Running(tries), Undone::Failed(_, Some(due))) => {
+                Some(State::Backoff(tries.failed(), *due))
+            }
+            (State::Running(_), Undone::Failed(failure, None)) => {
+                self.stuck.get_or_insert((at.clone(), failure.clone()));
+                Some(State::Stuck)
+            }
+            (_, _) => None,
+        };
+        *state = next.ok_or("that attempt to undo was not under way")?;
+        Ok(())
+    }
+
+    /// The attempts that were under way when the process died, and how often that was so.
+    fn crash(&mut self) -> Vec<(usize, Tries)> {
+        let mut crashed = Vec::new();
+        for (number, owed) in self.owed.iter_mut().enumerate() {
+            if let State::Running(tries) = owed.state {
+                let tries = tries.crashed();
+                owed.state = State::Waiting(tries);
+                crashed.push((number, tries));
+            }
+        }
+        crashed
+    }
+
+    /// How the run ends, with what could not be undone.
+    fn end(&mut self) -> Option<(Ending, Option<Attempt>)> {
+        let ending = self.ending.take()?;
+        let Some((at, stuck)) = self.stuck.take() else {
+            return Some((ending, self.attempt));
+        };
+        let Failure { kind, message } = stuck;
+        let (at, kind, first) = match ending {
+            Ending::Failed { at, failure } => (at, failure.kind, failure.message),
+            Ending::Succeeded { .. } | Ending::Cancelled => {
+                (Some(at), kind, "the run was cancelled".to_owned())
+            }
+        };
+        let message = format!("{first}; and not all of it could be undone: {message}");
+        let failure = Failure { kind, message };
+        Some((Ending::Failed { at, failure }, self.attempt))
+    }
+}
+
+/// What a record says of an attempt to undo a result.
+pub(super) enum Undone {
+    Started,
+    Succeeded,
+    Failed(Failure, Option<Timestamp>),
+    Interrupted,
+}
+
+fn begun(tries: Tries, attempt: Attempt) -> Option<State> {
+    let is_next = tries.next() == Some(attempt);
+    let attempts = attempt.number();
+    is_next.then_some(State::Running(Tries { attempts, ..tries }))
+}
+
+impl<V: Clone> Engine<V> {
+    /// The run ends like this once everything that is owed an undo was undone.
+    pub(super) fn begin_undoing(&mut self, ending: Ending, attempt: Option<Attempt>) {
+        self.drop_waiting();
+        self.outbox.record(|| Record::UndoingBegan {
+            ending: ending.clone(),
+        });
+        self.undoing.begin(ending, attempt);
+        self.go_on_undoing();
+    }
+
+    /// Undoes what is left, in a process that begins with it or after another one.
+    pub(super) fn go_on_undoing(&mut self) {
+        self.phase = Phase::Undoing;
+        for (number, tries) in self.undoing.crash() {
+            if tries.crashes >= self.crashes_max
+                && let Some(attempt) = Attempt::new(tries.attempts)
+            {
+                let failure = Failure {
+                    kind: FailureKind::Poisoned,
+                    message: format!(
+                        "the process died {} times while it was under way",
+                        tries.crashes
+                    ),
+                };
+                self.give_up_undo(number, attempt, failure);
+            }
+        }
+        self.undoing.unroll(&self.plan);
+        self.undo_next();
+    }
+
+    /// Makes ready what can be undone now. If nothing is left, the run ends.
+    fn undo_next(&mut self) {
+        if self.phase != Phase::Undoing {
+            return;
+        }
+        for (number, until) in self.undoing.go_on(&self.plan) {
+            let place = self.undo_place(number);
+            match until {
+                Some(until) => {
+                    self.timers.insert((until, place));
+                }
+                None => {
+                    self.ready.push_back(place);
+                    self.ready_count += 1;
+                }
+            }
+        }
+        if self.undoing.active == 0
+            && let Some((ending, attempt)) = self.undoing.end()
+        {
+            self.finish(ending, attempt, None);
+        }
+    }
+
+    fn undo_place(&self, number: usize) -> Place {
+        Place {
+            frame: FrameId::of_undo(u32::try_from(number).unwrap_or(u32::MAX)),
+            node: self.undoing.owed[number].at.node,
+        }
+    }
+
+    /// The time has come for the next attempt to undo a result.
+    pub(super) fn rouse_undo(&mut self, number: u32, place: Place) {
+        if let Some(owed) = self.owed_undo(number)
+            && let State::Backoff(tries, _) = owed.state
+        {
+            owed.state = State::Ready(tries);
+            self.ready.push_back(place);
+            self.ready_count += 1;
+        }
+    }
+
+    fn owed_undo(&mut self, number: u32) -> Option<&mut Owed> {
+        self.undoing.owed.get_mut(usize::try_from(number).ok()?)
+    }
+
+    pub(super) fn start_undo(&mut self, number: u32) {
+        let Some(owed) = self.owed_undo(number) else {
+            return;
+        };
+        let State::Ready(tries) = owed.state else {
+            return;
+        };
+        let Some(attempt) = tries.next() else {
+            return;
+        };
+        let attempts = attempt.number();
+        owed.state = State::Running(Tries { attempts, ..tries });
+        let at = owed.at.clone();
+        let work = Work::Undo {
+            arguments: Arc::clone(&owed.arguments),
+            output: Arc::clone(&owed.output),
+        };
+        let place = Place {
+            frame: FrameId::of_undo(number),
+            node: at.node,
+        };
+        let frames = (!at.frames.is_empty()).then(|| at.frames.as_slice().into());
+        self.outbox.record(|| Record::UndoStarted { at, attempt });
+        self.progress.running += 1;
+        self.undoing.running += 1;
+        self.outbox.gate(Action::Start {
+            place,
+            attempt,
+            frames,
+            timeout: self.undo_policy(place.node).timeout,
+            inputs: Vec::new(),
+            work: Some(Box::new(work)),
+        });
+    }
+
+    /// An attempt to undo a result ended.
+    pub(super) fn end_undo(&mut self, number: u32, attempt: Attempt, outcome: AttemptOutcome<V>) {
+        let Ok(number) = usize::try_from(number) else {
+            return;
+        };
+        let Some(owed) = self.undoing.owed.get_mut(number) else {
+            return;
+        };
+        let State::Running(tries) = owed.state else {
+            return;
+        };
+        if tries.attempts != attempt.number() || self.phase == Phase::Ended {
+            return;
+        }
+        let at = owed.at.clone();
+        self.progress.running = self.progress.running.saturating_sub(1);
+        self.undoing.running -= 1;
+        match outcome {
+            AttemptOutcome::Succeeded { .. } => {
+                self.outbox.record(|| Record::UndoSucceeded { at, attempt });
+                self.undoing.active -= 1;
+                self.undoing.undone(&self.plan, number);
+            }
+            AttemptOutcome::Failed {
+                failure, verdict, ..
+            } => self.fail_undo(number, attempt, failure, verdict),
+            AttemptOutcome::Postponed { .. } => {
+                let failure = Failure {
+                    kind: FailureKind::Error,
+                    message: "a job that undoes can't ask to be run again later".to_owned(),
+                };
+                self.fail_undo(number, attempt, failure, Verdict::Final);
+            }
+            AttemptOutcome::Interrupted => {
+                owed.state = State::Waiting(tries);
+                self.undoing.active -= 1;
+                self.outbox
+                    .record(|| Record::UndoInterrupted { at, attempt });
+            }
+        }
+        self.undo_next();
+    }
+
+    fn fail_undo(&mut self, number: usize, attempt: Attempt, failure: Failure, verdict: Verdict) {
+        let owed = &mut self.undoing.owed[number];
+        let State::Running(tries) = owed.state else {
+            return;
+        };
+        let (at, tries) = (owed.at.clone(), tries.failed());
+        let policy = self.undo_policy(at.node);
+        if verdict == Verdict::Final || tries.failures > policy.retry {
+            self.undoing.active -= 1;
+            return self.give_up_undo(number, attempt, failure);
+        }
+        let delay = if let Verdict::After(delay) = verdict {
+            delay
+        } else {
+            let instance = u64::try_from(number).unwrap_or_default();
+            policy.delay(tries.failures, mix(self.seed ^ mix(instance)))
+        };
+        let due = self.now.after(delay);
+        self.undoing.owed[number].state = State::Backoff(tries, due);
+        self.outbox.record(|| Record::UndoFailed {
+            at,
+            attempt,
+            failure,
+            retry_at: Some(due),
+        });
+        self.timers.insert((due, self.undo_place(number)));
+    }
+
+    /// A result stays as it is, and so does what it rests on.
+    fn give_up_undo(&mut self, number: usize, attempt: Attempt, failure: Failure) {
+        let owed = &mut self.undoing.owed[number];
+        owed.state = State::Stuck;
+        let at = owed.at.clone();
+        self.undoing
+            .stuck
+            .get_or_insert_with(|| (at.clone(), failure.clone()));
+        self.outbox.record(|| Record::UndoFailed {
+            at,
+            attempt,
+            failure,
+            retry_at: None,
+        });
+    }
+
+    /// An attempt that was not handed out never was.
+    pub(super) fn take_back_undo(&mut self, number: u32, attempt: Attempt) {
+        let Some(owed) = self.owed_undo(number) else {
+            return;
+        };
+        if let State::Running(tries) = owed.state {
+            owed.state = State::Waiting(tries);
+            let at = owed.at.clone();
+            self.progress.running = self.progress.running.saturating_sub(1);
+            self.undoing.running -= 1;
+            self.outbox
+                .record(|| Record::UndoInterrupted { at, attempt });
+        }
+    }
+
+    pub(super) fn next_undo_failure(&self, number: u32) -> Option<(Policy, u32)> {
+        let owed = self.undoing.owed.get(usize::try_from(number).ok()?)?;
+        if let State::Running(tries) = owed.state {
+            let policy = self.undo_policy(owed.at.node);
+            Some((policy, tries.failed().failures))
+        } else {
+            None
+        }
+    }
+
+    fn undo_policy(&self, node: NodeId) -> Policy {
+        let undo = self.plan.node(node).undo.as_deref();
+        undo.copied().unwrap_or(Policy::ONCE)
+    }
+}

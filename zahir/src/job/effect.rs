@@ -1,0 +1,19 @@
+//! What is known of a job's effects while it is compiled.
+
+use crate::job::Job;
+
+/// A job that may be started again after it failed: every one but `#[job(at_most_once)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is never tried again: its job is `at_most_once`",
+    label = "would start it a second time",
+    note = "leave this setting away; or, if the effect may happen more than once, take `at_most_once` from the job"
+)]
+pub trait Retriable: Job {}
+
+/// A job whose effect can be undone, or needs no undoing; a workflow of which all jobs are so.
+#[diagnostic::on_unimplemented(
+    message = "a saga can't undo `{Self}`: nothing says how",
+    label = "has neither `undo` nor `no_undo`",
+    note = "write `#[job(undo = other_job)]` on it, with a job that takes its inputs and its output back; or `#[job(no_undo)]` if nothing has to be undone; a workflow that is called has to be a `#[saga]`, too"
+)]
+pub trait Undoable: Job {}

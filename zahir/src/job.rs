@@ -350,6 +350,8 @@ pub struct JobDef {
     /// What finds the job again.
     pub(crate) name: &'static str,
     pub(crate) fingerprint: u64,
+    /// Its types, as they are written.
+    pub(crate) signature: &'static str,
     pub(crate) options: Options,
     pub(crate) output: Codec,
     /// How the error of this call is stored, if a handler is given the error itself.
@@ -366,6 +368,7 @@ impl JobDef {
             } else {
                 fingerprint::of_instance(J::FINGERPRINT, name)
             },
+            signature: J::SIGNATURE,
             options: J::OPTIONS,
             output: J::CODEC.codec,
             error: None,

@@ -81,6 +81,7 @@ fn describe(node: &NodeShape) -> Description {
         | ShapeKind::Sleep => Description::Job(JobDef {
             name: node.name,
             fingerprint: of_job(node.name, "", 0),
+            signature: "",
             options: Options::NONE,
             output: Codec::of::<()>(),
             error: None,

@@ -79,6 +79,8 @@ impl Stub<'_> {
             #[automatically_derived]
             impl #zahir::__private::Undoable for #type_name {}
             #[automatically_derived]
+            impl #zahir::__private::Auxiliary for #type_name {}
+            #[automatically_derived]
             #[allow(unused_variables, clippy::all, clippy::pedantic)]
             impl #zahir::Job for #type_name {
                 type Args<#lifetime> = ();
@@ -100,8 +102,8 @@ impl Stub<'_> {
                 }
                 fn settle(
                     returned: Self::Returns,
-                ) -> ::core::result::Result<Self::Output, Self::Error> {
-                    ::core::result::Result::Ok(returned)
+                ) -> #zahir::__private::Returned<Self::Output, Self::Error> {
+                    #zahir::__private::Returned::Output(returned)
                 }
             }
         }

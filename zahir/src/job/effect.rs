@@ -17,3 +17,12 @@ pub trait Retriable: Job {}
     note = "write `#[job(undo = other_job)]` on it, with a job that takes its inputs and its output back; or `#[job(no_undo)]` if nothing has to be undone; a workflow that is called has to be a `#[saga]`, too"
 )]
 pub trait Undoable: Job {}
+
+/// A job that can take over for another or undo it: no workflow, and none that gives an
+/// [`Again`](crate::Again).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't stand in for another job, nor undo it",
+    label = "a workflow, or a job that may ask to be run again later",
+    note = "a recovery job, and one that undoes, is a `#[job]` that does not return `Again`"
+)]
+pub trait Auxiliary: Job {}

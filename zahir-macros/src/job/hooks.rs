@@ -302,15 +302,19 @@ impl Expansion<'_> {
             let written = self
                 .parameters()
                 .zip(&types)
-                .filter_map(|(input, ty)| input.written(ty));
-            quote!(where #(for<#lifetime> #written: __zahir::Written<#lifetime>,)*)
+                .enumerate()
+                .filter_map(|(place, (input, ty))| {
+                    let written = input.written(ty)?;
+                    Some(quote!(#written: __zahir::Written<#lifetime, #place>))
+                });
+            quote!(where #(for<#lifetime> #written,)*)
         } else {
             where_clause.to_token_stream()
         };
-        let entries = self.parameters().zip(self.places()).map(|(input, index)| {
-            let name = names::unraw(&input.name);
+        let entries = self.parameters().enumerate().map(|(place, input)| {
+            let (name, index) = (names::unraw(&input.name), syn::Index::from(place));
             let and = input.lent.is_none().then(|| quote!(&));
-            quote!((#name, __zahir::Written::bytes(#and arguments.#index)))
+            quote!((#name, __zahir::Written::<'_, #place>::bytes(#and arguments.#index)))
         });
         quote! {
             #[automatically_derived]

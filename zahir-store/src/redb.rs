@@ -12,6 +12,7 @@ mod index;
 mod load;
 #[cfg(feature = "test-util")]
 mod medium;
+mod names;
 mod options;
 mod probe;
 mod schema;
@@ -25,7 +26,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use redb::{Database, ReadableDatabase};
 
 use crate::{
-    Append, DefinitionId, RunHead, RunId, Store, StoreError, StoreErrorKind, StoredRun, rules,
+    Append, DefinitionId, RunHead, RunId, SharedResult, Store, StoreError, StoreErrorKind,
+    StoredRun, rules,
 };
 
 use self::batch::{Live, Staged};
@@ -297,6 +299,10 @@ impl Store for RedbStore {
 
     fn definition(&self, id: DefinitionId) -> Result<Option<Vec<u8>>, StoreError> {
         self.read(|snapshot| snapshot.definition(id))
+    }
+
+    fn shared(&self, key: u128) -> Result<Option<SharedResult>, StoreError> {
+        self.read(|snapshot| snapshot.shared(key))
     }
 
     /// On Unix by device and inode; elsewhere only a file that is gone is noticed, not one that

@@ -177,6 +177,8 @@ enum Task {
     Finish(FrameId),
     /// A loop may begin its next round.
     Round(Place),
+    /// A job whose attempt died with the process can't be tried again.
+    Lose(Place),
 }
 
 /// How far a run has come.

@@ -19,7 +19,7 @@ pub use crate::job::arguments::{
     Build, Field, IsResult, NotResult, OwnedField, StoredInput, deserialize,
 };
 pub use crate::job::context::Context;
-pub use crate::job::effect::{Retriable, Undoable};
+pub use crate::job::effect::{Attempted, Attempts, Retriable, Retries, Undoable, Undone};
 pub use crate::job::policy::{Backoff, FOREVER, Settings};
 pub use crate::job::{BoxError, BoxFuture, Call, Fallible, Job, JobDef, Options, boxed};
 pub use crate::signal::Signal;

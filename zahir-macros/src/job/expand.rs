@@ -200,7 +200,11 @@ impl Expansion<'_> {
         let ty = &job.type_name;
         let retriable = options.broken || !options.at_most_once;
         let undoable = options.broken || options.undo.is_some() || options.no_undo || options.pure;
-        let traits = [(retriable, "Retriable"), (undoable, "Undoable")];
+        let traits = [
+            (true, "Attempted"),
+            (retriable, "Retriable"),
+            (undoable, "Undoable"),
+        ];
         let traits = traits.iter().filter(|(holds, _)| *holds);
         let traits = traits.map(|(_, name)| Ident::new(name, Span::call_site()));
         quote! {

@@ -5,13 +5,15 @@
 
 use redb::{ReadTransaction, ReadableTableMetadata, TableDefinition};
 
-use crate::{DefinitionId, RunHead, RunId, StoredRun};
+use crate::{DefinitionId, RunHead, RunId, SharedResult, StoredRun};
 
 use super::guard::{Fault, damaged, damaged_run};
-use super::index::{self, Found, definition_key, idempotency_key, run_key};
+use super::index::{
+    self, Found, definition_key, idempotency_key, revision_key, run_key, shared_key,
+};
 use super::schema::{
-    DEFINITIONS, ENDED, ENTRIES, Entry, Head, INDEX, LEDGER, LIVE, Ledger, STARTS, Start, Tag,
-    checksums, unseal,
+    DEFINITIONS, ENDED, ENTRIES, Entry, Head, INDEX, LEDGER, LIVE, Ledger, SHARED, STARTS, Start,
+    Tag, checksums, decode_shared, unseal,
 };
 
 /// A snapshot of the file called `name`.
@@ -97,9 +99,19 @@ impl Snapshot<'_> {
         }
     }
 
+    /// The head of a run that is over. If it went on behind an end before, it had another head in
+    /// the same place.
     fn ended_head(&self, number: u64, run: RunId) -> Result<Head, Fault> {
-        self.head_in((ENDED, Tag::Ended), number, run)?
-            .ok_or_else(|| self.damaged_run(run, "its head is missing"))
+        let head = self
+            .head_in((ENDED, Tag::Ended), number, run)?
+            .ok_or_else(|| self.damaged_run(run, "its head is missing"))?;
+        match index::find(&self.transaction.open_table(INDEX)?, &revision_key(run))? {
+            Ok(Found::Number(sequence)) if head.last < sequence => {
+                Err(self.damaged_run(run, "its head is an old one"))
+            }
+            Ok(Found::Number(_) | Found::Absent) => Ok(head),
+            Err(what) => Err(self.damaged_run(run, what.0)),
+        }
     }
 
     fn head_in(
@@ -213,6 +225,23 @@ impl Snapshot<'_> {
         unseal(Tag::Definitions, &key.to_le_bytes(), row.value())
             .map(|(value, _)| Some(value.to_vec()))
             .map_err(|what| damaged(what.0))
+    }
+
+    pub(super) fn shared(&self, key: u128) -> Result<Option<SharedResult>, Fault> {
+        let damaged = |what| self.damaged(&format!("the shared result {key:032x}: {what}"));
+        match index::find(&self.transaction.open_table(INDEX)?, &shared_key(key))? {
+            Ok(Found::Number(sequence)) => {
+                let table = self.transaction.open_table(SHARED)?;
+                let row = table.get(key)?.ok_or_else(|| damaged("it is missing"))?;
+                match decode_shared(key, row.value()) {
+                    Ok((shared, found)) if found == sequence => Ok(Some(shared)),
+                    Ok(_) => Err(damaged("it is not the last one")),
+                    Err(what) => Err(damaged(what.0)),
+                }
+            }
+            Ok(Found::Absent) => Ok(None),
+            Err(what) => Err(damaged(what.0)),
+        }
     }
 
     fn ledger(&self) -> Result<Ledger, Fault> {

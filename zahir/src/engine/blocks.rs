@@ -107,10 +107,8 @@ pub(crate) const fn can_be_handled(kind: FailureKind) -> bool {
         | FailureKind::Unencodable
         | FailureKind::Refused
         | FailureKind::Unverified
-        | FailureKind::Interrupted => true,
-        FailureKind::Undecodable
-        | FailureKind::Diverged
-        | FailureKind::Poisoned
-        | FailureKind::Bug => false,
+        | FailureKind::Interrupted
+        | FailureKind::Poisoned => true,
+        FailureKind::Undecodable | FailureKind::Diverged | FailureKind::Bug => false,
     }
 }

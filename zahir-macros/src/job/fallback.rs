@@ -36,7 +36,7 @@ impl Stub<'_> {
             return errors.bare();
         }
         let output = errors.take_type();
-        let errors = errors.items();
+        let (errors, effects) = (errors.items(), self.effects());
         let Self {
             zahir,
             visibility,
@@ -74,10 +74,9 @@ impl Stub<'_> {
             ) -> #zahir::Call<#lifetime, #type_name> {
                 ::core::unreachable!()
             }
+            #effects
             #[automatically_derived]
-            impl #zahir::__private::Retriable for #type_name {}
-            #[automatically_derived]
-            impl #zahir::__private::Undoable for #type_name {}
+            impl #zahir::__private::Auxiliary for #type_name {}
             #[automatically_derived]
             #[allow(unused_variables, clippy::all, clippy::pedantic)]
             impl #zahir::Job for #type_name {
@@ -100,10 +99,27 @@ impl Stub<'_> {
                 }
                 fn settle(
                     returned: Self::Returns,
-                ) -> ::core::result::Result<Self::Output, Self::Error> {
-                    ::core::result::Result::Ok(returned)
+                ) -> #zahir::__private::Returned<Self::Output, Self::Error> {
+                    #zahir::__private::Returned::Output(returned)
                 }
             }
         }
+    }
+
+    /// All that may be done with a call of it.
+    fn effects(&self) -> TokenStream {
+        let Self {
+            zahir, type_name, ..
+        } = self;
+        let traits = [
+            quote!(Attempted),
+            quote!(Auxiliary),
+            quote!(Retriable),
+            quote!(Undoable),
+        ];
+        quote!(#(
+            #[automatically_derived]
+            impl #zahir::__private::#traits for #type_name {}
+        )*)
     }
 }

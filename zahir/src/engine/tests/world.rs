@@ -121,7 +121,7 @@ impl<'a> World<'a> {
         self.perform();
     }
 
-    fn stored(&self) -> StoredRun {
+    pub(super) fn stored(&self) -> StoredRun {
         let records = self
             .disk
             .iter()

@@ -104,7 +104,7 @@ impl Definition {
         })
     }
 
-    fn from_shape(shape: Shape) -> Self {
+    pub(crate) fn from_shape(shape: Shape) -> Self {
         // Plain strings and numbers always encode.
         let bytes: Arc<[u8]> = rmp_serde::to_vec(&shape).unwrap_or_default().into();
         Self {
@@ -145,6 +145,24 @@ impl Definition {
         path
     }
 
+    /// The number of the first node of a workflow.
+    pub(crate) fn first_of(&self, workflow: &str) -> usize {
+        let mut nodes = self.shape.nodes.iter();
+        nodes
+            .position(|node| node.workflow == workflow)
+            .unwrap_or(0)
+    }
+
+    /// What runs by itself in it and fulfils `wanted`, by name: in the workflow itself as in
+    /// [`Definition::path`], in one that it calls behind the name of that.
+    pub(crate) fn runs(&self, wanted: impl Fn(NodeId) -> bool) -> Vec<String> {
+        let placed = self.shape.placed();
+        let numbered = placed.iter().zip(0..);
+        let runs = numbered.filter(|(it, id)| it.node.is_run() && wanted(NodeId::new(*id)));
+        runs.map(|(it, _)| it.place.written(&self.shape.workflow))
+            .collect()
+    }
+
     /// How `current` differs from this definition, node by node, in words.
     pub(crate) fn differences(&self, current: &Self) -> Vec<String> {
         let (before, after) = (self.shape.placed(), current.shape.placed());
@@ -183,6 +201,24 @@ struct Place<'s> {
     workflow: &'s str,
     around: Vec<(&'s str, usize)>,
     name: &'s str,
+}
+
+impl Place<'_> {
+    /// The place in words, for one who reads `workflow`.
+    fn written(&self, workflow: &str) -> String {
+        let mut text = String::new();
+        if self.workflow != workflow {
+            let name = self.workflow.rsplit("::").next();
+            text.push_str(name.unwrap_or(self.workflow));
+            text.push_str(": ");
+        }
+        for (name, _) in &self.around {
+            text.push_str(name);
+            text.push('/');
+        }
+        text.push_str(self.name);
+        text
+    }
 }
 
 fn by_place<'p, 's>(placed: &'p [Placed<'s>]) -> BTreeMap<&'p Place<'s>, &'p Placed<'s>> {
@@ -298,6 +334,18 @@ impl DefinedNode {
     /// Whether the number of a frame of it tells which item or round it is.
     fn is_repeated(&self) -> bool {
         matches!(self.kind.as_str(), EACH | LOOP)
+    }
+
+    /// What it is, but for its name and its place.
+    pub(crate) fn described(&self) -> String {
+        let Some(called) = &self.calls else {
+            return self.kind.clone();
+        };
+        let mut text = format!("`{called}{}`", self.signature);
+        if self.version > 0 {
+            text.push_str(&format!(" of version {}", self.version));
+        }
+        text
     }
 
     pub(crate) fn describe(&self) -> String {

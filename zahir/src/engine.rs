@@ -80,6 +80,7 @@ use undoing::Undoing;
 use waits::Mailboxes;
 
 pub(crate) use action::{Action, Caught, Evaluation, Refusal, Violation, Work};
+pub(crate) use blocks::can_be_handled;
 pub(crate) use frame::Place;
 pub(crate) use replay::{RecoverError, Stored};
 pub(crate) use report::{AttemptOutcome, Evaluated, Extra, Report, Verdict};

@@ -44,6 +44,7 @@ mod event;
 mod failure;
 mod graph;
 pub mod guide;
+mod history;
 mod job;
 mod plan;
 mod program;

@@ -44,7 +44,7 @@
 //!   idempotency key, 0 or 1 and a text.
 //! * **Shared result**: sequence of the entry that has it, varint; until when it holds, 0 or 1 and
 //!   a varint of milliseconds; output, varint length and bytes. A copy: it is found without the run.
-//!   The index says that there is one, and which.
+//!   The index says whether there is one, and which; no count of these rows is in the ledger.
 //!
 //! What came after the first file of version 1 adds to it: programs that know neither `shared` nor
 //! the names `S` and `V` can read and go on with such a file. They never look into a table or for a

@@ -487,3 +487,37 @@ impl DefinedNode {
 fn number(at: usize) -> NodeId {
     NodeId::new(u32::try_from(at).unwrap_or(u32::MAX))
 }
+
+impl Matching {
+    /// Why the records of a node, which was the first and is the second of these, do not count: what
+    /// it was, and what it is.
+    pub(crate) fn reason(
+        &self,
+        old: &Definition,
+        new: &Definition,
+        (was, is): (NodeId, NodeId),
+    ) -> Option<String> {
+        let (before, now) = (old.node(was)?, new.node(is)?);
+        if self.is_kept(is) {
+            return None;
+        }
+        let (was, is) = (before.described(), now.described());
+        if was != is {
+            return Some(format!("it was {was}, and is {is} now"));
+        }
+        let first = new.first_of(&now.workflow);
+        let needed = now.uses.iter().chain(&now.after);
+        let changed = needed.filter_map(|id| {
+            let id = number(first.saturating_add(usize::try_from(*id).ok()?));
+            let node = new.node(id)?;
+            (!self.is_same(id)).then(|| format!("`{}`", node.name))
+        });
+        let mut changed: Vec<String> = changed.collect();
+        changed.dedup();
+        Some(match changed.as_slice() {
+            [] => format!("how `{}` is called has changed", now.name),
+            [one] => format!("what it depends on has changed: {one}"),
+            _ => format!("what it depends on has changed: {}", changed.join(", ")),
+        })
+    }
+}

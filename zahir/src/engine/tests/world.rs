@@ -121,7 +121,7 @@ impl<'a> World<'a> {
         self.perform();
     }
 
-    fn stored(&self) -> StoredRun {
+    pub(super) fn stored(&self) -> StoredRun {
         let records = self
             .disk
             .iter()
@@ -319,8 +319,15 @@ impl<'a> World<'a> {
     /// What happened to a node instance so far, durably.
     fn past(&self, position: &Position) -> Past {
         let mut past = Past::default();
+        let mut is_under_way = false;
         for record in self.disk_records() {
             match record {
+                Record::AttemptStarted { at, .. } if at == position => {
+                    past.crashes += u32::from(is_under_way);
+                    is_under_way = true;
+                    continue;
+                }
+                Record::AttemptInterrupted { at, .. } if at == position => {}
                 Record::AttemptFailed { at, retry_at, .. } if at == position => {
                     past.due = *retry_at;
                     if past.recovers {
@@ -332,18 +339,21 @@ impl<'a> World<'a> {
                 Record::AttemptPostponed { at, due, state, .. } if at == position => {
                     past.due = Some(*due);
                     past.postponed += 1;
+                    past.crashes = 0;
                     past.state = Some(state.as_slice().into());
                 }
                 Record::RecoveryBegan { at, .. } if at == position => {
                     past.recovers = true;
+                    past.crashes = 0;
                     past.due = None;
                 }
                 Record::UndoFailed { at, retry_at, .. } if at == position => {
                     past.due = *retry_at;
                     past.failed_undos += 1;
                 }
-                _ => {}
+                _ => continue,
             }
+            is_under_way = false;
         }
         past
     }
@@ -740,6 +750,11 @@ impl<'a> World<'a> {
             "{:?} is tried again too early",
             live.position
         );
+        assert!(
+            past.crashes < self.program.crashes_max,
+            "{:?} is tried again although it is poisoned",
+            live.position
+        );
         let slots = self.slots;
         let process = self.process();
         assert!(
@@ -959,6 +974,12 @@ impl<'a> World<'a> {
                 Record::AttemptSucceeded { at, output, .. }
                 | Record::AttemptRecovered { at, output, .. } => {
                     assert!(successes.insert(at.clone()), "{at:?} has two results");
+                    let is_recovered = matches!(record, Record::AttemptRecovered { .. });
+                    assert_eq!(
+                        is_recovered,
+                        self.past(at).recovers,
+                        "whose result {at:?} has"
+                    );
                     let job = self.expected.jobs.get(at).expect("a job that can succeed");
                     assert_eq!(*output, job.output.to_be_bytes(), "the result of {at:?}");
                 }
@@ -1063,6 +1084,8 @@ struct Past {
     recovers: bool,
     failed_recoveries: u32,
     failed_undos: u32,
+    /// How often the process died during an attempt that was followed by another one.
+    crashes: u32,
     /// Until when it waits.
     due: Option<Timestamp>,
     /// What it left for its next attempt.

@@ -249,9 +249,13 @@ fn nodes_are_found_again_by_the_names_around_them() {
         }
         written.regions.swap(1, 2);
     };
-    check(branches, renumber, &expect![[r#"
+    check(
+        branches,
+        renumber,
+        &expect![[r#"
         others: 
-        kept: classify price handled reprice bill fix if warn report"#]]);
+        kept: classify price handled reprice bill fix if warn report"#]],
+    );
 }
 
 #[test]

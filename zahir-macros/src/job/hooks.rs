@@ -299,14 +299,14 @@ impl Expansion<'_> {
         let types = self.input_types();
         let bounds = if generics.params.is_empty() {
             let lifetime = hidden_lifetime("'stored");
-            let written = self
-                .parameters()
-                .zip(&types)
-                .enumerate()
-                .filter_map(|(place, (input, ty))| {
-                    let written = input.written(ty)?;
-                    Some(quote!(#written: __zahir::Written<#lifetime, #place>))
-                });
+            let written =
+                self.parameters()
+                    .zip(&types)
+                    .enumerate()
+                    .filter_map(|(place, (input, ty))| {
+                        let written = input.written(ty)?;
+                        Some(quote!(#written: __zahir::Written<#lifetime, #place>))
+                    });
             quote!(where #(for<#lifetime> #written,)*)
         } else {
             where_clause.to_token_stream()

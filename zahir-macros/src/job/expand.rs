@@ -210,6 +210,7 @@ impl Expansion<'_> {
         quote! {
             #(
                 #[automatically_derived]
+                #[diagnostic::do_not_recommend]
                 impl #impl_generics __zahir::#traits for #ty #type_generics #where_clause {}
             )*
         }

@@ -1,6 +1,6 @@
 //! What is known of a job's effects while it is compiled.
 
-use crate::job::Job;
+use crate::job::{Call, Job};
 
 /// A job that may be started again after it failed: every one but `#[job(at_most_once)]`.
 #[diagnostic::on_unimplemented(
@@ -26,3 +26,21 @@ pub trait Undoable: Job {}
     note = "a recovery job, and one that undoes, is a `#[job]` that does not return `Again`"
 )]
 pub trait Auxiliary: Job {}
+
+/// What a function gives that is named as a recovery job, or as what undoes a job: a call.
+#[diagnostic::on_unimplemented(
+    message = "this is not a job",
+    label = "expected a `#[job]` function; this gives a `{Self}`",
+    note = "put `#[job]` on the function"
+)]
+pub trait Takes<'a, R: Job> {
+    #[doc(hidden)]
+    fn call(self) -> Call<'a, R>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a, R: Job> Takes<'a, R> for Call<'a, R> {
+    fn call(self) -> Self {
+        self
+    }
+}

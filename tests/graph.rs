@@ -1,8 +1,10 @@
 //! The graph of a workflow, read without running it.
 
+use std::time::Duration;
+
 use expect_test::{Expect, expect};
 use petgraph::visit::EdgeRef;
-use zahir::{Edge, Graph, Payload, RegionId, job, workflow};
+use zahir::{Backoff, Edge, FOREVER, Graph, Payload, RegionId, job, workflow};
 
 #[job(retry = 2, timeout = 30s)]
 async fn fetch(_url: &str, _depth: u32) -> Vec<String> {
@@ -281,6 +283,41 @@ fn mermaid_is_escaped_and_nested() {
     );
 }
 
+workflow! {
+    async fn patient(url: String) -> usize {
+        let asked = fetch(&url, 1);
+        let again = fetch(&url, 2).retry(forever).timeout(2s).total_timeout(1h30m).backoff(5s);
+        let steps = fetch(&url, 3).retry(0).backoff([1s, 10s, 1m]);
+        let doubled = fetch(&url, 4).backoff(1ms..2ms);
+        asked.len() + again.len() + steps.len() + doubled.len()
+    }
+}
+
+#[test]
+fn what_a_call_says_goes_before_what_its_job_says() {
+    let patient = |name: &str| {
+        let nodes = Patient::graph().nodes();
+        let node = nodes.iter().find(|node| node.name() == name);
+        *node.unwrap().policy()
+    };
+    let seconds = Duration::from_secs;
+    let asked = patient("asked");
+    assert_eq!((asked.retry, asked.timeout), (2, Some(seconds(30))));
+    assert_eq!((asked.total_timeout, asked.at_most_once), (None, false));
+    assert!(matches!(asked.backoff, Backoff::Exponential { .. }));
+    let again = patient("again");
+    assert_eq!((again.retry, again.timeout), (FOREVER, Some(seconds(2))));
+    assert_eq!(again.total_timeout, Some(seconds(5400)));
+    assert!(matches!(again.backoff, Backoff::Fixed(wait) if wait == seconds(5)));
+    let steps = patient("steps");
+    assert_eq!((steps.retry, steps.timeout), (0, Some(seconds(30))));
+    assert!(matches!(steps.backoff, Backoff::Steps(waits)
+        if *waits == [seconds(1), seconds(10), seconds(60)]));
+    let doubled = patient("doubled").backoff;
+    assert!(matches!(doubled, Backoff::Exponential { first, longest }
+        if (first, longest) == (Duration::from_millis(1), Duration::from_millis(2))));
+}
+
 #[test]
 fn a_nodes_line_is_where_it_is_written() {
     let node = &Inner::graph().nodes()[2];
@@ -308,7 +345,7 @@ mod fingerprints {
     mod renamed {
         use super::*;
         workflow! { pub async fn base(root: String) -> usize {
-            let found = fetch(&root, 1).retry(9).timeout(1s);
+            let found = fetch(&root, 1).retry(9).timeout(1s).total_timeout(1m).backoff([1s]);
             let lengths = #[limit(3)] for one in found { measure(&one) };
             let sum = lengths.len()
                 + 1;

@@ -10,6 +10,7 @@ mod kill;
 mod language;
 mod limits;
 mod many;
+mod poison;
 mod registered;
 mod waits;
 mod watched;

@@ -2,4 +2,5 @@
 
 pub mod orders;
 pub mod outline;
+pub mod poison;
 pub mod shared;

@@ -6,7 +6,7 @@ use std::io::Write;
 use zahir::{job, workflow};
 
 /// Appends a line to the ledger: one execution of a job. A line this short is written whole.
-fn note(ledger: &str, line: &str) {
+pub(crate) fn note(ledger: &str, line: &str) {
     let file = OpenOptions::new().create(true).append(true).open(ledger);
     file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()))
         .expect("a ledger");

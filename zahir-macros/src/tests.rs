@@ -18,8 +18,9 @@ const OPTIONS: &str = "retry = 3, backoff = 100ms..10s, timeout = 1h30m, tags = 
 
 const WORKFLOWS: [&str; 5] = [
     r#"/// All of it.
+    #[saga]
     pub async fn everything<T: Payload>(customer: u64, names: Vec<String>) -> Ticket where T: Clone {
-        let user: User = fetch_user(customer).retry(3).timeout(30s).backoff(1s..10s).named("the user");
+        let user: User = fetch_user(customer).retry(3).timeout(30s).total_timeout(5m).backoff(1s..10s).named("the user");
         let (a, Wrap { b, c: [d, .., _] }) = pair(&user).after((user, customer));
         let kind = if a > 3 { "high" } else { "low" };
         let total = names.iter().map(|name| name.len() + b).sum::<usize>() + match kind { "x" if a > 1 => 1, _ => d };
@@ -28,7 +29,7 @@ const WORKFLOWS: [&str; 5] = [
             for step in 0..inner.len() { notify(step, User { id: step, ..user }); };
             inner
         };
-        audit(pure(shout(kind)), vec![sizes[0], a as u64], &mut user, (customer)).after(sizes);
+        audit(pure(shout(kind)), vec![sizes[0], a as u64], &mut user, (customer)).after(sizes).backoff([1s, 2m]).retry(forever);
         other::open(&fetch_user(measure(&user.name.trim())), !a && !is_vip(&user))
     }"#,
     r#"async fn wrong<'a>(mut x: &'a u64, (a, b): impl T) -> Result<u8, E> {
@@ -41,7 +42,7 @@ const WORKFLOWS: [&str; 5] = [
         let Some(z) = Some(1) else { return };
         fn item() {} println!("{}", z); user.id + 1; let q; let r = &user; async {}; unsafe { f() };
         let t = charge(&user).result().rescue(|e| refund(&e)).finally(x).retry(user.id).after("x").named(3);
-        sleep(30); signal("x").timeout("30s"); race((a(), b()));
+        { open(x) }.retry(2).timeout(3); fetch(x).backoff([]).backoff(f).retry("forever").retry(); sleep(30); signal("x").timeout("30s"); race((a(), b()));
     }"#,
     r#"async fn decides(user: User, pair: (u64, Option<String>)) -> Ticket {
         let kind = classify(&user);

@@ -17,8 +17,10 @@ mod sample;
 
 use std::sync::Arc;
 
-pub use self::sample::{attempt, definition, finish, inner_records, more, revise, run, start};
-use self::sample::{endings, position, revise_to};
+pub use self::sample::{
+    attempt, definition, finish, inner_records, more, revise, run, share, start,
+};
+use self::sample::{endings, position, revise_to, shared};
 use crate::{
     Append, Attempt, CancelRequest, Ending, PAYLOAD_BYTES_MAX, Record, RunId, RunStatus, Store,
     StoreError, StoreErrorKind, StoredStep, TEXT_BYTES_MAX, Timestamp,
@@ -26,7 +28,7 @@ use crate::{
 
 /// Checks everything but what concerns opening a store again; `make` gives a store without runs.
 pub fn check<S: Store>(make: impl Fn() -> S) {
-    let sentences: [fn(&dyn Store); 25] = [
+    let sentences: [fn(&dyn Store); 29] = [
         what_was_appended_is_loaded,
         every_kind_of_record_is_loaded_as_it_was,
         an_unknown_run_is_none,
@@ -49,6 +51,10 @@ pub fn check<S: Store>(make: impl Fn() -> S) {
         a_definition_is_stored_once,
         a_definition_that_is_named_is_stored_or_given,
         a_definition_belongs_to_one_record,
+        a_shared_result_is_found_by_its_key,
+        the_last_result_that_was_shared_with_a_key_is_found,
+        a_result_is_shared_with_the_record_before_it,
+        what_is_not_appended_is_not_shared,
         what_is_too_large_is_refused,
         long_texts_are_cut,
         a_fresh_store_is_attached,
@@ -69,6 +75,7 @@ pub fn check_reopened<S: Store>(make: impl Fn() -> S, reopen: impl Fn(S) -> S) {
     append(&store, &[attempt(1, 1), finish(2, 1)]);
     append(&store, &[start(5, "order", Some("c")), finish(5, 1)]);
     append(&store, &[revise(5, 2), attempt(5, 3)]);
+    append(&store, &[share(1, 2, 8, shared(b"eight", Some(9)))]);
     let all = |store: &S| [1, 2, 5].map(|number| store.load(run(number)).unwrap());
     let before = all(&store);
     let heads = store.runs(None, 10).unwrap();
@@ -83,14 +90,18 @@ pub fn check_reopened<S: Store>(make: impl Fn() -> S, reopen: impl Fn(S) -> S) {
         store.definition(definition(7)).unwrap().unwrap(),
         b"definition"
     );
+    assert_eq!(store.shared(8).unwrap(), Some(shared(b"eight", Some(9))));
+    assert_eq!(store.shared(9).unwrap(), None);
 
-    append(&store, &[finish(1, 2), start(3, "order", None)]);
+    append(&store, &[share(1, 4, 8, shared(b"again", None))]);
+    append(&store, &[finish(1, 6), start(3, "order", None)]);
     refuse(&store, &[start(4, "order", Some("a"))]);
     refuse(&store, &[attempt(2, 2)]);
     append(&store, &[revise(2, 2), finish(5, 4)]);
     let store = reopen(store);
     assert_eq!(store.unfinished().unwrap(), [run(2), run(3)]);
-    assert_eq!(records(&store, 1), 3);
+    assert_eq!(records(&store, 1), 7);
+    assert_eq!(store.shared(8).unwrap(), Some(shared(b"again", None)));
     append(&store, &[finish(2, 3), revise(5, 5)]);
     let store = reopen(store);
     assert_eq!(store.unfinished().unwrap(), [run(5), run(3)]);
@@ -429,6 +440,95 @@ fn a_definition_belongs_to_one_record(store: &dyn Store) {
     append(store, &[revise_to(1, 1, definition(8), Some(b"eight"))]);
     (two.first, two.definition) = (2, None);
     append(store, &[two]);
+}
+
+fn a_shared_result_is_found_by_its_key(store: &dyn Store) {
+    let results = [
+        (0, shared(b"nought", None)),
+        (u128::MAX, shared(b"", Some(u64::MAX))),
+        (1 << 64, shared(b"middle", Some(0))),
+    ];
+    append(store, &[start(1, "order", None)]);
+    assert_eq!(store.shared(0).unwrap(), None);
+    for (first, (key, result)) in (1..).step_by(2).zip(&results) {
+        append(store, &[share(1, first, *key, result.clone())]);
+    }
+    append(store, &[finish(1, 7), revise(1, 8)]);
+    for (key, result) in results {
+        assert_eq!(store.shared(key).unwrap(), Some(result));
+    }
+    for key in [1, u128::MAX - 1, 1 << 63, 1 << 65] {
+        assert_eq!(store.shared(key).unwrap(), None);
+    }
+}
+
+fn the_last_result_that_was_shared_with_a_key_is_found(store: &dyn Store) {
+    append(store, &[start(1, "order", None), start(2, "order", None)]);
+    let first = shared(b"first", Some(9));
+    append(store, &[share(1, 1, 8, first)]);
+    let second = shared(b"second", None);
+    append(store, &[share(2, 1, 8, second.clone())]);
+    assert_eq!(store.shared(8).unwrap(), Some(second));
+    let batch = [(2, 3, &b"third"[..]), (1, 3, b"fourth"), (2, 5, b"fifth")];
+    let batch = batch.map(|(run, first, output)| share(run, first, 8, shared(output, Some(3))));
+    append(store, &batch);
+    assert_eq!(store.shared(8).unwrap(), Some(shared(b"fifth", Some(3))));
+    let mut two = share(1, 5, 8, shared(b"sixth", None));
+    two.records
+        .extend(share(1, 7, 8, shared(b"seventh", Some(1))).records);
+    two.records
+        .extend(share(1, 9, 9, shared(b"other", None)).records);
+    append(store, &[two]);
+    assert_eq!(store.shared(8).unwrap(), Some(shared(b"seventh", Some(1))));
+    assert_eq!(store.shared(9).unwrap(), Some(shared(b"other", None)));
+}
+
+fn a_result_is_shared_with_the_record_before_it(store: &dyn Store) {
+    append(store, &[start(1, "order", None)]);
+    let whole = share(1, 1, 8, shared(b"eight", None)).records;
+    let [says, result] = [whole[0].clone(), whole[1].clone()];
+    let elsewhere = Record::AttemptSucceeded {
+        at: position(4),
+        attempt: Attempt::FIRST,
+        output: Vec::new(),
+    };
+    for records in [
+        vec![says.clone()],
+        vec![result.clone(), says.clone()],
+        vec![says.clone(), elsewhere],
+        vec![says.clone(), attempt(1, 2).records.remove(0)],
+        vec![says.clone(), says.clone(), result.clone()],
+    ] {
+        refuse(store, &[more(1, 1, records)]);
+    }
+    let says_alone = more(1, 1, vec![says.clone()]);
+    refuse(store, &[says_alone, more(1, 2, vec![result])]);
+    assert_eq!(store.shared(8).unwrap(), None);
+
+    let recovered = Record::AttemptRecovered {
+        at: position(3),
+        attempt: Attempt::FIRST,
+        output: b"recovered".to_vec(),
+    };
+    append(store, &[more(1, 1, vec![says, recovered])]);
+    assert_eq!(store.shared(8).unwrap(), Some(shared(b"recovered", None)));
+}
+
+fn what_is_not_appended_is_not_shared(store: &dyn Store) {
+    append(store, &[start(1, "order", None)]);
+    let eight = |first| share(1, first, 8, shared(b"eight", None));
+    refuse(store, &[eight(1), attempt(9, 9)]);
+    assert_eq!(store.shared(8).unwrap(), None);
+    append(store, &[eight(1)]);
+    refuse(
+        store,
+        &[
+            share(1, 3, 8, shared(b"", Some(1))),
+            start(2, "order", None),
+            start(1, "order", None),
+        ],
+    );
+    assert_eq!(store.shared(8).unwrap(), Some(shared(b"eight", None)));
 }
 
 fn what_is_too_large_is_refused(store: &dyn Store) {

@@ -2,7 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::{Append, DefinitionId, RunHead, RunId, Store, StoreError, StoreErrorKind, StoredRun};
+use crate::{
+    Append, DefinitionId, RunHead, RunId, SharedResult, Store, StoreError, StoreErrorKind,
+    StoredRun,
+};
 
 /// A store around another one, whose append fails once at a chosen moment and, where a real store
 /// would, for ever after.
@@ -117,6 +120,10 @@ impl<S: Store> Store for FaultStore<S> {
 
     fn definition(&self, id: DefinitionId) -> Result<Option<Vec<u8>>, StoreError> {
         self.store.definition(id)
+    }
+
+    fn shared(&self, key: u128) -> Result<Option<SharedResult>, StoreError> {
+        self.store.shared(key)
     }
 
     fn check_attached(&self) -> Result<(), StoreError> {

@@ -66,5 +66,5 @@ pub use record::{
     CancelRequest, Dropped, Ending, Failure, FailureKind, PAYLOAD_BYTES_MAX, Record, Revision,
     RunStart, TEXT_BYTES_MAX,
 };
-pub use store::{Append, RunHead, RunStatus, Store, StoredRun, StoredStep};
+pub use store::{Append, RunHead, RunStatus, SharedResult, Store, StoredRun, StoredStep};
 pub use time::Timestamp;

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::record::decode::Reader;
 use crate::rules::{self, Known};
 use crate::{
-    Append, DefinitionId, RunHead, RunId, RunStatus, Store, StoreError, StoreErrorKind, StoredRun,
+    Append, DefinitionId, RunHead, RunId, RunStatus, SharedResult, Store, StoreError,
+    StoreErrorKind, StoredRun,
 };
 
 /// A store in memory: the contract of [`Store`] without its durability.
@@ -24,6 +25,7 @@ struct Runs {
     by_id: HashMap<RunId, usize>,
     by_key: HashMap<(String, String), usize>,
     definitions: HashMap<DefinitionId, Arc<[u8]>>,
+    shared: HashMap<u128, SharedResult>,
 }
 
 #[derive(Clone, Debug)]
@@ -61,9 +63,12 @@ impl Store for MemoryStore {
             .iter()
             .try_for_each(|append| runs.add(append).map(|done| undo.push(done)));
         let result = added.and_then(|()| runs.define(batch));
-        if result.is_err() {
-            while let Some(done) = undo.pop() {
-                runs.undo(done);
+        match result {
+            Ok(()) => runs.share(batch),
+            Err(_) => {
+                while let Some(done) = undo.pop() {
+                    runs.undo(done);
+                }
             }
         }
         result
@@ -119,6 +124,10 @@ impl Store for MemoryStore {
     fn definition(&self, id: DefinitionId) -> Result<Option<Vec<u8>>, StoreError> {
         let runs = self.runs();
         Ok(runs.definitions.get(&id).map(|bytes| bytes.to_vec()))
+    }
+
+    fn shared(&self, key: u128) -> Result<Option<SharedResult>, StoreError> {
+        Ok(self.runs().shared.get(&key).cloned())
     }
 
     /// Always: memory can't be detached.
@@ -193,6 +202,16 @@ impl Runs {
             .filter_map(|named| Some((named.id, Arc::clone(named.bytes?))));
         self.definitions.extend(definitions);
         Ok(())
+    }
+
+    fn share(&mut self, batch: &[Append]) {
+        for (key, (_, shared)) in rules::last_shared((0..).zip(batch)) {
+            let shared = SharedResult {
+                output: shared.output.to_vec(),
+                until: shared.until,
+            };
+            self.shared.insert(key, shared);
+        }
     }
 
     fn undo(&mut self, done: Undo) {

@@ -1,8 +1,9 @@
 //! The store in one redb file.
 //!
 //! One thread appends, any number read. What the writer knows of unfinished runs is in memory, so
-//! an append reads nothing from the file; reads see only what is committed. After an error that a
-//! commit may have survived the store takes no append until it is opened again.
+//! an append to one reads nothing from the file, unless it names something; reads see only what is
+//! committed. After an error that a commit may have survived the store takes no append until it is
+//! opened again.
 
 mod batch;
 mod file;
@@ -12,6 +13,7 @@ mod index;
 mod load;
 #[cfg(feature = "test-util")]
 mod medium;
+mod names;
 mod options;
 mod probe;
 mod schema;
@@ -25,7 +27,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use redb::{Database, ReadableDatabase};
 
 use crate::{
-    Append, DefinitionId, RunHead, RunId, Store, StoreError, StoreErrorKind, StoredRun, rules,
+    Append, DefinitionId, RunHead, RunId, SharedResult, Store, StoreError, StoreErrorKind,
+    StoredRun, rules,
 };
 
 use self::batch::{Live, Staged};
@@ -297,6 +300,10 @@ impl Store for RedbStore {
 
     fn definition(&self, id: DefinitionId) -> Result<Option<Vec<u8>>, StoreError> {
         self.read(|snapshot| snapshot.definition(id))
+    }
+
+    fn shared(&self, key: u128) -> Result<Option<SharedResult>, StoreError> {
+        self.read(|snapshot| snapshot.shared(key))
     }
 
     /// On Unix by device and inode; elsewhere only a file that is gone is noticed, not one that

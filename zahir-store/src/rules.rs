@@ -1,11 +1,12 @@
 //! Which appends a store takes: the part of the contract that is the same for every store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::record::decode::{Malformed, Reader};
 use crate::record::encode::{check_append, check_payload, put_length, put_number};
 use crate::{
-    Append, DefinitionId, Ending, Record, Revision, RunStart, RunStatus, StoreError,
+    Append, DefinitionId, Ending, Position, Record, Revision, RunStart, RunStatus, StoreError,
     StoreErrorKind, StoredStep, Timestamp,
 };
 
@@ -90,8 +91,66 @@ fn check_order(append: &Append) -> Result<(), StoreError> {
             ));
         }
         is_over = matches!(record, Record::RunFinished(_));
+        if let Record::ResultShared { at, .. } = record
+            && append
+                .records
+                .get(index + 1)
+                .and_then(|next| result_of(next, at))
+                .is_none()
+        {
+            return Err(refused(
+                append,
+                format!("run {run} has a ResultShared that its result does not follow"),
+            ));
+        }
     }
     Ok(())
+}
+
+/// The output of this node instance, if that is what the record has.
+fn result_of<'a>(record: &'a Record, at: &Position) -> Option<&'a [u8]> {
+    if let Record::AttemptSucceeded {
+        at: found, output, ..
+    }
+    | Record::AttemptRecovered {
+        at: found, output, ..
+    } = record
+        && found == at
+    {
+        Some(output)
+    } else {
+        None
+    }
+}
+
+/// A result that an append shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shared<'a> {
+    pub(crate) output: &'a [u8],
+    pub(crate) until: Option<Timestamp>,
+}
+
+/// The results that an append shares, with their keys.
+pub(crate) fn shared(append: &Append) -> impl Iterator<Item = (u128, Shared<'_>)> {
+    let pairs = append.records.iter().zip(append.records.iter().skip(1));
+    pairs.filter_map(|(record, next)| {
+        let Record::ResultShared { at, key, until } = record else {
+            return None;
+        };
+        let output = result_of(next, at)?;
+        let until = *until;
+        Some((*key, Shared { output, until }))
+    })
+}
+
+/// The last result of each key that numbered appends share, with the number of its append.
+pub(crate) fn last_shared<'a>(
+    appends: impl Iterator<Item = (u64, &'a Append)>,
+) -> BTreeMap<u128, (u64, Shared<'a>)> {
+    let shared = appends.flat_map(|(number, append)| {
+        shared(append).map(move |(key, shared)| (key, (number, shared)))
+    });
+    shared.collect()
 }
 
 /// A definition belongs to the one record that names it.

@@ -22,8 +22,9 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// If a run's records do not go on where its last ones ended, if a run is started twice, if
     /// something other than a [`Record::RunRevised`] follows a [`Record::RunFinished`], if a key is
-    /// taken by another run, if a definition is named that is neither stored nor given, if a record
-    /// is larger than the store can hold, or if the medium fails.
+    /// taken by another run, if a definition is named that is neither stored nor given, if a
+    /// [`Record::ResultShared`] is not followed by its result in the same append, if a record is
+    /// larger than the store can hold, or if the medium fails.
     fn append(&self, batch: &[Append]) -> Result<(), StoreError>;
 
     /// Every record of a run in the order they were appended, verified; `None` if there is no such
@@ -64,6 +65,14 @@ pub trait Store: Send + Sync + 'static {
     /// If it is damaged, or if the medium fails.
     fn definition(&self, id: DefinitionId) -> Result<Option<Vec<u8>>, StoreError>;
 
+    /// The result that was shared with this key: what the last [`Record::ResultShared`] with it and
+    /// the result behind that say. It stays there when its time is over and when its run is revised.
+    ///
+    /// # Errors
+    ///
+    /// If it is damaged, or if the medium fails.
+    fn shared(&self, key: u128) -> Result<Option<SharedResult>, StoreError>;
+
     /// Whether what is written still reaches the place that was opened: fails when the file was
     /// deleted or replaced meanwhile.
     ///
@@ -96,6 +105,10 @@ impl<S: Store> Store for Arc<S> {
 
     fn definition(&self, id: DefinitionId) -> Result<Option<Vec<u8>>, StoreError> {
         (**self).definition(id)
+    }
+
+    fn shared(&self, key: u128) -> Result<Option<SharedResult>, StoreError> {
+        (**self).shared(key)
     }
 
     fn check_attached(&self) -> Result<(), StoreError> {
@@ -161,6 +174,19 @@ pub enum RunStatus {
     Failed,
     /// It was cancelled.
     Cancelled,
+}
+
+/// A result that is given to other runs, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "plain data between the runtime and a store"
+)]
+pub struct SharedResult {
+    /// The encoded result.
+    pub output: Vec<u8>,
+    /// Until when it holds; `None` for ever.
+    pub until: Option<Timestamp>,
 }
 
 /// A run and all of its records.

@@ -1,13 +1,19 @@
 //! What is stored of a workflow's shape, so that its records mean something to a later program.
 
+pub(crate) mod matching;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
-use zahir_store::{DefinitionId, NodeId};
+use zahir_store::{DefinitionId, FrameStep, NodeId, Position};
 
 use crate::graph::{Exit, NodeDef};
+use crate::job::Options;
+use crate::plan::index;
 use crate::program::Site;
 
 /// The shape of a workflow and of everything it calls, as data.
@@ -17,59 +23,68 @@ pub(crate) struct Definition {
     pub(crate) id: DefinitionId,
     /// What is stored.
     pub(crate) bytes: Arc<[u8]>,
-    shape: Shape,
+    pub(crate) shape: Shape,
 }
 
+/// What is stored. Fields are only ever added, at the end of a struct and with a default: what
+/// earlier versions stored stays readable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Shape {
-    workflow: String,
-    nodes: Vec<DefinedNode>,
+pub(crate) struct Shape {
+    pub(crate) workflow: String,
+    pub(crate) nodes: Vec<DefinedNode>,
     /// The regions of each workflow, its body first.
-    regions: Vec<DefinedRegion>,
+    pub(crate) regions: Vec<DefinedRegion>,
 }
 
 /// One node. Its number is its place among those of its workflow.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct DefinedNode {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DefinedNode {
     /// The workflow it is written in, and its name there.
-    workflow: String,
-    name: String,
-    kind: String,
+    pub(crate) workflow: String,
+    pub(crate) name: String,
+    pub(crate) kind: String,
     /// The job or workflow it calls.
-    calls: Option<String>,
-    region: u32,
+    pub(crate) calls: Option<String>,
+    pub(crate) region: u32,
     /// The regions that it enters.
-    inside: Vec<u32>,
-    uses: Vec<u32>,
-    after: Vec<u32>,
-    fingerprint: u64,
+    pub(crate) inside: Vec<u32>,
+    pub(crate) uses: Vec<u32>,
+    pub(crate) after: Vec<u32>,
+    pub(crate) fingerprint: u64,
+    /// The fingerprint without the regions in it; 0 if that is not known.
+    #[serde(default)]
+    pub(crate) entry: u64,
+    /// How many of the values it uses its own step is lent; the others are for what is in it.
+    #[serde(default)]
+    pub(crate) lends: u32,
+    /// What assigns it, if it is an assigned variable.
+    #[serde(default)]
+    pub(crate) by: Option<u32>,
+    /// The types of the job that it calls, and its declared version.
+    #[serde(default)]
+    pub(crate) signature: String,
+    #[serde(default)]
+    pub(crate) version: u32,
+    /// What its job says of its effect, if that is not the usual.
+    #[serde(default)]
+    pub(crate) effect: String,
 }
 
 /// One region. Its number is its place among those of its workflow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct DefinedRegion {
-    workflow: String,
+pub(crate) struct DefinedRegion {
+    pub(crate) workflow: String,
     /// The node that enters it.
-    owner: Option<u32>,
-    result: Option<u32>,
-    exit: String,
-    outs: Vec<u32>,
+    pub(crate) owner: Option<u32>,
+    pub(crate) result: Option<u32>,
+    pub(crate) exit: String,
+    pub(crate) outs: Vec<u32>,
 }
 
 impl Definition {
     /// The definition of the workflow of this name, whose plan has nodes at these sites.
     pub(crate) fn of(workflow: &str, sites: &[Site]) -> Self {
-        let nodes = sites.iter().map(|site| DefinedNode {
-            workflow: site.graph.name().to_owned(),
-            name: site.node.name().to_owned(),
-            kind: kind(&site.node.kind).to_owned(),
-            calls: site.node.calls().map(str::to_owned),
-            region: site.node.region.number(),
-            inside: site.node.inside.iter().map(|id| id.number()).collect(),
-            uses: site.node.uses().iter().map(|id| id.number()).collect(),
-            after: site.node.after().iter().map(|id| id.number()).collect(),
-            fingerprint: site.node.fingerprint(),
-        });
+        let nodes = sites.iter().map(DefinedNode::of);
         // The sites of a graph are in one piece.
         let same = |one: &Site, other: &Site| std::ptr::eq(one.graph, other.graph);
         let graphs = sites.chunk_by(same).filter_map(|sites| sites.first());
@@ -89,7 +104,7 @@ impl Definition {
         })
     }
 
-    fn from_shape(shape: Shape) -> Self {
+    pub(crate) fn from_shape(shape: Shape) -> Self {
         // Plain strings and numbers always encode.
         let bytes: Arc<[u8]> = rmp_serde::to_vec(&shape).unwrap_or_default().into();
         Self {
@@ -99,9 +114,53 @@ impl Definition {
         }
     }
 
-    /// The definition that was stored as these bytes.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        rmp_serde::from_slice(bytes).ok().map(Self::from_shape)
+    /// The definition that was stored under this id, as these bytes.
+    pub(crate) fn decode(id: DefinitionId, bytes: &[u8]) -> Option<Self> {
+        let shape = rmp_serde::from_slice(bytes).ok()?;
+        Some(Self {
+            id,
+            bytes: bytes.into(),
+            shape,
+        })
+    }
+
+    /// The node of this number.
+    pub(crate) fn node(&self, id: NodeId) -> Option<&DefinedNode> {
+        self.shape.nodes.get(index(id))
+    }
+
+    /// Where a node instance is, in the words of the source; see
+    /// [`Executable::path`](crate::runtime::executable::Executable::path).
+    pub(crate) fn path(&self, at: &Position) -> String {
+        let name = |id| self.node(id).map_or("?", |node| node.name.as_str());
+        let mut path = String::new();
+        for FrameStep { node, index } in &at.frames {
+            path.push_str(name(*node));
+            if self.node(*node).is_some_and(DefinedNode::is_repeated) {
+                path.push_str(&format!("[{index}]"));
+            }
+            path.push('/');
+        }
+        path.push_str(name(at.node));
+        path
+    }
+
+    /// The number of the first node of a workflow.
+    pub(crate) fn first_of(&self, workflow: &str) -> usize {
+        let mut nodes = self.shape.nodes.iter();
+        nodes
+            .position(|node| node.workflow == workflow)
+            .unwrap_or(0)
+    }
+
+    /// What runs by itself in it and fulfils `wanted`, by name: in the workflow itself as in
+    /// [`Definition::path`], in one that it calls behind the name of that.
+    pub(crate) fn runs(&self, wanted: impl Fn(NodeId) -> bool) -> Vec<String> {
+        let placed = self.shape.placed();
+        let numbered = placed.iter().zip(0..);
+        let runs = numbered.filter(|(it, id)| it.node.is_run() && wanted(NodeId::new(*id)));
+        runs.map(|(it, _)| it.place.written(&self.shape.workflow))
+            .collect()
     }
 
     /// How `current` differs from this definition, node by node, in words.
@@ -142,6 +201,24 @@ struct Place<'s> {
     workflow: &'s str,
     around: Vec<(&'s str, usize)>,
     name: &'s str,
+}
+
+impl Place<'_> {
+    /// The place in words, for one who reads `workflow`.
+    fn written(&self, workflow: &str) -> String {
+        let mut text = String::new();
+        if self.workflow != workflow {
+            let name = self.workflow.rsplit("::").next();
+            text.push_str(name.unwrap_or(self.workflow));
+            text.push_str(": ");
+        }
+        for (name, _) in &self.around {
+            text.push_str(name);
+            text.push('/');
+        }
+        text.push_str(self.name);
+        text
+    }
 }
 
 fn by_place<'p, 's>(placed: &'p [Placed<'s>]) -> BTreeMap<&'p Place<'s>, &'p Placed<'s>> {
@@ -210,11 +287,7 @@ impl Placed<'_> {
         }
         let (had, has) = (self.inside.len(), new.inside.len());
         if had != has {
-            let parts = if old.kind == "a race" {
-                "entries"
-            } else {
-                "arms"
-            };
+            let parts = if old.kind == RACE { "entries" } else { "arms" };
             return Some(format!("{described} has {has} {parts} now, not {had}"));
         }
         for (at, (before, after)) in self.inside.iter().zip(&new.inside).enumerate() {
@@ -235,7 +308,47 @@ impl Placed<'_> {
 }
 
 impl DefinedNode {
-    fn describe(&self) -> String {
+    fn of(site: &Site) -> Self {
+        let Site { graph, node } = site;
+        let job = node.kind.job();
+        let numbers = |ids: &[NodeId]| ids.iter().map(|id| id.number()).collect();
+        Self {
+            workflow: graph.name().to_owned(),
+            name: node.name().to_owned(),
+            kind: kind(&node.kind).to_owned(),
+            calls: node.calls().map(str::to_owned),
+            region: node.region.number(),
+            inside: node.inside.iter().map(|id| id.number()).collect(),
+            uses: numbers(node.uses()),
+            after: numbers(node.after()),
+            fingerprint: node.fingerprint(),
+            entry: node.entry,
+            lends: u32::try_from(node.lends).unwrap_or(u32::MAX),
+            by: node.kind.assigned_by().map(NodeId::number),
+            signature: job.map(|job| job.signature.to_owned()).unwrap_or_default(),
+            version: job.map_or(0, |job| job.options.declared_version()),
+            effect: job.map_or("", |job| effect(&job.options)).to_owned(),
+        }
+    }
+
+    /// Whether the number of a frame of it tells which item or round it is.
+    fn is_repeated(&self) -> bool {
+        matches!(self.kind.as_str(), EACH | LOOP)
+    }
+
+    /// What it is, but for its name and its place.
+    pub(crate) fn described(&self) -> String {
+        let Some(called) = &self.calls else {
+            return self.kind.clone();
+        };
+        let mut text = format!("`{called}{}`", self.signature);
+        if self.version > 0 {
+            text.push_str(&format!(" of version {}", self.version));
+        }
+        text
+    }
+
+    pub(crate) fn describe(&self) -> String {
         match &self.calls {
             Some(called) => format!("`{}` (a call of `{called}`)", self.name),
             None => format!("`{}` ({})", self.name, self.kind),
@@ -246,9 +359,9 @@ impl DefinedNode {
 /// What the region at this place is to a node of this kind.
 fn part(kind: &str, at: usize) -> String {
     match (kind, at) {
-        ("a branch", _) => format!("arm {}", at + 1),
-        ("a race", _) => format!("entry {}", at + 1),
-        ("a rescue", 1) => "the handler".to_owned(),
+        (BRANCH, _) => format!("arm {}", at + 1),
+        (RACE, _) => format!("entry {}", at + 1),
+        (RESCUE, 1) => "the handler".to_owned(),
         _ => "the body".to_owned(),
     }
 }
@@ -263,24 +376,50 @@ const fn exit(exit: Exit) -> &'static str {
     }
 }
 
+/// What a job says of its effect.
+const fn effect(options: &Options) -> &'static str {
+    if options.is_at_most_once() {
+        AT_MOST_ONCE
+    } else {
+        ""
+    }
+}
+
+pub(crate) const AT_MOST_ONCE: &str = "at_most_once";
+
+const JOB: &str = "a job";
+const EACH: &str = "a `for`";
+const BRANCH: &str = "a branch";
+const LOOP: &str = "a loop";
+const RESCUE: &str = "a rescue";
+const FINALLY: &str = "a finally";
+const RACE: &str = "a race";
+const SLEEP: &str = "a sleep";
+const SIGNAL: &str = "a signal";
+const ITEM: &str = "an item";
+const CARRIED: &str = "a variable of a loop";
+const CAUGHT: &str = "an error";
+const RESULT: &str = "a result";
+const WORKFLOW: &str = "a workflow";
+
 const fn kind(kind: &NodeDef) -> &'static str {
     match kind {
         NodeDef::Input { .. } => "an input",
-        NodeDef::Item => "an item",
-        NodeDef::Carried => "a variable of a loop",
-        NodeDef::Caught => "an error",
+        NodeDef::Item => ITEM,
+        NodeDef::Carried => CARRIED,
+        NodeDef::Caught => CAUGHT,
         NodeDef::Assigned { .. } => "an assigned variable",
-        NodeDef::Job(_) => "a job",
+        NodeDef::Job(_) => JOB,
         NodeDef::Value => "a value",
-        NodeDef::Each { .. } => "a `for`",
-        NodeDef::Branch => "a branch",
-        NodeDef::Loop { .. } => "a loop",
-        NodeDef::Rescue => "a rescue",
-        NodeDef::Result(_) => "a result",
-        NodeDef::Finally => "a finally",
-        NodeDef::Race(_) => "a race",
-        NodeDef::Sleep => "a sleep",
-        NodeDef::Signal(_) => "a signal",
-        NodeDef::Workflow(_) => "a workflow",
+        NodeDef::Each { .. } => EACH,
+        NodeDef::Branch => BRANCH,
+        NodeDef::Loop { .. } => LOOP,
+        NodeDef::Rescue => RESCUE,
+        NodeDef::Result(_) => RESULT,
+        NodeDef::Finally => FINALLY,
+        NodeDef::Race(_) => RACE,
+        NodeDef::Sleep => SLEEP,
+        NodeDef::Signal(_) => SIGNAL,
+        NodeDef::Workflow(_) => WORKFLOW,
     }
 }

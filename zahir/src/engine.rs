@@ -80,6 +80,7 @@ use undoing::Undoing;
 use waits::Mailboxes;
 
 pub(crate) use action::{Action, Caught, Evaluation, Refusal, Violation, Work};
+pub(crate) use blocks::can_be_handled;
 pub(crate) use frame::Place;
 pub(crate) use replay::{RecoverError, Stored};
 pub(crate) use report::{AttemptOutcome, Evaluated, Extra, Report, Verdict};
@@ -176,6 +177,8 @@ enum Task {
     Finish(FrameId),
     /// A loop may begin its next round.
     Round(Place),
+    /// A job whose attempt died with the process can't be tried again.
+    Lose(Place),
 }
 
 /// How far a run has come.

@@ -17,6 +17,9 @@ pub use signal::SignalError;
 /// A path of more names than this is shortened in messages.
 const PATH_NAMES_MAX: usize = 16;
 
+/// A message names this many results that could not be undone.
+const NOT_UNDONE_MAX: usize = 3;
+
 /// Anything that can go wrong between opening a runtime and the output of a run.
 ///
 /// For programs that pass errors on with `?`. Where the difference matters, match on the errors
@@ -151,6 +154,7 @@ struct Inner {
     kind: RunErrorKind,
     failed: Option<FailedNode>,
     message: String,
+    not_undone: Vec<String>,
     halted: Option<Halted>,
 }
 
@@ -194,6 +198,7 @@ impl RunError {
                 kind,
                 failed: None,
                 message,
+                not_undone: Vec::new(),
                 halted: None,
             }),
         }
@@ -212,6 +217,11 @@ impl RunError {
 
     pub(crate) fn at(mut self, failed: Option<FailedNode>) -> Self {
         self.inner.failed = failed;
+        self
+    }
+
+    pub(crate) fn not_undone_at(mut self, nodes: Vec<String>) -> Self {
+        self.inner.not_undone = nodes;
         self
     }
 
@@ -241,10 +251,17 @@ impl RunError {
 
     /// What happened, in words: the job's own error, or the message of its panic.
     ///
-    /// It also says what came of it: how the recovery job failed, and what could not be undone.
+    /// It also says what came of it: how the recovery job failed, and the first undo.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.inner.message
+    }
+
+    /// The nodes whose results were to be undone and could not be, as they are written in the
+    /// workflow. What those rest on was left as it is, too.
+    #[must_use]
+    pub fn not_undone(&self) -> &[String] {
+        &self.inner.not_undone
     }
 }
 
@@ -281,10 +298,7 @@ impl fmt::Display for RunError {
         f.write_str(match inner.kind {
             RunErrorKind::Failed(kind) => happened(kind),
             RunErrorKind::Bug => happened(FailureKind::Bug),
-            RunErrorKind::Cancelled if inner.message.is_empty() => {
-                return f.write_str("was cancelled");
-            }
-            RunErrorKind::Cancelled => "was cancelled",
+            RunErrorKind::Cancelled => return f.write_str("was cancelled"),
             RunErrorKind::Stopped => {
                 return f.write_str(
                     "was left when the runtime shut down: it goes on at the next start, if it is \
@@ -308,7 +322,15 @@ impl fmt::Display for RunError {
         {
             write!(f, " at attempt {attempt}")?;
         }
-        write!(f, ": {}", inner.message)
+        write!(f, ": {}", inner.message)?;
+        for (count, node) in inner.not_undone.iter().enumerate() {
+            f.write_str(if count == 0 { "; not undone: " } else { ", " })?;
+            if count == NOT_UNDONE_MAX {
+                return write!(f, "and {} more", inner.not_undone.len() - count);
+            }
+            write!(f, "`{}`", shortened(node))?;
+        }
+        Ok(())
     }
 }
 

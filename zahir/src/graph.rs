@@ -136,6 +136,8 @@ pub struct Node {
     pub(crate) line: u32,
     pub(crate) column: u32,
     pub(crate) fingerprint: u64,
+    /// The fingerprint without the regions that it enters.
+    pub(crate) entry: u64,
     pub(crate) policy: Policy,
 }
 

@@ -211,6 +211,8 @@ pub struct JobDef {
     /// What finds the job again.
     pub(crate) name: &'static str,
     pub(crate) fingerprint: u64,
+    /// Its types, as they are written.
+    pub(crate) signature: &'static str,
     pub(crate) options: Options,
     pub(crate) output: Codec,
     /// How the error of this call is stored, if a handler is given the error itself.
@@ -237,6 +239,7 @@ impl JobDef {
                 Undoing::Begun(_) | Undoing::None => None,
             },
             stored: J::STORED,
+            signature: J::SIGNATURE,
             options: J::OPTIONS,
             ..Self::new(J::name(), Self::fingerprint::<J>(), J::CODEC.codec)
         }
@@ -247,6 +250,7 @@ impl JobDef {
         Self {
             name,
             fingerprint,
+            signature: "",
             options: Options::NONE,
             output,
             error: None,

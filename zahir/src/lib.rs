@@ -44,6 +44,7 @@ mod event;
 mod failure;
 mod graph;
 pub mod guide;
+mod history;
 mod job;
 mod plan;
 mod program;
@@ -197,9 +198,12 @@ pub mod __private;
 /// | `#[max(5)] loop ..` | at most so many rounds, or the run fails; `#[max(5, or_last)]` goes on behind the loop instead |
 /// | `return value` | ends the workflow with this value, from anywhere, a `for` included |
 /// | `job(..).after(x)`, `.after((x, y))` | waits for nodes whose values it does not need |
-/// | `.retry(3)`, `.timeout(30s)`, `.backoff(1s..1m)` | settings of this node, before those of its job |
+/// | `.retry(3)`, `.retry(forever)` | up to so many more attempts after a failure, whatever the job says |
+/// | `.backoff(1s..1m)`, `.backoff(5s)`, `.backoff([1s, 10s, 1m])` | the waits between attempts: doubled up to the longest; always the same; one after the other, then always the last |
+/// | `.timeout(30s)`, `.total_timeout(5m)` | how long an attempt may take; how long all attempts may, with the waits between them |
 /// | `.named("welcome mail")` | the node's name |
 /// | `other_workflow(a)` | a node, too; its graph is nested. It may be the workflow itself |
+/// | `#[saga] async fn ..` | each job that is called can be undone, or says that it need not be, else the workflow doesn't compile; each workflow that is called is a saga, too |
 /// | `job(..).result()`, `{ .. }.result()` | a `Result`: a failure becomes data, for `match` |
 /// | `.rescue(\|err\| refund(&err))` | if it fails for good, the value of the handler; of the same type |
 /// | `.finally(release(&seat))` | always runs behind it, whether it succeeds, fails, is rescued or cancelled; sees what is around it only. If it fails, all of it has failed |

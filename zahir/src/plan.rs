@@ -194,6 +194,15 @@ pub(crate) struct Source {
     pub(crate) slot: usize,
 }
 
+impl PlanNode {
+    /// Whether it takes its time from the clock.
+    fn is_timed(&self) -> bool {
+        let recovery = self.recovery.as_deref().map(|recovery| recovery.policy);
+        let has_deadline = |policy: Policy| policy.total_timeout.is_some();
+        self.kind.is_timed() || has_deadline(self.policy) || recovery.is_some_and(has_deadline)
+    }
+}
+
 impl Plan {
     /// A plan of these regions, region 0 the body, and their nodes.
     ///
@@ -205,7 +214,7 @@ impl Plan {
         signals: Vec<String>,
     ) -> Self {
         let mut plan = Self {
-            is_timed: nodes.iter().any(|node| node.kind.is_timed()),
+            is_timed: nodes.iter().any(PlanNode::is_timed),
             nodes,
             regions,
             signals,

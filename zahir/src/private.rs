@@ -21,7 +21,9 @@ pub use crate::job::arguments::{
 };
 pub use crate::job::attempt::{Answer, checked};
 pub use crate::job::context::Context;
-pub use crate::job::effect::{Auxiliary, Retriable, Takes, Undoable};
+pub use crate::job::effect::{
+    Assists, Attempted, Attempts, Auxiliary, Retriable, Retries, Takes, Undoable, Undone,
+};
 pub use crate::job::policy::{Backoff, FOREVER, Settings};
 pub use crate::job::recovery::{
     ErrorOf, OutputOf, Recover, Recovering, RecoversTyped, Recovery, RecoveryDef,

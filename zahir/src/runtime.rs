@@ -3,6 +3,7 @@
 //! Three parts have one exclusive right each: a driver changes the engine of its run, the executor
 //! polls user code and spawns, the writer writes to the store.
 
+mod backoff;
 mod claim;
 mod clock;
 mod core;
@@ -11,10 +12,12 @@ pub(crate) mod executable;
 pub(crate) mod executor;
 pub(crate) mod handle;
 pub(crate) mod inline;
+mod lane;
 mod open;
 mod reader;
 pub(crate) mod recovery;
 pub(crate) mod run;
+mod shared;
 mod shutdown;
 mod signal;
 mod slots;
@@ -47,6 +50,9 @@ const JOBS_MAX: usize = 1024;
 /// After so many actions in one go a run lets others go on: a loop of pure values alone may have no
 /// end.
 const ACTIONS_MAX: usize = 256;
+
+/// In how many attempts of a job the process may die, if nothing else is said.
+const CRASH_ATTEMPTS_MAX: u32 = 3;
 
 /// How large one encoded value may be, if nothing else is said.
 const VALUE_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -90,6 +96,7 @@ pub struct RuntimeBuilder {
     source: Source,
     executables: Vec<Arc<Executable>>,
     jobs_max: usize,
+    crash_attempts_max: u32,
     value_bytes_max: usize,
     attached_interval: Duration,
     clock: Option<Arc<Clock>>,
@@ -266,6 +273,7 @@ impl RuntimeBuilder {
             source,
             executables: Vec::new(),
             jobs_max: JOBS_MAX,
+            crash_attempts_max: CRASH_ATTEMPTS_MAX,
             value_bytes_max: VALUE_BYTES_MAX,
             attached_interval: ATTACHED_INTERVAL,
             clock: None,
@@ -286,6 +294,20 @@ impl RuntimeBuilder {
     /// At most this many jobs in flight at once, over all runs; 1024 if nothing else is said.
     pub const fn jobs_max(mut self, jobs_max: usize) -> Self {
         self.jobs_max = jobs_max;
+        self
+    }
+
+    /// A job that was under way this often when the process died is not started again: it fails as
+    /// [`FailureKind::Poisoned`](crate::FailureKind::Poisoned), its run fails with that, and
+    /// the other runs go on. 3 if nothing else is said, and at least 1.
+    ///
+    /// What counts is how the process ended, not why: a job that aborts, a `kill -9`, a loss of power,
+    /// a [`Runtime`] that was dropped without [`Runtime::shutdown`]. Whatever was under way then has
+    /// one more; an attempt that fails, and one that a shutdown drops, has not, and a job that
+    /// succeeds is rid of them. A job that has but one left runs only while no other such job does, so
+    /// that none is blamed for another; with 1, whatever was under way is blamed.
+    pub const fn crash_attempts_max(mut self, crash_attempts_max: u32) -> Self {
+        self.crash_attempts_max = crash_attempts_max;
         self
     }
 
@@ -336,6 +358,7 @@ impl fmt::Debug for RuntimeBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RuntimeBuilder")
             .field("jobs_max", &self.jobs_max)
+            .field("crash_attempts_max", &self.crash_attempts_max)
             .field("value_bytes_max", &self.value_bytes_max)
             .finish_non_exhaustive()
     }

@@ -201,6 +201,7 @@ impl Expansion<'_> {
         let undoable = options.broken || options.undo.is_some() || options.no_undo || options.pure;
         let auxiliary = options.broken || job.again.is_none();
         let traits = [
+            (true, "Attempted"),
             (retriable, "Retriable"),
             (undoable, "Undoable"),
             (auxiliary, "Auxiliary"),
@@ -210,7 +211,6 @@ impl Expansion<'_> {
         quote! {
             #(
                 #[automatically_derived]
-                #[diagnostic::do_not_recommend]
                 impl #impl_generics __zahir::#traits for #ty #type_generics #where_clause {}
             )*
         }

@@ -36,7 +36,7 @@ impl Stub<'_> {
             return errors.bare();
         }
         let output = errors.take_type();
-        let errors = errors.items();
+        let (errors, effects) = (errors.items(), self.effects());
         let Self {
             zahir,
             visibility,
@@ -74,10 +74,7 @@ impl Stub<'_> {
             ) -> #zahir::Call<#lifetime, #type_name> {
                 ::core::unreachable!()
             }
-            #[automatically_derived]
-            impl #zahir::__private::Retriable for #type_name {}
-            #[automatically_derived]
-            impl #zahir::__private::Undoable for #type_name {}
+            #effects
             #[automatically_derived]
             impl #zahir::__private::Auxiliary for #type_name {}
             #[automatically_derived]
@@ -107,5 +104,22 @@ impl Stub<'_> {
                 }
             }
         }
+    }
+
+    /// All that may be done with a call of it.
+    fn effects(&self) -> TokenStream {
+        let Self {
+            zahir, type_name, ..
+        } = self;
+        let traits = [
+            quote!(Attempted),
+            quote!(Auxiliary),
+            quote!(Retriable),
+            quote!(Undoable),
+        ];
+        quote!(#(
+            #[automatically_derived]
+            impl #zahir::__private::#traits for #type_name {}
+        )*)
     }
 }

@@ -7,7 +7,7 @@
 use proc_macro2::{Delimiter, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{ExprPath, Type, parse_quote};
+use syn::{ExprPath, Type};
 
 use crate::job::expand::Expansion;
 use crate::job::options::Function;

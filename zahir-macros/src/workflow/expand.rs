@@ -7,7 +7,7 @@ mod reads;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use proc_macro2::{Delimiter, Ident, TokenStream};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Attribute, Signature, Type, Visibility};
@@ -63,6 +63,7 @@ pub(crate) fn expand(head: &Head, lowered: &Lowered, errors: &Errors) -> TokenSt
     let imports = imports(&head.zahir);
     let definition = definition(head, &lowered.model.signals);
     let job = job(head);
+    let effects = effects(head);
     let workflow = workflow(head);
     let wired = wired(head, lowered);
     // What found no place in the wiring function.
@@ -74,6 +75,7 @@ pub(crate) fn expand(head: &Head, lowered: &Lowered, errors: &Errors) -> TokenSt
         const _: () = {
             #imports
             #job
+            #effects
             #workflow
             #wired
         };
@@ -241,6 +243,28 @@ fn job(head: &Head) -> TokenStream {
                 __zahir::describe_workflow::<Self>()
             }
         }
+    }
+}
+
+/// What may be done with a call of it in a workflow.
+fn effects(head: &Head) -> TokenStream {
+    let Head {
+        signature,
+        type_name,
+        ..
+    } = head;
+    let (impl_generics, type_generics, where_clause) = signature.generics.split_for_impl();
+    let undoable = head.saga.then(|| {
+        quote! {
+            #[automatically_derived]
+            impl #impl_generics __zahir::Undoable for #type_name #type_generics #where_clause {}
+        }
+    });
+    quote! {
+        // That it is no `Attempted` says enough.
+        #[automatically_derived]
+        impl #impl_generics __zahir::Retriable for #type_name #type_generics #where_clause {}
+        #undoable
     }
 }
 
@@ -449,7 +473,7 @@ impl Wiring<'_> {
             None => &def,
         };
         let keep = keep.as_ref().map(|keep| quote!(let #keep = #def.keep();));
-        let demands = self.demands(settings, &def, *at);
+        let demands = self.demands(settings, &def, at.first);
         quote! {
             #(#after.used();)*
             let (#unbound, #def) = __zahir::Def::node();
@@ -465,21 +489,23 @@ impl Wiring<'_> {
         }
     }
 
-    /// What has to hold of the job that is called, which only rustc knows. Each is a bound on a
-    /// method that does nothing, behind the place where the job is inferred.
-    fn demands(&self, settings: &[Setting], def: &Ident, at: Extent) -> TokenStream {
-        let demands = settings.iter().map(|setting| {
-            let retries = setting.retries.then(|| {
-                let demand = Ident::new("retries", setting.at);
-                quote!(#def.#demand();)
-            });
-            let demand = Ident::new("attempts", setting.at);
-            quote!(#def.#demand(); #retries)
+    /// What has to hold of the job that is called, which only rustc knows. Each is asked with a call
+    /// that does nothing, behind the place where the job is inferred.
+    fn demands(&self, settings: &[Setting], def: &Ident, at: Span) -> TokenStream {
+        let demand = |at: Span, path: TokenStream| {
+            let mut def = def.clone();
+            def.set_span(def.span().located_at(at));
+            let asked = call_at(at.into(), path, def.to_token_stream());
+            quote!(#asked;)
+        };
+        let demands = settings.iter().map(|Setting { retries, at }| {
+            let retries = retries.then(|| demand(*at, quote!(__zahir::Retries::retries)));
+            let attempts = demand(*at, quote!(__zahir::Attempts::attempts));
+            quote!(#attempts #retries)
         });
-        let undone = self.saga.then(|| {
-            let demand = call_at(at, quote!(#def.is_undone), TokenStream::new());
-            quote!(#demand;)
-        });
+        let undone = self
+            .saga
+            .then(|| demand(at, quote!(__zahir::Undone::undone)));
         quote!(#(#demands)* #undone)
     }
 

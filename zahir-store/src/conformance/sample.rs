@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     Append, Attempt, CancelRequest, DefinitionId, Dropped, Ending, Failure, FailureKind, FrameStep,
-    NodeId, Position, Record, Revision, RunId, RunStart, RunStatus, Timestamp,
+    NodeId, Position, Record, Revision, RunId, RunStart, RunStatus, SharedResult, Timestamp,
 };
 
 /// The run with this number.
@@ -90,6 +90,33 @@ pub(super) fn revise_to(
     Append {
         definition: bytes.map(Arc::from),
         ..more(number, first, vec![Record::RunRevised(revision)])
+    }
+}
+
+/// An append of a result that is shared with this key.
+#[must_use]
+pub fn share(number: u128, first: u64, key: u128, shared: SharedResult) -> Append {
+    let at = position(3);
+    let records = vec![
+        Record::ResultShared {
+            at: at.clone(),
+            key,
+            until: shared.until,
+        },
+        Record::AttemptSucceeded {
+            at,
+            attempt: Attempt::FIRST,
+            output: shared.output,
+        },
+    ];
+    more(number, first, records)
+}
+
+/// A result to be shared.
+pub(super) fn shared(output: &[u8], until: Option<u64>) -> SharedResult {
+    SharedResult {
+        output: output.to_vec(),
+        until: until.map(Timestamp::from_millis),
     }
 }
 

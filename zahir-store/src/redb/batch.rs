@@ -11,14 +11,12 @@ use std::ops::Range;
 use redb::WriteTransaction;
 
 use crate::rules::{self, Known};
-use crate::{Append, DefinitionId, RunId, RunStart, StoreError, StoreErrorKind};
+use crate::{Append, RunId, RunStart, StoreError, StoreErrorKind};
 
 use super::guard::Fault;
-use super::index::{self, Conflict, Found, definition_key, idempotency_key, run_key};
-use super::schema::{
-    DEFINITIONS, ENDED, ENTRIES, Head, INDEX, LEDGER, LIVE, Ledger, STARTS, Tag, encode_start,
-    put_entry, seal,
-};
+use super::index::{idempotency_key, run_key};
+use super::names::Names;
+use super::schema::{ENDED, ENTRIES, Head, LEDGER, LIVE, Ledger, put_entry};
 
 /// How much memory for encoded records a store keeps from batch to batch.
 const KEPT_BYTES_MAX: usize = 1 << 20;
@@ -53,8 +51,10 @@ pub(super) struct Staged {
     entries: Vec<Range<usize>>,
     runs: Vec<Touched>,
     by_id: HashMap<RunId, usize>,
-    /// Whether a record names a definition.
+    /// Whether a record names a definition, as that of every start does.
     names_definitions: bool,
+    /// Whether a record shares a result.
+    shares: bool,
 }
 
 impl Staged {
@@ -66,6 +66,7 @@ impl Staged {
         self.runs.clear();
         self.by_id.clear();
         self.names_definitions = false;
+        self.shares = false;
     }
 
     /// Encodes a batch. `ended` gives the number and the head of a run that is over.
@@ -100,6 +101,7 @@ impl Staged {
                 self.entries.push(start..self.bytes.len());
             }
             self.names_definitions |= rules::named(append).next().is_some();
+            self.shares |= rules::shared(append).next().is_some();
         }
         Ok(())
     }
@@ -112,17 +114,21 @@ impl Staged {
         ledger: &mut Ledger,
     ) -> Result<(), Fault> {
         self.write_entries(transaction, ledger)?;
-        let mut row = Vec::with_capacity(256);
-        // Every start names one.
-        if self.names_definitions {
-            self.write_names(batch, transaction, ledger, &mut row)?;
+        // What a revision of a run that is over adds comes with the definition that it names.
+        if self.names_definitions || self.shares {
+            self.write_names(batch, transaction, ledger)?;
         }
-        self.write_heads(transaction, ledger, &mut row)
+        self.write_heads(transaction, ledger)
+    }
+
+    /// The sequence of the first entry of a batch that the ledger counts already.
+    fn first_sequence(&self, ledger: &Ledger) -> u64 {
+        ledger.next - count(self.entries.len())
     }
 
     fn write_entries(&self, transaction: &WriteTransaction, ledger: &Ledger) -> Result<(), Fault> {
         let mut table = transaction.open_table(ENTRIES)?;
-        let first = ledger.next - count(self.entries.len());
+        let first = self.first_sequence(ledger);
         for (sequence, range) in (first..).zip(&self.entries) {
             let entry = self.bytes.get(range.clone()).unwrap_or_default();
             table.insert(sequence, entry)?;
@@ -135,45 +141,26 @@ impl Staged {
         batch: &[Append],
         transaction: &WriteTransaction,
         ledger: &mut Ledger,
-        row: &mut Vec<u8>,
     ) -> Result<(), Fault> {
         let started = self.runs.iter().filter_map(|run| {
             let append = batch.get(run.started_by?)?;
             Some((append, rules::start(append)?, run.number))
         });
-        let mut names = Vec::with_capacity(self.runs.len());
-        {
-            let mut starts = transaction.open_table(STARTS)?;
-            for (append, start, number) in started.clone() {
-                encode_start(number, append, start, row);
-                starts.insert(number, row.as_slice())?;
-                names.push((run_key(append.run), number));
-                if let Some(key) = &start.key {
-                    names.push((idempotency_key(&start.workflow, key), number));
-                }
-            }
+        let mut names = Names::open(transaction)?;
+        names.put_starts(started.clone())?;
+        ledger.definitions += names.put_definitions(batch)?;
+        if self.shares {
+            names.put_shared(batch, self.first_sequence(ledger))?;
         }
-        let mut index = transaction.open_table(INDEX)?;
-        for named in rules::definitions(batch) {
-            let name = definition_key(named.id);
-            match index::find(&index, &name)? {
-                Ok(Found::Absent) => {}
-                Ok(Found::Number(_)) => continue,
-                Err(what) => return Err(Fault::Damaged(what.0)),
-            }
-            let Some(definition) = named.bytes else {
-                return Err(rules::unknown_definition(&named).into());
-            };
-            write_definition(transaction, named.id, definition, row)?;
-            ledger.definitions += 1;
-            names.push((name, 0));
+        for run in self.runs.iter().filter(|run| run.was_over) {
+            names.put_revision(run.head.id, run.head.last)?;
         }
-        names.sort_unstable();
-        ledger.indexed += count(names.len());
-        match index::insert(&mut index, &names)? {
-            Ok(()) => Ok(()),
-            Err(Conflict::Damaged(what)) => Err(Fault::Damaged(what.0)),
-            Err(Conflict::Taken(name)) => Err(taken(started, &name).into()),
+        match names.insert()? {
+            Ok(added) => {
+                ledger.indexed += added;
+                Ok(())
+            }
+            Err(name) => Err(taken(started, &name).into()),
         }
     }
 
@@ -181,8 +168,8 @@ impl Staged {
         &mut self,
         transaction: &WriteTransaction,
         ledger: &mut Ledger,
-        row: &mut Vec<u8>,
     ) -> Result<(), Fault> {
+        let mut row = Vec::with_capacity(256);
         self.runs.sort_unstable_by_key(|run| run.number);
         let mut live = transaction.open_table(LIVE)?;
         for run in &mut self.runs {
@@ -190,7 +177,7 @@ impl Staged {
             if run.head.is_over() {
                 live.remove(run.number)?;
             } else {
-                run.checksum = run.head.encode(run.number, row);
+                run.checksum = run.head.encode(run.number, &mut row);
                 ledger.digest = ledger.digest.wrapping_add(run.checksum);
                 live.insert(run.number, row.as_slice())?;
             }
@@ -203,7 +190,7 @@ impl Staged {
             let mut ended = transaction.open_table(ENDED)?;
             for run in &self.runs {
                 if run.head.is_over() {
-                    run.head.encode(run.number, row);
+                    run.head.encode(run.number, &mut row);
                     ended.insert(run.number, row.as_slice())?;
                 } else if run.was_over {
                     ended.remove(run.number)?;
@@ -212,7 +199,7 @@ impl Staged {
                 ledger.ended -= u64::from(run.was_over);
             }
         }
-        ledger.encode(row);
+        ledger.encode(&mut row);
         live.insert(LEDGER, row.as_slice())?;
         Ok(())
     }
@@ -314,20 +301,6 @@ fn taken<'a>(
     refused.unwrap_or_else(|| StoreError::new(StoreErrorKind::Refused, "a name is taken"))
 }
 
-fn write_definition(
-    transaction: &WriteTransaction,
-    id: DefinitionId,
-    definition: &[u8],
-    row: &mut Vec<u8>,
-) -> Result<(), Fault> {
-    row.clear();
-    row.extend_from_slice(definition);
-    seal(Tag::Definitions, &id.as_u128().to_le_bytes(), row);
-    let mut table = transaction.open_table(DEFINITIONS)?;
-    table.insert(id.as_u128(), row.as_slice())?;
-    Ok(())
-}
-
-fn count(length: usize) -> u64 {
+pub(super) fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }

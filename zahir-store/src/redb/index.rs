@@ -34,6 +34,16 @@ pub(super) fn idempotency_key(workflow: &str, text: &str) -> Vec<u8> {
     bytes
 }
 
+/// A key of the index.
+pub(super) fn shared_key(key: u128) -> Vec<u8> {
+    self::key(b'S', &key.to_be_bytes())
+}
+
+/// A key of the index.
+pub(super) fn revision_key(run: RunId) -> Vec<u8> {
+    key(b'V', &run.as_u128().to_be_bytes())
+}
+
 fn key(tag: u8, id: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(1 + id.len());
     bytes.push(tag);
@@ -109,6 +119,24 @@ pub(super) fn encode(key: &[u8], number: u64, next: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&number.to_le_bytes());
     put_bytes(out, next);
     seal(Tag::Index, key, out);
+}
+
+/// Changes the number of a key, and tells whether it is there.
+pub(super) fn renumber(
+    table: &mut Table<'_, &'static [u8], &'static [u8]>,
+    key: &[u8],
+    number: u64,
+) -> Result<Result<bool, Malformed>, Fault> {
+    let row = match last_up_to(table, key)? {
+        Ok(row) if row.key == key => row,
+        Ok(row) if row.is_last_before(key) => return Ok(Ok(false)),
+        Ok(_) => return Ok(Err(Malformed("a row of the index is missing"))),
+        Err(what) => return Ok(Err(what)),
+    };
+    let mut buffer = Vec::with_capacity(128);
+    encode(key, number, &row.next, &mut buffer);
+    table.insert(key, buffer.as_slice())?;
+    Ok(Ok(true))
 }
 
 /// Why rows could not be added.

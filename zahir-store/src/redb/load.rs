@@ -3,15 +3,17 @@
 //! Every function copies out what it needs and ends its read transaction: one that stays open
 //! keeps every page alive that is replaced meanwhile.
 
-use redb::{ReadTransaction, ReadableTableMetadata, TableDefinition};
+use redb::{ReadTransaction, ReadableTableMetadata, TableDefinition, TableError};
 
-use crate::{DefinitionId, RunHead, RunId, StoredRun};
+use crate::{DefinitionId, RunHead, RunId, SharedResult, StoredRun};
 
 use super::guard::{Fault, damaged, damaged_run};
-use super::index::{self, Found, definition_key, idempotency_key, run_key};
+use super::index::{
+    self, Found, definition_key, idempotency_key, revision_key, run_key, shared_key,
+};
 use super::schema::{
-    DEFINITIONS, ENDED, ENTRIES, Entry, Head, INDEX, LEDGER, LIVE, Ledger, STARTS, Start, Tag,
-    checksums, unseal,
+    DEFINITIONS, ENDED, ENTRIES, Entry, Head, INDEX, LEDGER, LIVE, Ledger, SHARED, STARTS, Start,
+    Tag, checksums, decode_shared, unseal,
 };
 
 /// A snapshot of the file called `name`.
@@ -97,9 +99,19 @@ impl Snapshot<'_> {
         }
     }
 
+    /// The head of a run that is over. If it went on behind an end before, it had another head in
+    /// the same place.
     fn ended_head(&self, number: u64, run: RunId) -> Result<Head, Fault> {
-        self.head_in((ENDED, Tag::Ended), number, run)?
-            .ok_or_else(|| self.damaged_run(run, "its head is missing"))
+        let head = self
+            .head_in((ENDED, Tag::Ended), number, run)?
+            .ok_or_else(|| self.damaged_run(run, "its head is missing"))?;
+        match index::find(&self.transaction.open_table(INDEX)?, &revision_key(run))? {
+            Ok(Found::Number(sequence)) if head.last < sequence => {
+                Err(self.damaged_run(run, "its head is an old one"))
+            }
+            Ok(Found::Number(_) | Found::Absent) => Ok(head),
+            Err(what) => Err(self.damaged_run(run, what.0)),
+        }
     }
 
     fn head_in(
@@ -213,6 +225,34 @@ impl Snapshot<'_> {
         unseal(Tag::Definitions, &key.to_le_bytes(), row.value())
             .map(|(value, _)| Some(value.to_vec()))
             .map_err(|what| damaged(what.0))
+    }
+
+    /// The result shared with a key. The index and the table have to agree, also that there is
+    /// none: a page of either may be an old one.
+    pub(super) fn shared(&self, key: u128) -> Result<Option<SharedResult>, Fault> {
+        let damaged = |what| self.damaged(&format!("the shared result {key:032x}: {what}"));
+        let named = index::find(&self.transaction.open_table(INDEX)?, &shared_key(key))?
+            .map_err(|what| damaged(what.0))?;
+        match (named, self.shared_row(key)?) {
+            (Found::Absent, None) => Ok(None),
+            (Found::Number(sequence), Some(row)) => match decode_shared(key, &row) {
+                Ok((shared, found)) if found == sequence => Ok(Some(shared)),
+                Ok(_) => Err(damaged("it is not the last one")),
+                Err(what) => Err(damaged(what.0)),
+            },
+            (Found::Absent, Some(_)) => Err(damaged("its name is missing")),
+            (Found::Number(_), None) => Err(damaged("it is missing")),
+        }
+    }
+
+    fn shared_row(&self, key: u128) -> Result<Option<Vec<u8>>, Fault> {
+        let table = match self.transaction.open_table(SHARED) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let row = table.get(key)?;
+        Ok(row.map(|row| row.value().to_vec()))
     }
 
     fn ledger(&self) -> Result<Ledger, Fault> {

@@ -14,6 +14,7 @@
 //! | `starts` | run number `u64` | how the run began |
 //! | `index` | a name, see below | run number `u64`; length and bytes of the next key |
 //! | `definitions` | definition id `u128` | the definition |
+//! | `shared` | key `u128` | a result that runs share; there is no such table before the first |
 //!
 //! Run numbers count runs from 0 in the order they were started; sequences count entries from 1.
 //! Every value except that of `entries` is followed by a checksum: XXH3-64 of the table's tag (one
@@ -30,14 +31,25 @@
 //!   last entry `u64`. A load walks from the last entry to the first and compares.
 //!   A run that goes on behind its end has its head in `live` again, and in `ended` no more.
 //! * **Index**: a name is `R` and a run id, big-endian; or `K`, a workflow as text and an
-//!   idempotency key; or `D` and a definition id, big-endian, with the number 0. The row of the
-//!   empty name is the first. See `redb::index`.
+//!   idempotency key; or `D` and a definition id, big-endian, with the number 0; or `S` and the key
+//!   of a shared result, big-endian, with the sequence in its row in place of a run number; or `V`
+//!   and the id, big-endian, of a run that went on behind an end of it, with the sequence of the
+//!   last entry of the append that did so: a head of the run in `ended` that ends with an earlier
+//!   entry is an old one. The row of the empty name is the first. See `redb::index`.
 //! * **Ledger**: how many runs were started, how many of them are over, sequence of the next entry,
 //!   rows of `index`, rows of `definitions`, all varints; digest `u64`: the wrapping sum of the
 //!   checksums of all heads in `live`. It is compared at each open, so that no unfinished run can be
 //!   missing or be of an older state.
 //! * **Start**: run id `u128`; time in milliseconds, varint; definition id `u128`; workflow, text;
 //!   idempotency key, 0 or 1 and a text.
+//! * **Shared result**: sequence of the entry that has it, varint; until when it holds, 0 or 1 and
+//!   a varint of milliseconds; output, varint length and bytes. A copy: it is found without the run.
+//!   The index says whether there is one, and which; no count of these rows is in the ledger.
+//!
+//! What came after the first file of version 1 adds to it: programs that know neither `shared` nor
+//! the names `S` and `V` can read and go on with such a file. They never look into a table or for a
+//! name that they do not know, and the counts in the ledger are right for them, too. Only of a run
+//! with a record whose tag they do not know do they say that it is damaged.
 //!
 //! Entries lie in commit order because that was measured against rows keyed by run and record
 //! number with a head row each (256 runs at once, seven appends of 150 bytes each, two-phase commits
@@ -52,7 +64,11 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::record::decode::{Malformed, Reader};
 use crate::record::encode::{put_bytes, put_number, put_option};
-use crate::{Append, DefinitionId, RunId, RunStart, RunStatus, StoreError, StoredStep, Timestamp};
+use crate::rules::Shared;
+use crate::{
+    Append, DefinitionId, RunId, RunStart, RunStatus, SharedResult, StoreError, StoredStep,
+    Timestamp,
+};
 
 pub(super) const FORMAT_VERSION: u32 = 1;
 pub(super) const FORMAT_KEY: &str = "format";
@@ -66,6 +82,7 @@ pub(super) const STARTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new(
 pub(super) const INDEX: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("index");
 pub(super) const DEFINITIONS: TableDefinition<'_, u128, &[u8]> =
     TableDefinition::new("definitions");
+pub(super) const SHARED: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("shared");
 
 /// What a checksum begins with, one for each table.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +93,7 @@ pub(super) enum Tag {
     Starts,
     Index,
     Definitions,
+    Shared,
 }
 
 impl Tag {
@@ -87,6 +105,7 @@ impl Tag {
             Self::Starts => b'S',
             Self::Index => b'I',
             Self::Definitions => b'D',
+            Self::Shared => b'H',
         }
     }
 }
@@ -287,6 +306,27 @@ impl Start {
         reader.end()?;
         Ok(start)
     }
+}
+
+pub(super) fn encode_shared(key: u128, sequence: u64, shared: &Shared<'_>, out: &mut Vec<u8>) {
+    out.clear();
+    put_number(out, sequence);
+    put_option(out, shared.until, |out, until| {
+        put_number(out, until.as_millis());
+    });
+    put_bytes(out, shared.output);
+    seal(Tag::Shared, &key.to_le_bytes(), out);
+}
+
+/// The result in this row of `shared`, and its sequence.
+pub(super) fn decode_shared(key: u128, row: &[u8]) -> Result<(SharedResult, u64), Malformed> {
+    let (value, _) = unseal(Tag::Shared, &key.to_le_bytes(), row)?;
+    let mut reader = Reader::new(value);
+    let sequence = reader.number()?;
+    let until = reader.option(|reader| reader.number().map(Timestamp::from_millis))?;
+    let output = reader.bytes()?.to_vec();
+    reader.end()?;
+    Ok((SharedResult { output, until }, sequence))
 }
 
 /// The running hash before a run's first entry.

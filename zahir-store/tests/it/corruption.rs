@@ -5,11 +5,12 @@
 use std::collections::HashMap;
 
 use zahir_store::{
-    DefinitionId, RedbOptions, RedbStore, RunId, Store, StoreError, StoreErrorKind, StoredRun,
+    DefinitionId, RedbOptions, RedbStore, RunId, SharedResult, Store, StoreError, StoreErrorKind,
+    StoredRun,
 };
 
 use crate::support::disk::Disk;
-use crate::support::{Rng, Workload, knob};
+use crate::support::{Rng, Workload, knob, shared_key};
 
 const PAGE: usize = 4096;
 const SECTOR: usize = 512;
@@ -20,6 +21,7 @@ struct Sample {
     runs: HashMap<RunId, StoredRun>,
     unfinished: Vec<RunId>,
     keys: Vec<(String, RunId)>,
+    shared: HashMap<u128, SharedResult>,
     /// Places of pages that are not empty.
     used: Vec<usize>,
 }
@@ -37,7 +39,13 @@ impl Sample {
         let runs = heads
             .iter()
             .map(|head| (head.id, store.load(head.id).unwrap().unwrap()));
-        let runs = runs.collect();
+        let runs: HashMap<RunId, StoredRun> = runs.collect();
+        let records = runs.values().flat_map(|run| &run.steps);
+        let records = records.flat_map(|step| &step.records);
+        let shared = records
+            .filter_map(shared_key)
+            .map(|key| (key, store.shared(key).unwrap().unwrap()));
+        let shared = shared.collect();
         let unfinished = store.unfinished().unwrap();
         let keys = heads
             .into_iter()
@@ -56,6 +64,7 @@ impl Sample {
             runs,
             unfinished,
             keys,
+            shared,
             used,
         }
     }
@@ -137,6 +146,16 @@ impl Sample {
             match store.find("order", key) {
                 Ok(Some(found)) if found == *run => {}
                 Ok(found) => return Err(format!("key `{key}` is read as {found:?}")),
+                Err(error) => {
+                    named(&error)?;
+                    reported = true;
+                }
+            }
+        }
+        for (key, expected) in &self.shared {
+            match store.shared(*key) {
+                Ok(Some(found)) if found == *expected => {}
+                Ok(found) => return Err(format!("shared result {key} is read as {found:?}")),
                 Err(error) => {
                     named(&error)?;
                     reported = true;

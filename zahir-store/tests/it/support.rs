@@ -1,10 +1,12 @@
 //! What the tests share: random numbers from a seed, random but valid appends, and all there is in
 //! a store as one value that can be compared.
 
-use zahir_store::conformance::{finish, inner_records, more, revise, run, start};
+use std::collections::{BTreeMap, HashMap};
+
+use zahir_store::conformance::{finish, inner_records, more, revise, run, share, start};
 use zahir_store::{
-    Append, Attempt, DefinitionId, MemoryStore, NodeId, Position, Record, RunId, Store, StoreError,
-    StoredRun,
+    Append, Attempt, DefinitionId, MemoryStore, NodeId, Position, Record, RunId, SharedResult,
+    Store, StoreError, StoredRun, Timestamp,
 };
 
 pub(crate) mod disk;
@@ -60,12 +62,14 @@ pub(crate) struct Content {
     unfinished: Vec<RunId>,
     runs: Vec<StoredRun>,
     definition: Option<Vec<u8>>,
+    /// What is found by each key that a record shares something with.
+    shared: BTreeMap<u128, Option<SharedResult>>,
 }
 
 impl Content {
     /// Reads everything and checks that every way to a run leads to the same one.
     pub(crate) fn of(store: &dyn Store) -> Result<Self, StoreError> {
-        let mut runs = Vec::new();
+        let mut runs: Vec<StoredRun> = Vec::new();
         let mut last = None;
         loop {
             let heads = store.runs(last, 7)?;
@@ -81,9 +85,16 @@ impl Content {
                 runs.push(stored);
             }
         }
+        let records = runs.iter().flat_map(|run| &run.steps);
+        let records = records.flat_map(|step| &step.records);
+        let mut shared = BTreeMap::new();
+        for key in records.filter_map(shared_key) {
+            shared.insert(key, store.shared(key)?);
+        }
         Ok(Self {
             unfinished: store.unfinished()?,
             runs,
+            shared,
             definition: store.definition(DefinitionId::from_u128(7))?,
         })
     }
@@ -101,6 +112,15 @@ impl Content {
             store.append(batch).unwrap();
         }
         Self::of(&store).unwrap()
+    }
+}
+
+/// The key with which a record shares a result.
+pub(crate) fn shared_key(record: &Record) -> Option<u128> {
+    if let Record::ResultShared { key, .. } = record {
+        Some(*key)
+    } else {
+        None
     }
 }
 
@@ -147,8 +167,9 @@ impl Workload {
             let key = format!("key {number}");
             return start(number, "order", self.rng.one_in(2).then_some(&key));
         }
-        if !self.over.is_empty() && self.rng.one_in(12) {
-            let index = self.rng.index(self.over.len());
+        if !self.over.is_empty() && self.rng.one_in(8) {
+            // One of a few, so that some go on more than once.
+            let index = self.rng.index(self.over.len().min(4));
             let (number, first) = self.over.swap_remove(index);
             self.open.push((number, first + 1));
             return revise(number, first);
@@ -167,23 +188,9 @@ impl Workload {
 
     fn records(&mut self) -> Vec<Record> {
         let count = 1 + self.rng.below(2);
-        let record = |rng: &mut Rng| {
-            if rng.one_in(3) {
-                let mut records = inner_records();
-                return records.swap_remove(rng.index(records.len()));
-            }
-            let bytes_max = if rng.one_in(30) { 30_000 } else { 500 };
-            let bytes = rng.index(bytes_max);
-            Record::AttemptSucceeded {
-                at: Position {
-                    frames: Vec::new(),
-                    node: NodeId::new(1),
-                },
-                attempt: Attempt::FIRST,
-                output: rng.bytes(bytes),
-            }
-        };
-        (0..count).map(|_| record(&mut self.rng)).collect()
+        (0..count)
+            .flat_map(|_| any_records(&mut self.rng))
+            .collect()
     }
 
     /// Forgets all but the first batches.
@@ -208,4 +215,54 @@ impl Workload {
     pub(crate) fn first_run(&self) -> Option<RunId> {
         (self.runs > 0).then(|| run(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))
     }
+}
+
+/// A record, or two that belong together.
+fn any_records(rng: &mut Rng) -> Vec<Record> {
+    if rng.one_in(3) {
+        let records = inner_records();
+        let index = rng.index(records.len());
+        let count = 1 + usize::from(shared_key(&records[index]).is_some());
+        return records[index..index + count].to_vec();
+    }
+    let bytes_max = if rng.one_in(30) { 30_000 } else { 500 };
+    let bytes = rng.index(bytes_max);
+    let output = rng.bytes(bytes);
+    if rng.one_in(5) {
+        let until = rng
+            .one_in(2)
+            .then(|| Timestamp::from_millis(rng.below(1_000)));
+        // Few keys, so that many are shared again.
+        let key = u128::from(rng.below(20)) << 100;
+        return share(1, 1, key, SharedResult { output, until }).records;
+    }
+    vec![Record::AttemptSucceeded {
+        at: Position {
+            frames: Vec::new(),
+            node: NodeId::new(1),
+        },
+        attempt: Attempt::FIRST,
+        output,
+    }]
+}
+
+/// The tests that cut a workload short rest on it: runs go on behind their ends, some more than
+/// once, and keys are shared again.
+#[test]
+fn a_workload_goes_on_behind_ends_and_shares_again() {
+    let mut workload = Workload::new(1);
+    (0..60).for_each(|_| drop(workload.batch()));
+    let mut ends: HashMap<RunId, usize> = HashMap::new();
+    let mut keys: HashMap<u128, usize> = HashMap::new();
+    for append in workload.batches.iter().flatten() {
+        if matches!(append.records.last(), Some(Record::RunFinished(_))) {
+            *ends.entry(append.run).or_default() += 1;
+        }
+        for key in append.records.iter().filter_map(shared_key) {
+            *keys.entry(key).or_default() += 1;
+        }
+    }
+    assert!(ends.values().filter(|ends| **ends > 1).count() > 3);
+    assert!(ends.values().any(|ends| *ends > 2));
+    assert!(keys.values().filter(|shares| **shares > 1).count() > 3);
 }

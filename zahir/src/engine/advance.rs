@@ -18,6 +18,7 @@ impl<V: Clone> Engine<V> {
             Task::Unblock(place) => self.unblock_if_free(place),
             Task::Finish(frame) => self.finish_frame(frame),
             Task::Round(place) => self.start_round(place),
+            Task::Lose(place) => self.lose(place),
         }
     }
 
@@ -131,7 +132,8 @@ impl<V: Clone> Engine<V> {
             (PlanKind::Job, State::Blocked(tries)) if is_new || self.is_owed(place) => {
                 let tries = *tries;
                 match self.loss(place, tries) {
-                    Some(failure) => self.lose(place, tries, failure),
+                    // When its whole frame is awake: this may stop it.
+                    Some(_) => self.tasks.push_back(Task::Lose(place)),
                     None => self.make_ready(place),
                 }
             }

@@ -65,6 +65,7 @@ impl<V: Clone> Engine<V> {
         let crashes = self.tries(place).map_or(0, |tries| tries.crashes);
         if crashes > 0 && crashes.saturating_add(1) >= self.crashes_max {
             self.suspects.push_back(place);
+            self.in_lane.take_if(|holder| *holder == place);
         } else {
             self.ready.push_back(place);
             self.ready_count += 1;
@@ -411,7 +412,15 @@ impl<V: Clone> Engine<V> {
     }
 
     /// A job whose attempt died with the process is not tried again.
-    pub(super) fn lose(&mut self, place: Place, tries: Tries, failure: Failure) {
+    pub(super) fn lose(&mut self, place: Place) {
+        let Some(State::Blocked(tries)) = self.instance(place).map(|it| &it.state) else {
+            return;
+        };
+        let tries = *tries;
+        let may_fail = !self.is_stopped(place.frame) || self.is_owed(place);
+        let Some(failure) = self.loss(place, tries).filter(|_| may_fail) else {
+            return;
+        };
         if self.owed.remove(&place) {
             self.shift_live(place.frame, false);
         }

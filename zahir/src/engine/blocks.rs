@@ -98,7 +98,7 @@ impl<V: Clone> Engine<V> {
 
 /// Whether a handler may be given it. What says that the run itself went wrong is for nobody to
 /// handle.
-pub(super) const fn can_be_handled(kind: FailureKind) -> bool {
+pub(crate) const fn can_be_handled(kind: FailureKind) -> bool {
     match kind {
         FailureKind::Error
         | FailureKind::Panic
@@ -107,10 +107,8 @@ pub(super) const fn can_be_handled(kind: FailureKind) -> bool {
         | FailureKind::Unencodable
         | FailureKind::Refused
         | FailureKind::Unverified
-        | FailureKind::Interrupted => true,
-        FailureKind::Undecodable
-        | FailureKind::Diverged
-        | FailureKind::Poisoned
-        | FailureKind::Bug => false,
+        | FailureKind::Interrupted
+        | FailureKind::Poisoned => true,
+        FailureKind::Undecodable | FailureKind::Diverged | FailureKind::Bug => false,
     }
 }

@@ -95,6 +95,9 @@ impl<V: Clone> Engine<V> {
             self.timers.remove(&(*due, place));
             self.change(place, Change::Due);
         }
+        if self.owed.remove(&place) {
+            self.shift_live(place.frame, false);
+        }
     }
 
     /// The run has this long from now on.

@@ -414,6 +414,13 @@ impl<V: Clone> Engine<V> {
         self.go_on_undoing();
     }
 
+    /// The results that could not be undone.
+    pub(crate) fn not_undone(&self) -> impl Iterator<Item = &Position> {
+        let owed = self.undoing.owed.iter();
+        owed.filter(|owed| matches!(owed.state, State::Stuck))
+            .map(|owed| &owed.at)
+    }
+
     /// Undoes what is left, in a process that begins with it or after another one.
     pub(super) fn go_on_undoing(&mut self) {
         self.phase = Phase::Undoing;

@@ -76,15 +76,29 @@ fn a_run_that_failed_outside_of_a_node_names_itself() {
     let told = [
         RunError::new(limit).of_run(id, "fulfil"),
         RunError::with_kind(RunErrorKind::Cancelled, String::new()).of_run(id, "fulfil"),
-        RunError::with_kind(
-            RunErrorKind::Cancelled,
-            "`charge` could not be undone: declined".to_owned(),
-        ),
     ];
     let told = told.map(|error| error.to_string()).join("\n");
     expect![[r#"
         run 00000000-0000-0000-0000-000000000007 of `fulfil` timed out: it took longer than its `timeout` of 1h
-        run 00000000-0000-0000-0000-000000000007 of `fulfil` was cancelled
-        the run was cancelled: `charge` could not be undone: declined"#]]
+        run 00000000-0000-0000-0000-000000000007 of `fulfil` was cancelled"#]]
     .assert_eq(&told);
+}
+
+#[test]
+fn what_could_not_be_undone_is_named() {
+    let message = "no truck; and not all of it could be undone: declined";
+    let error = |count| {
+        let nodes = (0..count).map(|nth| format!("orders[{nth}]/charge"));
+        failed(FailureKind::Error, Some(1), message).not_undone_at(nodes.collect())
+    };
+    let told = [0, 1, 3, 5]
+        .map(|count| error(count).to_string())
+        .join("\n");
+    expect![[r#"
+        node `orders[2]/charge` failed: no truck; and not all of it could be undone: declined
+        node `orders[2]/charge` failed: no truck; and not all of it could be undone: declined; not undone: `orders[0]/charge`
+        node `orders[2]/charge` failed: no truck; and not all of it could be undone: declined; not undone: `orders[0]/charge`, `orders[1]/charge`, `orders[2]/charge`
+        node `orders[2]/charge` failed: no truck; and not all of it could be undone: declined; not undone: `orders[0]/charge`, `orders[1]/charge`, `orders[2]/charge`, and 2 more"#]]
+    .assert_eq(&told);
+    assert_eq!(error(5).not_undone().len(), 5);
 }

@@ -9,6 +9,8 @@
 //! - A node that enters regions covers all that is in them, in order, with their values and exits, so
 //!   that what follows sees a change of any arm. What is inside sees only what the node was made of so
 //!   far: an item what its `for` goes over, an error the block that it comes from.
+//! - The *entry* of a node is its fingerprint without the regions in it: as long as that is the same,
+//!   it goes the same way, and what is in it counts for itself.
 //! - A carried variable covers the whole loop: what it is in a round comes from the round before.
 //! - Not part of it are documentation, retries, timeouts, tags, limits, lines, and the names of nodes
 //!   and variables.
@@ -78,7 +80,11 @@ fn region(nodes: &mut [Node], regions: &[Region], within: &Region) {
             *count += 1;
             place = *count;
         }
-        set(nodes, index, entry(nodes, regions, node, place));
+        let entry = entry(nodes, regions, node, place);
+        set(nodes, index, entry);
+        if let Some(node) = nodes.get_mut(index) {
+            node.entry = entry;
+        }
         let inside = nodes[index].inside.clone();
         for inner in inside.iter().filter_map(|id| regions.get(id.index())) {
             region(nodes, regions, inner);

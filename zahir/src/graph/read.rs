@@ -72,6 +72,7 @@ fn node(
         line: shape.line,
         column: shape.column,
         fingerprint: 0,
+        entry: 0,
         policy,
     }
 }

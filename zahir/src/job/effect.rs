@@ -1,31 +1,77 @@
 //! What is known of a job's effects while it is compiled.
+//!
+//! Each fact is two traits: the one that the macros implement, and the one that a call demands,
+//! which only has its words. So rustc says these, and lists no jobs that do better.
 
 use crate::job::{Call, Job};
+use crate::wire::Def;
+
+/// A job, and no workflow.
+pub trait Attempted: Job {}
 
 /// A job that may be started again after it failed: every one but `#[job(at_most_once)]`.
+pub trait Retriable: Job {}
+
+/// A job whose effect can be undone, or needs no undoing; a workflow of which all jobs are so.
+pub trait Undoable: Job {}
+
+/// A job that can take over for another or undo it: no workflow, and none that gives an
+/// [`Again`](crate::Again).
+pub trait Auxiliary: Job {}
+
+/// Demanded by `.timeout(..)` and the like.
+#[diagnostic::on_unimplemented(
+    message = "this is no setting of a workflow: `{Self}` has no attempts of its own",
+    label = "is for calls of jobs",
+    note = "write it behind the calls of jobs in that workflow"
+)]
+pub trait Attempts: Job {
+    #[doc(hidden)]
+    fn attempts(_: Def<Self>) {}
+}
+
+#[diagnostic::do_not_recommend]
+impl<J: Attempted> Attempts for J {}
+
+/// Demanded by `.retry(..)` and `.backoff(..)`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is never tried again: its job is `at_most_once`",
     label = "would start it a second time",
     note = "leave this setting away; or, if the effect may happen more than once, take `at_most_once` from the job"
 )]
-pub trait Retriable: Job {}
+pub trait Retries: Job {
+    #[doc(hidden)]
+    fn retries(_: Def<Self>) {}
+}
 
-/// A job whose effect can be undone, or needs no undoing; a workflow of which all jobs are so.
+#[diagnostic::do_not_recommend]
+impl<J: Retriable> Retries for J {}
+
+/// Demanded of all that a `#[saga]` calls.
 #[diagnostic::on_unimplemented(
     message = "a saga can't undo `{Self}`: nothing says how",
-    label = "has neither `undo` nor `no_undo`",
-    note = "write `#[job(undo = other_job)]` on it, with a job that takes its inputs and its output back; or `#[job(no_undo)]` if nothing has to be undone; a workflow that is called has to be a `#[saga]`, too"
+    label = "is called in a saga",
+    note = "if it is a job, write `#[job(undo = other_job)]`, with a job that is given its inputs and its output; `#[job(no_undo)]` if its effect may stay; or `#[job(pure)]` if it has none",
+    note = "if it is a workflow, write `#[saga]` before its `async fn`"
 )]
-pub trait Undoable: Job {}
+pub trait Undone: Job {
+    #[doc(hidden)]
+    fn undone(_: Def<Self>) {}
+}
 
-/// A job that can take over for another or undo it: no workflow, and none that gives an
-/// [`Again`](crate::Again).
+#[diagnostic::do_not_recommend]
+impl<J: Undoable> Undone for J {}
+
+/// Demanded of what `recover = ..` and `undo = ..` name.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` can't stand in for another job, nor undo it",
+    message = "`{Self}` can neither take over for a job nor undo it",
     label = "a workflow, or a job that may ask to be run again later",
-    note = "a recovery job, and one that undoes, is a `#[job]` that does not return `Again`"
+    note = "`recover` and `undo` take a `#[job]` that does not return `Again`"
 )]
-pub trait Auxiliary: Job {}
+pub trait Assists: Job {}
+
+#[diagnostic::do_not_recommend]
+impl<J: Auxiliary> Assists for J {}
 
 /// What a function gives that is named as a recovery job, or as what undoes a job: a call.
 #[diagnostic::on_unimplemented(

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use crate::job::attempt::{self, Fail, kept};
 use crate::job::context::Context;
-use crate::job::effect::{Auxiliary, Takes};
+use crate::job::effect::{Assists, Takes};
 use crate::job::{BoxFuture, Job, Options};
 use crate::value::{Codec, Payload, Value};
 use crate::wire::{Lend, Outcome};
@@ -77,7 +77,7 @@ impl<'e, J: Job> Recover<'e, J> {
     ) -> Recovering<'e, J, F, J::Error>
     where
         F: ?Sized + Lend,
-        R: Auxiliary,
+        R: Assists,
         R::Output: OutputOf<J::Output>,
         C: Takes<'e, R>,
     {

@@ -5,7 +5,7 @@ use std::fmt;
 use futures_util::FutureExt;
 
 use crate::job::context::Context;
-use crate::job::effect::{Auxiliary, Takes};
+use crate::job::effect::{Assists, Takes};
 use crate::job::{BoxFuture, Job, Options, attempt};
 use crate::value::Value;
 use crate::wire::{Outcome, Produced};
@@ -60,7 +60,7 @@ impl<'e, J: Job> Undo<'e, J> {
     }
 
     /// This call undoes it.
-    pub fn by<R: Auxiliary, C: Takes<'e, R>>(
+    pub fn by<R: Assists, C: Takes<'e, R>>(
         self,
         call: impl FnOnce(J::Args<'e>, &'e J::Output) -> C,
     ) -> Undoing<'e> {

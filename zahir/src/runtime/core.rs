@@ -16,8 +16,10 @@ use crate::event::Hub;
 use crate::runtime::claim::Claims;
 use crate::runtime::clock::Clock;
 use crate::runtime::executable::Executable;
+use crate::runtime::lane::Lane;
 use crate::runtime::reader::Reader;
 use crate::runtime::run::{Left, Message, Outcome, Run, lock};
+use crate::runtime::shared::Shared;
 use crate::runtime::slots::Slots;
 use crate::runtime::writer::Writer;
 
@@ -33,13 +35,19 @@ pub(crate) struct Core {
     /// Whether there is a store.
     pub(crate) is_durable: bool,
     pub(crate) writer: Writer,
-    pub(crate) reader: Reader,
+    pub(crate) reader: Arc<Reader>,
+    /// The results that runs share.
+    pub(crate) shared: Arc<Shared>,
+    /// Held by the run that has the attempt whose next crash would be its last.
+    pub(crate) lane: Arc<Lane>,
     pub(crate) threads: Threads,
     /// Unfinished runs that could not go on in this process, and why.
     pub(crate) parked: OnceLock<HashMap<RunId, String>>,
     pub(crate) ids: Ids,
     pub(crate) tokio: tokio::runtime::Handle,
     pub(crate) value_bytes_max: usize,
+    /// In how many attempts of a job the process may die.
+    pub(crate) crash_attempts_max: u32,
     /// How many tasks of a run may poll fresh attempts.
     pub(crate) runners_max: usize,
     /// How often to look whether the store's file is still in its place.
@@ -65,6 +73,13 @@ impl Core {
         );
         self.live
             .tell(|| Message::Leave(Left::Halted(halted.clone())));
+    }
+
+    /// A run that this runtime is to drive.
+    pub(crate) fn run(&self, id: RunId, executable: Arc<Executable>) -> Run {
+        let mut run = Run::new(id, executable, self.is_durable, self.value_bytes_max);
+        run.shared = Some(Arc::clone(&self.shared));
+        run
     }
 
     /// Adds a run that is about to be driven; `None` if the runtime takes no more.
@@ -107,6 +122,7 @@ impl Admission {
 
     fn finish(&self, outcome: Outcome) {
         drop(self.run.crew.close());
+        self.run.earned.close();
         self.core.retire(&self.run);
         self.run.set_outcome(outcome);
     }

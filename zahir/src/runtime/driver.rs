@@ -20,12 +20,13 @@ use crate::engine::{Action, AttemptOutcome, Engine, Evaluation, Place, Refusal, 
 use crate::error::{FailedNode, RunError};
 use crate::event::{Event, Pending};
 use crate::plan::SignalId;
-use crate::runtime::ACTIONS_MAX;
 use crate::runtime::core::Core;
 use crate::runtime::executor::{self, Key, Start};
-use crate::runtime::run::{Left, Message, Outcome, Run};
+use crate::runtime::run::{Left, Message, Outcome, Run, paths};
+use crate::runtime::shared::Landings;
 use crate::runtime::slots::Held;
 use crate::runtime::writer::Submission;
+use crate::runtime::{ACTIONS_MAX, backoff, lane};
 use crate::value::Value;
 
 /// No sleep is longer: the wall clock may be set forward meanwhile, or the machine suspended.
@@ -45,12 +46,14 @@ pub(crate) struct Driver {
     fresh: usize,
     /// The wait for another slot, while there are too few.
     queued: Option<BoxFuture<'static, Held>>,
+    lane: lane::Turn,
     alarm: Option<Alarm>,
     /// Messages being read; empty otherwise, kept for its memory.
     mail: Vec<Message>,
     /// Attempts about to be started; empty otherwise.
     starts: Vec<Start>,
     events: Pending,
+    landings: Landings,
     /// Those who sent a signal and wait for it to be durable, by ticket.
     senders: BTreeMap<u64, oneshot::Sender<Result<(), Refusal>>>,
     /// The ticket of the last signal.
@@ -82,19 +85,20 @@ impl Driver {
         run: &Arc<Run>,
         start: RunStart,
         inputs: Vec<Value>,
+        timeout: Option<Duration>,
     ) -> Self {
         let plan = Arc::clone(&run.executable.plan);
         // A run in memory makes records, too, if somebody watches: events are made of them.
         let is_recorded = run.is_durable || core.hub.is_watched();
         let start = is_recorded.then_some(start);
         let engine = Engine::start(plan, run.id, start, inputs, Value::new(()));
-        Self::new(core, run, engine)
+        Self::new(core, run, engine.with_timeout(timeout))
     }
 
     /// The driver of a run that is where `engine` is, and has not begun in this process.
     pub(crate) fn new(core: &Arc<Core>, run: &Arc<Run>, engine: Engine<Value>) -> Self {
         let now = core.clock.now();
-        let engine = engine.begin(now);
+        let engine = engine.with_crashes_max(core.crash_attempts_max).begin(now);
         run.publish(engine.progress());
         Self {
             core: Arc::clone(core),
@@ -104,10 +108,12 @@ impl Driver {
             held: Held::none(Arc::clone(&core.slots)),
             fresh: 0,
             queued: None,
+            lane: lane::Turn::default(),
             alarm: None,
             mail: Vec::new(),
             starts: Vec::new(),
             events: Pending::default(),
+            landings: Landings::default(),
             senders: BTreeMap::new(),
             ticket: CANCEL,
             is_stopping: false,
@@ -133,7 +139,13 @@ impl Driver {
                     executor::drop_quietly(self);
                     return outcome;
                 }
-                Turn::Again => tokio::task::consume_budget().await,
+                Turn::Again => {
+                    tokio::task::consume_budget().await;
+                    if self.engine.poll_timeout().is_some() {
+                        // Something has a deadline, which jobs that never wait could run past.
+                        self.now = self.core.clock.now();
+                    }
+                }
                 Turn::Yield => {
                     tokio::task::yield_now().await;
                     self.now = self.core.clock.now();
@@ -157,6 +169,9 @@ impl Driver {
         {
             self.engine.handle_timeout(self.now);
         }
+        if self.lane.enter() {
+            self.engine.handle(self.now, Report::LaneGranted);
+        }
         let mut budget = ACTIONS_MAX;
         loop {
             // First, so that what starts at once is in the same append as what it follows from.
@@ -173,6 +188,10 @@ impl Driver {
                 break;
             }
         }
+        if budget > 0 {
+            self.landings.settle();
+        }
+        self.mind_lane();
         // What was aborted has given its slot back, and nobody may come to ask for it.
         self.held.keep(self.running());
         if self.is_stopping && self.engine.is_idle() {
@@ -218,11 +237,17 @@ impl Driver {
         left
     }
 
-    fn end_attempt(&mut self, place: Place, attempt: Attempt, outcome: AttemptOutcome<Value>) {
-        if self.run.executable.plan.is_timed || matches!(outcome, AttemptOutcome::Failed { .. }) {
+    fn end_attempt(&mut self, place: Place, attempt: Attempt, mut outcome: AttemptOutcome<Value>) {
+        backoff::decide(&self.run, &self.engine, place, &mut outcome);
+        let waits = matches!(
+            outcome,
+            AttemptOutcome::Failed { .. } | AttemptOutcome::Postponed { .. }
+        );
+        if waits || self.run.executable.plan.is_timed {
             // What waits from here on, for a retry, a time or a signal, waits from when this ended.
             self.now = self.core.clock.now();
         }
+        self.share(Key { place, attempt }, &outcome);
         self.engine.handle(
             self.now,
             Report::AttemptEnded {
@@ -231,6 +256,17 @@ impl Driver {
                 outcome,
             },
         );
+    }
+
+    /// Lets other runs have the result of an attempt, if it is one that is shared: as soon as it is
+    /// durable.
+    fn share(&mut self, key: Key, outcome: &AttemptOutcome<Value>) {
+        if let Some(ticket) = self.run.earned.take(key)
+            && let AttemptOutcome::Succeeded { encoded, extra, .. } = outcome
+            && let Some((_, lasts)) = extra.as_ref().and_then(|extra| extra.shared)
+        {
+            self.landings.take_in(ticket, encoded, lasts);
+        }
     }
 
     fn receive(
@@ -264,6 +300,7 @@ impl Driver {
     fn acknowledge(&mut self, seq: u64) {
         self.run.set_started();
         self.events.release(seq, &self.core.hub);
+        self.landings.land(seq);
         self.engine.handle(self.now, Report::Durable { seq });
     }
 
@@ -276,6 +313,20 @@ impl Driver {
         }
     }
 
+    /// Waits for the lane if an attempt needs it, and is out of it when none does. Nothing else waits
+    /// for that.
+    fn mind_lane(&mut self) {
+        if self.lane.is_in() && self.engine.uses_lane() {
+            return;
+        }
+        if self.lane.is_in() || !self.engine.wants_lane() {
+            self.lane.leave();
+        }
+        if self.engine.wants_lane() {
+            self.lane.wait(&self.core.lane);
+        }
+    }
+
     /// Takes slots for what could start, and lets go of those that are not needed. What counts as
     /// in use is what the engine has running; there is no second count of it.
     ///
@@ -284,6 +335,7 @@ impl Driver {
     fn grant(&mut self) {
         let wanted = self.engine.wanted();
         let running = self.running();
+        self.held.pay(running);
         if wanted == 0 {
             self.held.keep(running);
             self.queued = None;
@@ -399,6 +451,7 @@ impl Driver {
         if !self.run.is_durable {
             return self.acknowledge(seq);
         }
+        self.landings.append(seq, &records);
         let definition = (first == 0).then(|| Arc::clone(&self.run.executable.definition_bytes));
         self.core.writer.submit(Submission {
             run: Arc::clone(&self.run),
@@ -446,8 +499,10 @@ impl Driver {
                     path: self.run.executable.path(&at),
                     attempt: attempt.map(Attempt::number),
                 });
+                let not_undone = paths(&self.run.executable, self.engine.not_undone());
                 let error = RunError::new(failure)
                     .of_run(self.run.id, self.run.executable.name)
+                    .not_undone_at(not_undone)
                     .at(failed);
                 Outcome::Failed(error)
             }
@@ -486,6 +541,7 @@ impl Driver {
             self.queued = None;
             is_awake = true;
         }
+        is_awake |= self.lane.poll(context).is_ready();
         is_awake |= self.poll_alarm(context).is_ready();
         if is_awake {
             Poll::Ready(())

@@ -281,7 +281,7 @@ impl Code for WorkflowCode {
     }
 
     fn changes(&self, stored: &[u8]) -> Vec<String> {
-        Definition::decode(stored).map_or_else(Vec::new, |stored| {
+        Definition::decode(self.program.definition.id, stored).map_or_else(Vec::new, |stored| {
             stored.differences(&self.program.definition)
         })
     }

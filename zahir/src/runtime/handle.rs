@@ -41,7 +41,7 @@ impl Progress {
         self.progress.done
     }
 
-    /// Jobs under way.
+    /// Jobs under way, those that undo what others did included.
     #[must_use]
     pub const fn running(&self) -> u64 {
         self.progress.running
@@ -76,7 +76,8 @@ impl<O: Send + Sync + 'static> RunHandle<O> {
         self.run.id
     }
 
-    /// Whether and how the run has ended.
+    /// Whether and how the run has ended. One that has failed or was cancelled and whose results are
+    /// being undone has not.
     #[must_use]
     pub fn status(&self) -> RunStatus {
         match self.run.outcome() {
@@ -101,8 +102,8 @@ impl<O: Send + Sync + 'static> RunHandle<O> {
     ///
     /// # Errors
     ///
-    /// If a node failed for good, if the run was cancelled, or if this process left the run: the
-    /// runtime was shut down, or halted.
+    /// If a node failed for good, if the run took longer than it may, if it was cancelled, or if this
+    /// process left the run: the runtime was shut down, or halted.
     ///
     /// # Cancel safety
     ///
@@ -121,8 +122,9 @@ impl<O: Send + Sync + 'static> RunHandle<O> {
     }
 
     /// Stops the run: what is under way is dropped, and nothing more is started but the `finally`s
-    /// that are owed. Returns how the run ended, when it has; which is another way than cancelled if
-    /// it was over before.
+    /// that are owed, and then the jobs that undo what the run has done. Returns how the run ended,
+    /// when it has, behind all of that; which is another way than cancelled if it was over before, if
+    /// it had failed and was being undone already, or if something can't be undone: then it has failed.
     ///
     /// # Errors
     ///

@@ -19,8 +19,8 @@ use crate::graph::Graph;
 use crate::runtime::clock::Clock;
 use crate::runtime::executable::Executable;
 use crate::runtime::executor::{self, Ended, Key, Start};
-use crate::runtime::run::{Run, lock};
-use crate::runtime::{ACTIONS_MAX, JOBS_MAX};
+use crate::runtime::run::{Run, lock, paths};
+use crate::runtime::{ACTIONS_MAX, JOBS_MAX, backoff};
 use crate::value::Value;
 
 /// No sleep is longer: the wall clock may be set forward meanwhile.
@@ -128,7 +128,8 @@ impl Inline {
     }
 
     fn end_attempt(&mut self, ended: Ended) {
-        let Ended { key, outcome } = ended;
+        let Ended { key, mut outcome } = ended;
+        backoff::decide(&self.run, &self.engine, key.place, &mut outcome);
         let report = Report::AttemptEnded {
             place: key.place,
             attempt: key.attempt,
@@ -210,7 +211,9 @@ impl Inline {
                     path: self.run.executable.path(&at),
                     attempt: attempt.map(Attempt::number),
                 });
-                Err(RunError::new(failure).at(failed))
+                let not_undone = paths(&self.run.executable, self.engine.not_undone());
+                let error = RunError::new(failure).at(failed);
+                Err(error.not_undone_at(not_undone))
             }
             Ending::Cancelled => Err(RunError::with_kind(RunErrorKind::Cancelled, String::new())),
         }

@@ -23,7 +23,7 @@ use crate::runtime::executable::Executable;
 use crate::runtime::executor;
 use crate::runtime::reader::{self, Questions, Reader};
 use crate::runtime::recovery::{self, Found, FoundRun, Recovered, RecoveredRun};
-use crate::runtime::run::Run;
+use crate::runtime::shared::Shared;
 use crate::runtime::slots::Slots;
 use crate::runtime::writer::{self, Writer, guard};
 
@@ -33,9 +33,14 @@ pub(super) async fn start(builder: RuntimeBuilder) -> Result<Runtime, OpenError>
     let executables = table(&builder.executables)?;
     let is_durable = !matches!(builder.source, Source::Memory);
     let (reader, questions) = Reader::new();
+    let reader = Arc::new(reader);
+    let clock = builder.clock.unwrap_or_else(|| Arc::new(Clock::system()));
+    let slots = Arc::new(Slots::new(builder.jobs_max));
+    let stored = is_durable.then(|| Arc::clone(&reader));
+    let shared = Shared::new(stored, Arc::clone(&clock), Arc::clone(&slots));
     let core = Arc::new(Core {
-        clock: builder.clock.unwrap_or_else(|| Arc::new(Clock::system())),
-        slots: Arc::new(Slots::new(builder.jobs_max)),
+        clock,
+        slots,
         hub: Arc::new(Hub::default()),
         live: Live::default(),
         claims: Claims::default(),
@@ -43,12 +48,15 @@ pub(super) async fn start(builder: RuntimeBuilder) -> Result<Runtime, OpenError>
         is_durable,
         writer: Writer::default(),
         reader,
+        shared: Arc::new(shared),
+        lane: Arc::default(),
         threads: Threads::default(),
         parked: OnceLock::new(),
         ids: Ids::new(),
         runners_max: tokio.metrics().num_workers(),
         tokio,
         value_bytes_max: builder.value_bytes_max,
+        crash_attempts_max: builder.crash_attempts_max,
         attached_interval: builder.attached_interval,
         halted: OnceLock::new(),
     });
@@ -75,6 +83,10 @@ fn check_settings(builder: &RuntimeBuilder) -> Result<(), OpenError> {
     if builder.jobs_max > tokio::sync::Semaphore::MAX_PERMITS {
         let most = tokio::sync::Semaphore::MAX_PERMITS;
         return refuse("jobs_max", format!("is larger than {most}"));
+    }
+    if builder.crash_attempts_max == 0 {
+        let reason = "is 0: a job would fail before it was ever started";
+        return refuse("crash_attempts_max", reason.to_owned());
     }
     if builder.value_bytes_max > VALUE_BYTES_CEILING {
         let reason = format!(
@@ -256,7 +268,7 @@ fn resume(core: &Arc<Core>, found: FoundRun) {
         engine,
         key: _,
     } = found;
-    let run = Arc::new(Run::new(id, executable, true, core.value_bytes_max));
+    let run = Arc::new(core.run(id, executable));
     run.set_started();
     if let Some(admission) = core.admit(&run) {
         let driver = Driver::new(core, &run, engine);

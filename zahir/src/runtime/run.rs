@@ -8,13 +8,14 @@ use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 use tokio::sync::{Notify, oneshot};
-use zahir_store::{Attempt, RunId};
+use zahir_store::{Attempt, Position, RunId};
 
 use crate::engine::{AttemptOutcome, Place, Progress, Refusal};
 use crate::error::{Halted, RunError};
 use crate::plan::SignalId;
 use crate::runtime::executable::Executable;
 use crate::runtime::executor::Crew;
+use crate::runtime::shared::{Earned, Shared};
 use crate::value::Value;
 
 /// One run, as long as this process drives it or somebody holds a handle to it.
@@ -29,6 +30,9 @@ pub(crate) struct Run {
     pub(crate) key: Option<String>,
     pub(crate) inbox: Inbox,
     pub(crate) crew: Crew,
+    /// The results that runs share; `None` without a runtime.
+    pub(crate) shared: Option<Arc<Shared>>,
+    pub(crate) earned: Earned,
     progress: SharedProgress,
     is_started: AtomicBool,
     outcome: OnceLock<Outcome>,
@@ -102,6 +106,8 @@ impl Run {
             key: None,
             inbox: Inbox::default(),
             crew: Crew::default(),
+            shared: None,
+            earned: Earned::default(),
             progress: SharedProgress::default(),
             is_started: AtomicBool::new(!is_durable),
             outcome: OnceLock::new(),
@@ -235,6 +241,16 @@ impl Inbox {
             Poll::Pending
         }
     }
+}
+
+/// Where these node instances are, in the words of the source and the order of their positions.
+pub(crate) fn paths<'a>(
+    executable: &Executable,
+    at: impl Iterator<Item = &'a Position>,
+) -> Vec<String> {
+    let mut found: Vec<_> = at.collect();
+    found.sort();
+    found.into_iter().map(|at| executable.path(at)).collect()
 }
 
 /// A lock that a panic of another thread does not take away.

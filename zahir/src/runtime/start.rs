@@ -4,10 +4,13 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
-use zahir_store::{Ending, Record, RunId, RunStart, StoreError, StoredRun, TEXT_BYTES_MAX};
+use zahir_store::{
+    Ending, Position, Record, RunId, RunStart, StoreError, StoredRun, TEXT_BYTES_MAX,
+};
 
-use crate::error::{FailedNode, RunError, RunErrorKind, StartError};
+use crate::error::{FailedNode, RunError, StartError};
 use crate::job::Call;
 use crate::runtime::claim::Claim;
 use crate::runtime::core::Core;
@@ -15,7 +18,7 @@ use crate::runtime::driver::Driver;
 use crate::runtime::executable::Executable;
 use crate::runtime::executor;
 use crate::runtime::handle::RunHandle;
-use crate::runtime::run::{Left, Outcome, Run};
+use crate::runtime::run::{Left, Outcome, Run, paths};
 use crate::value::Value;
 use crate::workflow::Workflow;
 
@@ -27,6 +30,8 @@ pub(crate) struct Request {
     /// The inputs, encoded; empty if nobody needs them: in memory, without a key.
     pub(crate) encoded: Vec<u8>,
     pub(crate) key: Option<String>,
+    /// How long the run may take.
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// A run that is about to be started.
@@ -35,6 +40,7 @@ pub struct RunBuilder<W: Workflow> {
     core: Arc<Core>,
     inputs: Vec<Value>,
     key: Option<String>,
+    timeout: Option<Duration>,
     workflow: PhantomData<fn() -> W>,
 }
 
@@ -44,6 +50,7 @@ impl<W: Workflow> RunBuilder<W> {
             core: Arc::clone(core),
             inputs: W::inputs(call.into_args()),
             key: None,
+            timeout: None,
             workflow: PhantomData,
         }
     }
@@ -52,6 +59,21 @@ impl<W: Workflow> RunBuilder<W> {
     /// over restarts of the program, there is one run.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
+        self
+    }
+
+    /// The run fails if it takes longer than this, with
+    /// [`FailureKind::TimedOut`](crate::FailureKind::TimedOut).
+    ///
+    /// All of its time counts, from its start on: jobs, the waits between their attempts, waits for a
+    /// job slot, sleeps, waits for signals, and the time while the process is down. The deadline is on
+    /// record with the run's start. When it has passed, what is under way is dropped, as in a cancel:
+    /// the `finally`s that are owed run and what can be undone is undone, for which there is no limit,
+    /// and then the run has failed.
+    ///
+    /// A run that is found by its key keeps the deadline that it was started with.
+    pub const fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
         self
     }
 
@@ -84,6 +106,7 @@ impl<W: Workflow> RunBuilder<W> {
             inputs: self.inputs,
             encoded,
             key: self.key,
+            timeout: self.timeout,
         };
         let run = start(&self.core, request).await?;
         Ok(RunHandle::new(self.core, run))
@@ -95,6 +118,7 @@ impl<W: Workflow> fmt::Debug for RunBuilder<W> {
         f.debug_struct("RunBuilder")
             .field("workflow", &W::name())
             .field("key", &self.key)
+            .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
 }
@@ -186,6 +210,7 @@ async fn begin(core: &Arc<Core>, request: Request) -> Result<Arc<Run>, StartErro
         inputs,
         encoded,
         key,
+        timeout,
     } = request;
     let id = core.ids.next(core.clock.now());
     let start = RunStart {
@@ -194,13 +219,13 @@ async fn begin(core: &Arc<Core>, request: Request) -> Result<Arc<Run>, StartErro
         definition: executable.definition,
         input: encoded,
     };
-    let mut run = Run::new(id, executable, core.is_durable, core.value_bytes_max);
+    let mut run = core.run(id, executable);
     run.key = key;
     let run = Arc::new(run);
     let Some(admission) = core.admit(&run) else {
         return Err(StartError::ShutDown);
     };
-    let driver = Driver::start(core, &run, start, inputs);
+    let driver = Driver::start(core, &run, start, inputs, timeout);
     executor::spawn_driver(&core.tokio, admission.hold(driver.drive()));
     if run.started().await {
         return Ok(run);
@@ -432,22 +457,45 @@ fn outcome(executable: &Executable, stored: &StoredRun) -> Option<Outcome> {
                 path: executable.path(at),
                 attempt: last_attempt(stored, at),
             });
-            let error =
-                RunError::with_kind(RunErrorKind::Failed(failure.kind), failure.message.clone());
-            Outcome::Failed(error.of_run(id, executable.name).at(failed))
+            let error = RunError::new(failure.clone())
+                .of_run(id, executable.name)
+                .not_undone_at(not_undone(executable, stored))
+                .at(failed);
+            Outcome::Failed(error)
         }
     })
 }
 
-fn last_attempt(stored: &StoredRun, failed: &zahir_store::Position) -> Option<u32> {
-    let records = stored.steps.iter().rev().flat_map(|step| &step.records);
-    records
-        .filter_map(|record| {
-            if let Record::AttemptFailed { at, attempt, .. } = record {
-                (at == failed).then(|| attempt.number())
-            } else {
-                None
-            }
-        })
-        .max()
+/// The records that still count of how a run ended, the last first.
+fn backwards(stored: &StoredRun) -> impl Iterator<Item = &Record> {
+    let records = stored.steps.iter().rev();
+    let records = records.flat_map(|step| step.records.iter().rev());
+    records.take_while(|record| !matches!(record, Record::RunRevised(_)))
+}
+
+fn last_attempt(stored: &StoredRun, failed: &Position) -> Option<u32> {
+    let number = |record: &Record| {
+        if let Record::AttemptStarted { at, attempt } = record {
+            (at == failed).then(|| attempt.number())
+        } else {
+            None
+        }
+    };
+    backwards(stored).find_map(number)
+}
+
+/// The nodes whose results could not be undone.
+fn not_undone(executable: &Executable, stored: &StoredRun) -> Vec<String> {
+    let undoing = backwards(stored).take_while(|it| !matches!(it, Record::UndoingBegan { .. }));
+    let failed = undoing.filter_map(|record| {
+        if let Record::UndoFailed {
+            at, retry_at: None, ..
+        } = record
+        {
+            Some(at)
+        } else {
+            None
+        }
+    });
+    paths(executable, failed)
 }

@@ -5,10 +5,13 @@
     reason = "a test names what it is about, and lets the rest pass"
 )]
 
+mod attempts;
+mod deadlines;
 mod durable;
 mod evaluation;
 mod execution;
 mod flow;
+mod poison;
 mod races;
 mod signals;
 mod store;
@@ -87,16 +90,39 @@ async fn try_begin(
     input: &[u64],
     key: Option<&str>,
 ) -> Result<Handle, StartError> {
-    let inputs = vec![Value::new(input.to_vec())];
-    let key = key.map(ToOwned::to_owned);
-    let request = Request {
-        executable: Arc::clone(executable),
-        inputs,
-        encoded: flow::encode(input),
-        key,
-    };
+    let mut request = request(executable, input);
+    request.key = key.map(ToOwned::to_owned);
     let run = start::start(runtime.core(), request).await?;
     Ok(RunHandle::new(Arc::clone(runtime.core()), run))
+}
+
+/// Like [`begin`], with a time limit.
+async fn begin_within(
+    limit: Duration,
+    runtime: &Runtime,
+    executable: &Arc<Executable>,
+    input: &[u64],
+) -> Handle {
+    let mut request = request(executable, input);
+    request.timeout = Some(limit);
+    let run = start::start(runtime.core(), request).await.unwrap();
+    RunHandle::new(Arc::clone(runtime.core()), run)
+}
+
+fn request(executable: &Arc<Executable>, input: &[u64]) -> Request {
+    Request {
+        executable: Arc::clone(executable),
+        inputs: vec![Value::new(input.to_vec())],
+        encoded: flow::encode(input),
+        key: None,
+        timeout: None,
+    }
+}
+
+/// A handle to a run that an earlier runtime began.
+async fn find(runtime: &Runtime, executable: &Arc<Executable>, id: zahir_store::RunId) -> Handle {
+    let run = start::find(runtime.core(), executable, id).await.unwrap();
+    RunHandle::new(Arc::clone(runtime.core()), run)
 }
 
 /// Lets everything else go on until this holds.

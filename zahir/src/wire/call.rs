@@ -82,17 +82,6 @@ impl<J: Job> Def<J> {
 }
 
 impl<J: Job> Def<J> {
-    /// Demands that the node has attempts, for `.timeout(..)` and the like.
-    pub fn attempts(self) {}
-
-    /// Demands that there may be further attempts, for `.retry(..)` and `.backoff(..)`.
-    pub fn retries(self) {}
-
-    /// Demands what `#[saga]` promises.
-    pub fn is_undone(self) {}
-}
-
-impl<J: Job> Def<J> {
     /// Says whose call this is: only then [`Def::keep`] can be asked.
     pub fn call<'e>(self, call: Call<'e, J>) -> Call<'e, J> {
         call

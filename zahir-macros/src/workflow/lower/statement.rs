@@ -181,6 +181,8 @@ impl Lowering<'_> {
             "`#[limit(..)]` belongs right before a `for`, as in `let x = #[limit(8)] for ..`"
         } else if attribute.path().is_ident("max") {
             "`#[max(..)]` belongs right before a `loop` or `while`, as in `let x = #[max(5)] loop ..`"
+        } else if attribute.path().is_ident("saga") {
+            "`#[saga]` is about a whole workflow: write it before its `async fn`"
         } else {
             "only the loops of a workflow can have attributes: `#[limit(8)] for ..`, `#[max(5)] loop \
              ..`"

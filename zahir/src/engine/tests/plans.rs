@@ -7,7 +7,9 @@ use zahir_store::NodeId;
 
 use super::rng::Rng;
 use crate::job::policy::Policy;
-use crate::plan::{Exit, Plan, PlanKind, PlanNode, PlanRegion, RegionId, SignalId, Source, index};
+use crate::plan::{
+    Exit, Plan, PlanKind, PlanNode, PlanRegion, Recovery, RegionId, SignalId, Source, index,
+};
 
 /// A plan and the behavior of its jobs.
 #[derive(Debug)]
@@ -17,6 +19,24 @@ pub(super) struct Program {
     pub(super) fails_first: Vec<u32>,
     /// Whether its failures are no errors of the job's own type.
     pub(super) panics: Vec<bool>,
+    pub(super) habits: Vec<Habit>,
+    /// After how many crashes a job is poisoned.
+    pub(super) crashes_max: u32,
+    /// How long the run may take.
+    pub(super) timeout: Option<Duration>,
+}
+
+/// What else the job of a node does.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Habit {
+    /// Whether a failure says that trying again is of no use.
+    pub(super) is_fatal: bool,
+    /// How many times it asks to be run again later, behind its failures.
+    pub(super) postpones: u32,
+    /// How many times its recovery job fails before it succeeds.
+    pub(super) recovery_fails: u32,
+    /// How many times its undo fails before it succeeds.
+    pub(super) undo_fails: u32,
 }
 
 impl Program {
@@ -25,13 +45,32 @@ impl Program {
         let (fails_first, panics) = (vec![0; nodes.len()], vec![false; nodes.len()]);
         Self {
             plan: Arc::new(Plan::new(nodes, regions, signals)),
+            habits: vec![Habit::default(); fails_first.len()],
             fails_first,
             panics,
+            crashes_max: u32::MAX,
+            timeout: None,
         }
     }
 
+    /// Whether the attempts of a node's job are spent, whatever its recovery job does then.
     pub(super) fn fails_for_good(&self, node: NodeId) -> bool {
-        self.fails_first[index(node)] > self.plan.node(node).policy.retry
+        let fails = self.fails_first[index(node)];
+        let is_fatal = self.habits[index(node)].is_fatal;
+        fails > self.plan.node(node).policy.retry || fails > 0 && is_fatal
+    }
+
+    /// Whether the attempts of a node's recovery job are spent.
+    pub(super) fn recovery_fails_for_good(&self, node: NodeId) -> bool {
+        let recovery = self.plan.node(node).recovery.as_deref();
+        let fails = self.habits[index(node)].recovery_fails;
+        recovery.is_some_and(|recovery| fails > recovery.policy.retry)
+    }
+
+    /// Whether the result of a node can't be undone.
+    pub(super) fn undo_fails_for_good(&self, node: NodeId) -> bool {
+        let undo = self.plan.node(node).undo.as_deref();
+        undo.is_some_and(|undo| self.habits[index(node)].undo_fails > undo.retry)
     }
 }
 
@@ -46,6 +85,19 @@ pub(super) fn output(node: NodeId, inputs: &[u64]) -> u64 {
         hash = mix(hash.rotate_left(17) ^ input);
     }
     mix(hash)
+}
+
+/// What a recovery job of this node gives.
+pub(super) fn recovered(node: NodeId, inputs: &[u64]) -> u64 {
+    mix(output(node, inputs) ^ 0x4ec0)
+}
+
+/// The encoded inputs of a job.
+pub(super) fn arguments(inputs: &[u64]) -> Vec<u8> {
+    inputs
+        .iter()
+        .flat_map(|input| input.to_be_bytes())
+        .collect()
 }
 
 /// What a `for` goes over.
@@ -193,15 +245,28 @@ pub(super) fn random(rng: &mut Rng) -> Program {
         may_fail,
         nodes: vec![],
         regions: vec![],
+        may_undo: rng.chance(1, 3),
         fails_first: vec![],
         panics: vec![],
+        habits: vec![],
     };
     let body = maker.region(rng, &Around::body(), Given::Inputs(inputs));
     assert_eq!(body, RegionId::BODY);
     let mut program = Program::new(maker.nodes, maker.regions);
     program.fails_first = maker.fails_first;
     program.panics = maker.panics;
+    program.habits = maker.habits;
+    if may_fail && rng.chance(1, 3) {
+        program.crashes_max = u32::try_from(1 + rng.below(3)).unwrap();
+    }
+    if may_fail && rng.chance(1, 10) {
+        program.timeout = Some(millis(rng, 20, 1_500));
+    }
     program
+}
+
+fn millis(rng: &mut Rng, least: u64, most: u64) -> Duration {
+    Duration::from_millis(least + rng.next() % (most - least))
 }
 
 /// What a region is for.
@@ -300,8 +365,11 @@ struct Maker {
     may_fail: bool,
     nodes: Vec<PlanNode>,
     regions: Vec<PlanRegion>,
+    /// Whether some results can be undone.
+    may_undo: bool,
     fails_first: Vec<u32>,
     panics: Vec<bool>,
+    habits: Vec<Habit>,
 }
 
 impl Maker {
@@ -518,25 +586,62 @@ impl Maker {
                 after.extend(source(rng, &visible));
             }
         }
-        let mut policy = Policy::ONCE;
-        let mut fails = 0;
-        if kind == PlanKind::Job {
-            self.regions[region.0].jobs += 1;
-            if rng.chance(1, 3) {
-                policy.retry = 1 + u32::from(rng.chance(1, 2));
-                fails = u32::from(rng.chance(1, 2));
-            }
-            if self.may_fail && rng.chance(1, 5) {
-                fails = policy.retry + 1;
-            }
-        }
-        self.fails_first.push(fails);
         self.panics.push(rng.chance(1, 4));
+        self.fails_first.push(0);
+        self.habits.push(Habit::default());
         self.nodes.push(PlanNode {
             after,
-            policy,
             ..node(kind, region.0, slot, uses)
         });
+        if kind == PlanKind::Job {
+            self.regions[region.0].jobs += 1;
+            self.job(rng);
+        }
+    }
+
+    /// What the job of the last node does, and what becomes of it.
+    fn job(&mut self, rng: &mut Rng) {
+        let (mut policy, mut habit, mut fails) = (Policy::ONCE, Habit::default(), 0);
+        if rng.chance(1, 3) {
+            policy.retry = 1 + u32::from(rng.chance(1, 2));
+            fails = u32::from(rng.chance(1, 2));
+        }
+        if self.may_fail && rng.chance(1, 5) {
+            fails = policy.retry + 1;
+        }
+        if rng.chance(1, 10) {
+            habit.postpones = 1 + u32::from(rng.chance(1, 3));
+        }
+        if self.may_fail {
+            policy.at_most_once = policy.retry + habit.postpones == 0 && rng.chance(1, 8);
+            habit.is_fatal = fails > 0 && rng.chance(1, 6);
+            if rng.chance(1, 8) {
+                policy.total_timeout = Some(millis(rng, 1, 150));
+            }
+        }
+        let recovery = rng.chance(1, 5).then(|| {
+            let mut policy = Policy::ONCE;
+            policy.retry = u32::from(rng.chance(1, 2));
+            habit.recovery_fails = u32::from(policy.retry > 0 && rng.chance(1, 2));
+            if self.may_fail && rng.chance(1, 4) {
+                habit.recovery_fails = policy.retry + 1;
+            }
+            let is_typed = rng.chance(1, 2);
+            Box::new(Recovery { policy, is_typed })
+        });
+        let undo = (self.may_undo && rng.chance(1, 2)).then(|| {
+            let mut policy = Policy::ONCE;
+            policy.retry = u32::from(rng.chance(1, 2));
+            habit.undo_fails = policy.retry + u32::from(rng.chance(1, 12));
+            Box::new(policy)
+        });
+        let node = self.nodes.last_mut().unwrap();
+        node.policy = policy;
+        node.keeps_error = recovery.as_ref().is_some_and(|recovery| recovery.is_typed);
+        node.recovery = recovery;
+        node.undo = undo;
+        *self.fails_first.last_mut().unwrap() = fails;
+        *self.habits.last_mut().unwrap() = habit;
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use zahir_store::{FrameStep, NodeId, Position, Record};
+use zahir_store::{Failure, FailureKind, FrameStep, NodeId, Position, Record};
 
 use super::plans::{self, Program};
 use crate::plan::{Exit, PlanKind, RegionId, Source, index};
@@ -20,6 +20,22 @@ pub(super) struct Expected {
     pub(super) jobs: BTreeMap<Position, Job>,
     /// Every node instance that can fail for good.
     pub(super) failures: BTreeSet<Position>,
+}
+
+impl Expected {
+    /// All job instances that one rests on, directly or not.
+    pub(super) fn rests_on(&self, position: &Position) -> BTreeSet<Position> {
+        let mut found = BTreeSet::new();
+        let mut open = vec![position];
+        while let Some(position) = open.pop() {
+            for needed in self.jobs.get(position).iter().flat_map(|it| &it.rests_on) {
+                if found.insert(needed.clone()) {
+                    open.push(needed);
+                }
+            }
+        }
+        found
+    }
 }
 
 /// One job instance.
@@ -41,12 +57,17 @@ pub(super) struct Oracle {
     winners: BTreeMap<Position, u32>,
     /// What each wait got; `None` if it timed out.
     received: BTreeMap<Position, Option<u64>>,
+    /// The jobs whose attempts ended because of time or a crash.
+    lost: BTreeSet<Position>,
+    /// Those whose recovery job did.
+    lost_recoveries: BTreeSet<Position>,
 }
 
 impl Oracle {
     pub(super) fn of<'r>(records: impl Iterator<Item = &'r Record>) -> Self {
         let mut oracle = Self::default();
         let mut signals = Vec::new();
+        let mut recovering = BTreeSet::new();
         for record in records {
             match record {
                 Record::RaceWon { at, entry } => {
@@ -70,6 +91,29 @@ impl Oracle {
                     oracle.wait_ends(at, payload);
                 }
                 Record::WaitTimedOut { at } => oracle.wait_ends(at, None),
+                Record::RecoveryBegan { at, failure, .. } => {
+                    if is_lost(failure) {
+                        oracle.lost.insert(at.clone());
+                    }
+                    assert!(recovering.insert(at.clone()), "recovers twice");
+                }
+                Record::AttemptFailed {
+                    at,
+                    failure,
+                    retry_at: None,
+                    ..
+                }
+                | Record::DeadlinePassed {
+                    at: Some(at),
+                    failure,
+                } if is_lost(failure) => {
+                    let lost = if recovering.contains(at) {
+                        &mut oracle.lost_recoveries
+                    } else {
+                        &mut oracle.lost
+                    };
+                    lost.insert(at.clone());
+                }
                 _ => {}
             }
         }
@@ -79,6 +123,17 @@ impl Oracle {
     fn wait_ends(&mut self, at: &Position, got: Option<u64>) {
         let before = self.received.insert(at.clone(), got);
         assert_eq!(before, None, "a wait ends twice");
+    }
+}
+
+/// Whether time or a crash is the reason.
+fn is_lost(failure: &Failure) -> bool {
+    match failure.kind {
+        FailureKind::TimedOut | FailureKind::Interrupted | FailureKind::Poisoned => true,
+        kind => {
+            assert!(matches!(kind, FailureKind::Error | FailureKind::Panic));
+            false
+        }
     }
 }
 
@@ -305,13 +360,25 @@ impl Interpreter<'_> {
     }
 
     fn job(&mut self, site: &Site<'_>, inputs: Vec<u64>) -> End {
-        let id = site.id;
-        if self.program.fails_for_good(id) {
-            self.failures.insert(site.position());
-            let keeps = self.program.plan.node(id).keeps_error && !self.program.panics[index(id)];
-            return End::Fails(keeps.then(|| plans::error(id, &inputs)));
+        let (id, at) = (site.id, site.position());
+        let mut output = plans::output(id, &inputs);
+        let is_lost = self.oracle.lost.contains(&at);
+        if is_lost || self.program.fails_for_good(id) {
+            // It may fail for good even if it can recover: beside something that has failed.
+            self.failures.insert(at.clone());
+            let node = self.program.plan.node(id);
+            let keeps = node.keeps_error && !self.program.panics[index(id)] && !is_lost;
+            let error = keeps.then(|| plans::error(id, &inputs));
+            let recovers = node.recovery.as_ref().is_some_and(|recovery| {
+                (error.is_some() || !recovery.is_typed)
+                    && !self.program.recovery_fails_for_good(id)
+                    && !self.oracle.lost_recoveries.contains(&at)
+            });
+            if !recovers {
+                return End::Fails(error);
+            }
+            output = plans::recovered(id, &inputs);
         }
-        let output = plans::output(id, &inputs);
         let job = Job {
             inputs,
             output,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use zahir_store::{
     Attempt, DefinitionId, Ending, Failure, FailureKind, FrameStep, NodeId, Position, Record,
@@ -12,7 +13,8 @@ use super::plans::{self, Program};
 use super::reference::{self, Expected, Oracle};
 use super::rng::Rng;
 use crate::engine::{
-    Action, AttemptOutcome, Engine, Evaluated, Evaluation, Place, Refusal, Report, Verdict,
+    Action, AttemptOutcome, Engine, Evaluated, Evaluation, Extra, Place, Refusal, Report, Verdict,
+    Work,
 };
 use crate::plan::{Plan, PlanKind, RegionId, SignalId, index};
 
@@ -23,6 +25,7 @@ struct Live {
     position: Position,
     attempt: Attempt,
     inputs: Vec<u64>,
+    work: Option<Box<Work<u64>>>,
 }
 
 /// What is in the hands of the process, and lost when it dies.
@@ -40,6 +43,8 @@ pub(super) struct World<'a> {
     program: &'a Program,
     plan: Arc<Plan>,
     expected: Expected,
+    /// Whether what is on the disk has decided more since.
+    is_stale: bool,
     inputs: Vec<u64>,
     /// How many jobs may be under way.
     slots: usize,
@@ -67,6 +72,7 @@ impl<'a> World<'a> {
             program,
             plan: Arc::clone(&program.plan),
             expected: reference::interpret(program, inputs, &Oracle::default()),
+            is_stale: false,
             inputs: inputs.to_vec(),
             slots,
             disk: Vec::new(),
@@ -95,6 +101,7 @@ impl<'a> World<'a> {
                 input: vec![],
             };
             Engine::start(plan, id, Some(start), self.inputs.clone(), 0)
+                .with_timeout(self.program.timeout)
         } else {
             let decode =
                 &mut |_, _, bytes: &[u8]| Ok(u64::from_be_bytes(bytes.try_into().unwrap()));
@@ -102,7 +109,9 @@ impl<'a> World<'a> {
                 .expect("a run goes on from its own records")
         };
         self.process = Some(Process {
-            engine: engine.begin(self.now),
+            engine: engine
+                .with_crashes_max(self.program.crashes_max)
+                .begin(self.now),
             writes: VecDeque::new(),
             live: vec![],
             evaluations: vec![],
@@ -112,7 +121,7 @@ impl<'a> World<'a> {
         self.perform();
     }
 
-    fn stored(&self) -> StoredRun {
+    pub(super) fn stored(&self) -> StoredRun {
         let records = self
             .disk
             .iter()
@@ -136,6 +145,7 @@ impl<'a> World<'a> {
     pub(super) fn crash(&mut self, kept: usize) {
         let mut process = self.process.take().expect("a process runs");
         self.crashes += 1;
+        self.is_stale = true;
         self.disk
             .extend(process.writes.drain(..kept).map(|(_, step)| step));
         self.echoes.clear();
@@ -198,6 +208,15 @@ impl<'a> World<'a> {
         let Some((seq, step)) = self.process().writes.pop_front() else {
             return;
         };
+        let decides = |it: &Record| {
+            matches!(
+                it,
+                Record::AttemptFailed { .. }
+                    | Record::DeadlinePassed { .. }
+                    | Record::RecoveryBegan { .. }
+            )
+        };
+        self.is_stale |= step.records.iter().any(decides);
         self.disk.push(step);
         self.report(Report::Durable { seq });
     }
@@ -205,6 +224,9 @@ impl<'a> World<'a> {
     /// Hands out job slots, at most `most`.
     pub(super) fn grant(&mut self, most: usize) {
         let slots = self.slots;
+        if self.process().engine.wants_lane() {
+            self.report(Report::LaneGranted);
+        }
         let process = self.process();
         let granted = process.live.len() + process.engine.starting();
         let free = slots
@@ -237,32 +259,10 @@ impl<'a> World<'a> {
     }
 
     fn report_attempt(&mut self, live: &Live, interrupted: bool) {
-        let fails_first = self.program.fails_first[index(live.position.node)];
         let outcome = if interrupted {
             AttemptOutcome::Interrupted
-        } else if self.failures_on_disk(&live.position) < fails_first {
-            let node = live.position.node;
-            let panics = self.program.panics[index(node)];
-            let error = plans::error(node, &live.inputs);
-            AttemptOutcome::Failed {
-                verdict: Verdict::ByPolicy,
-                failure: Failure {
-                    kind: if panics {
-                        FailureKind::Panic
-                    } else {
-                        FailureKind::Error
-                    },
-                    message: "as planned".into(),
-                },
-                error: (!panics).then(|| (error, error.to_be_bytes().to_vec())),
-            }
         } else {
-            let value = plans::output(live.position.node, &live.inputs);
-            AttemptOutcome::Succeeded {
-                value,
-                encoded: value.to_be_bytes().to_vec(),
-                extra: None,
-            }
+            self.outcome(live)
         };
         self.report(Report::AttemptEnded {
             place: live.place,
@@ -271,10 +271,91 @@ impl<'a> World<'a> {
         });
     }
 
-    fn failures_on_disk(&self, position: &Position) -> u32 {
-        let failed =
-            |record: &&Record| matches!(record, Record::AttemptFailed { at, .. } if at == position);
-        u32::try_from(self.disk_records().filter(failed).count()).unwrap()
+    /// What an attempt comes to.
+    fn outcome(&self, live: &Live) -> AttemptOutcome<u64> {
+        let node = live.position.node;
+        let habit = self.program.habits[index(node)];
+        let past = self.past(&live.position);
+        let verdict = |is_fatal| {
+            if is_fatal {
+                Verdict::Final
+            } else {
+                Verdict::ByPolicy
+            }
+        };
+        match live.work.as_deref() {
+            Some(Work::Undo { .. }) if past.failed_undos < habit.undo_fails => {
+                failed(Verdict::ByPolicy, None)
+            }
+            Some(Work::Undo { .. }) => succeeded(0, None),
+            Some(Work::Recover { .. }) if past.failed_recoveries < habit.recovery_fails => {
+                failed(Verdict::ByPolicy, Some(99))
+            }
+            Some(Work::Recover { .. }) => {
+                self.succeeded(live, plans::recovered(node, &live.inputs))
+            }
+            Some(Work::Resume { .. }) | None => {
+                if past.failed < self.program.fails_first[index(node)] {
+                    let is_error = !self.program.panics[index(node)];
+                    let error = is_error.then(|| plans::error(node, &live.inputs));
+                    failed(verdict(habit.is_fatal), error)
+                } else if past.postponed < habit.postpones {
+                    AttemptOutcome::Postponed {
+                        after: Duration::from_millis(30),
+                        state: vec![u8::try_from(past.postponed).unwrap() + 1],
+                    }
+                } else {
+                    self.succeeded(live, plans::output(node, &live.inputs))
+                }
+            }
+        }
+    }
+
+    fn succeeded(&self, live: &Live, value: u64) -> AttemptOutcome<u64> {
+        let is_owed = self.plan.node(live.position.node).undo.is_some();
+        succeeded(value, is_owed.then(|| plans::arguments(&live.inputs)))
+    }
+
+    /// What happened to a node instance so far, durably.
+    fn past(&self, position: &Position) -> Past {
+        let mut past = Past::default();
+        let mut is_under_way = false;
+        for record in self.disk_records() {
+            match record {
+                Record::AttemptStarted { at, .. } if at == position => {
+                    past.crashes += u32::from(is_under_way);
+                    is_under_way = true;
+                    continue;
+                }
+                Record::AttemptInterrupted { at, .. } if at == position => {}
+                Record::AttemptFailed { at, retry_at, .. } if at == position => {
+                    past.due = *retry_at;
+                    if past.recovers {
+                        past.failed_recoveries += 1;
+                    } else {
+                        past.failed += 1;
+                    }
+                }
+                Record::AttemptPostponed { at, due, state, .. } if at == position => {
+                    past.due = Some(*due);
+                    past.postponed += 1;
+                    past.crashes = 0;
+                    past.state = Some(state.as_slice().into());
+                }
+                Record::RecoveryBegan { at, .. } if at == position => {
+                    past.recovers = true;
+                    past.crashes = 0;
+                    past.due = None;
+                }
+                Record::UndoFailed { at, retry_at, .. } if at == position => {
+                    past.due = *retry_at;
+                    past.failed_undos += 1;
+                }
+                _ => continue,
+            }
+            is_under_way = false;
+        }
+        past
     }
 
     /// An evaluation comes back.
@@ -409,10 +490,22 @@ impl<'a> World<'a> {
                 Action::Start {
                     place,
                     attempt,
+                    frames,
                     inputs,
+                    work,
                     ..
                 } => {
-                    self.start(place, attempt, inputs);
+                    let position = Position {
+                        frames: frames.map_or_else(Vec::new, |frames| frames.to_vec()),
+                        node: place.node,
+                    };
+                    self.start(Live {
+                        place,
+                        position,
+                        attempt,
+                        inputs,
+                        work,
+                    });
                 }
                 Action::Evaluate {
                     place,
@@ -432,7 +525,7 @@ impl<'a> World<'a> {
                 Action::Abort { place, attempt } => self.abort(place, attempt),
                 Action::Answer { ticket: 9 } => {
                     assert!(
-                        self.is_cancelled_on_disk() || self.is_over_on_disk(),
+                        self.is_cancelled_on_disk() || self.is_over_on_disk() || self.is_undoing(),
                         "a cancel was answered before it was durable"
                     );
                     self.cancel_answered = true;
@@ -468,7 +561,13 @@ impl<'a> World<'a> {
     fn describe(&self) {
         for (at, node) in self.plan.nodes.iter().enumerate() {
             println!(
-                "node {at}: r{}.{} {:?} uses {:?} after {:?} inside {:?} assigned {:?}",
+                "node {at}: {:?} r{}.{} {:?} uses {:?} after {:?} inside {:?} assigned {:?}",
+                (
+                    node.policy,
+                    &node.recovery,
+                    &node.undo,
+                    self.program.habits[at]
+                ),
                 node.region.0,
                 node.slot,
                 node.kind,
@@ -500,7 +599,7 @@ impl<'a> World<'a> {
         };
         let aborted = live.swap_remove(at);
         assert!(
-            self.is_cancelled_on_disk() || self.has_lost(&aborted.position),
+            self.is_dropped(&aborted.position) || self.has_timed_out(&aborted.position),
             "{:?} is aborted before the reason is durable",
             aborted.position
         );
@@ -509,6 +608,32 @@ impl<'a> World<'a> {
     fn is_cancelled_on_disk(&self) -> bool {
         self.disk_records()
             .any(|it| matches!(it, Record::CancelRequested(_)))
+    }
+
+    fn is_expired(&self) -> bool {
+        self.disk_records()
+            .any(|it| matches!(it, Record::DeadlinePassed { at: None, .. }))
+    }
+
+    fn is_undoing(&self) -> bool {
+        self.disk_records()
+            .any(|it| matches!(it, Record::UndoingBegan { .. }))
+    }
+
+    /// Whether all of its attempts together took too long.
+    fn has_timed_out(&self, position: &Position) -> bool {
+        self.disk_records().any(|it| match it {
+            Record::DeadlinePassed { at: Some(at), .. } => at == position,
+            Record::RecoveryBegan { at, failure, .. } => {
+                at == position && failure.kind == FailureKind::TimedOut
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether what is under way there is dropped.
+    fn is_dropped(&self, position: &Position) -> bool {
+        self.is_cancelled_on_disk() || self.is_expired() || self.has_lost(position)
     }
 
     /// Whether it is in an entry of a race that another one won.
@@ -552,7 +677,8 @@ impl<'a> World<'a> {
         let failed = |it: &Record| match it {
             Record::AttemptFailed {
                 at, retry_at: None, ..
-            } => {
+            }
+            | Record::DeadlinePassed { at: Some(at), .. } => {
                 let depth = self.catcher(at);
                 position.frames.starts_with(&at.frames[..depth])
                     && !self.is_in_last(position, depth)
@@ -592,8 +718,118 @@ impl<'a> World<'a> {
     }
 
     /// The engine wants an attempt started: is it allowed to?
-    fn start(&mut self, place: Place, attempt: Attempt, inputs: Vec<u64>) {
-        let position = self.process().engine.position(place);
+    fn start(&mut self, live: Live) {
+        assert!(
+            !self.is_over_on_disk(),
+            "{:?} starts in a run that is over",
+            live.position
+        );
+        assert!(
+            !self.is_stopping(),
+            "{:?} starts in a process that stops",
+            live.position
+        );
+        if let Some(Work::Undo { .. }) = live.work.as_deref() {
+            self.check_undo(&live);
+        } else {
+            self.check_start(&live);
+            *self.executions.entry(live.position.clone()).or_default() += 1;
+            let node = self.plan.node(live.position.node);
+            let count = self.executions[&live.position];
+            let has_recovered = matches!(live.work.as_deref(), Some(Work::Recover { .. }));
+            assert!(
+                !node.policy.at_most_once || count == 1 || has_recovered,
+                "{:?} is started twice",
+                live.position
+            );
+        }
+        let past = self.past(&live.position);
+        let latest = self.latest;
+        assert!(
+            past.due.is_none_or(|due| due <= latest),
+            "{:?} is tried again too early",
+            live.position
+        );
+        assert!(
+            past.crashes < self.program.crashes_max,
+            "{:?} is tried again although it is poisoned",
+            live.position
+        );
+        let slots = self.slots;
+        let process = self.process();
+        assert!(
+            process.live.iter().all(|it| it.position != live.position),
+            "twice at once"
+        );
+        assert!(process.live.len() < slots, "more jobs than slots");
+        process.live.push(live);
+    }
+
+    /// A result may be undone when it is owed, and everything that rests on it is undone.
+    fn check_undo(&mut self, live: &Live) {
+        let Live {
+            position, attempt, ..
+        } = live;
+        let started = Record::UndoStarted {
+            at: position.clone(),
+            attempt: *attempt,
+        };
+        assert!(
+            self.disk_records().any(|it| *it == started),
+            "the undo of {position:?} is not on record"
+        );
+        assert!(self.is_undoing(), "{position:?} is undone too early");
+        let undone = self.undone();
+        assert!(!undone.contains(position), "{position:?} is undone twice");
+        self.look_again();
+        for (owed, arguments, output) in self.owed() {
+            let rests_on_it = self.expected.rests_on(&owed).contains(position);
+            assert!(
+                !rests_on_it || undone.contains(&owed),
+                "{position:?} is undone before {owed:?}"
+            );
+            if owed == *position {
+                let expected = Work::Undo {
+                    arguments: arguments.into(),
+                    output: output.into(),
+                };
+                assert_eq!(live.work.as_deref(), Some(&expected));
+            }
+        }
+    }
+
+    /// The results that can be undone, with what they were made from.
+    fn owed(&self) -> Vec<(Position, Vec<u8>, Vec<u8>)> {
+        let mut owed = Vec::new();
+        let mut last = None;
+        for record in self.disk_records() {
+            match record {
+                Record::UndoOwed { at, arguments } => last = Some((at, arguments)),
+                Record::AttemptSucceeded { at, output, .. }
+                | Record::AttemptRecovered { at, output, .. } => {
+                    let is_owed = self.plan.node(at.node).undo.is_some();
+                    assert_eq!(last.is_some(), is_owed, "what {at:?} is owed");
+                    if let Some((owed_at, arguments)) = last.take() {
+                        assert_eq!(owed_at, at);
+                        owed.push((at.clone(), arguments.clone(), output.clone()));
+                    }
+                }
+                _ => {}
+            }
+        }
+        owed
+    }
+
+    fn undone(&self) -> BTreeSet<Position> {
+        let undone = self.disk_records().filter_map(|it| match it {
+            Record::UndoSucceeded { at, .. } => Some(at.clone()),
+            _ => None,
+        });
+        undone.collect()
+    }
+
+    fn check_start(&mut self, live: &Live) {
+        let (position, attempt) = (live.position.clone(), live.attempt);
         let started = Record::AttemptStarted {
             at: position.clone(),
             attempt,
@@ -602,19 +838,14 @@ impl<'a> World<'a> {
             self.disk_records().any(|it| *it == started),
             "{position:?} is not on record"
         );
-        let has_result =
-            |it: &Record| matches!(it, Record::AttemptSucceeded { at, .. } if *at == position);
+        let has_result = |it: &Record| matches!(it, Record::AttemptSucceeded { at, .. } | Record::AttemptRecovered { at, .. } if *at == position);
         assert!(
             !self.disk_records().any(has_result),
             "{position:?} has its result"
         );
         assert!(
-            !self.is_over_on_disk(),
-            "{position:?} starts in a run that is over"
-        );
-        assert!(
-            !self.is_stopping(),
-            "{position:?} starts in a process that stops"
+            !self.is_undoing(),
+            "{position:?} starts while all is undone"
         );
         let begun = |it: &Record| matches!(it, Record::AttemptStarted { at, attempt: Attempt::FIRST } if *at == position);
         assert!(
@@ -622,37 +853,35 @@ impl<'a> World<'a> {
             "{position:?} starts beside something that failed"
         );
         assert!(self.disk_records().any(begun));
-        if self.is_cancelled_on_disk() || self.has_lost(&position) {
+        if self.is_dropped(&position) {
             assert!(
                 self.is_in_last(&position, 0),
                 "{position:?} starts after a cancel"
             );
         }
-        let is_early = |it: &Record| {
-            matches!(it, Record::AttemptFailed { at, retry_at: Some(due), .. }
-                if *at == position && *due > self.latest)
-        };
-        assert!(
-            !self.disk_records().any(is_early),
-            "{position:?} is tried again too early"
-        );
-        self.check_inputs(&position, &inputs);
-        let slots = self.slots;
-        let process = self.process();
-        assert!(
-            process.live.iter().all(|live| live.position != position),
-            "twice at once"
-        );
-        assert!(process.live.len() < slots, "more jobs than slots");
+        self.check_work(live);
+        self.check_inputs(&position, &live.inputs);
         self.check_limits(&position);
-        let process = self.process();
-        process.live.push(Live {
-            place,
-            position: position.clone(),
-            attempt,
-            inputs,
-        });
-        *self.executions.entry(position).or_default() += 1;
+    }
+
+    /// An attempt is given what the last one left, or how that failed.
+    fn check_work(&self, live: &Live) {
+        let past = self.past(&live.position);
+        let node = self.plan.node(live.position.node);
+        match live.work.as_deref() {
+            None => assert!(past.state.is_none() && !past.recovers),
+            Some(Work::Resume { state, arguments }) => {
+                assert_eq!((state, arguments), (&past.state, &None));
+                assert!(!past.recovers);
+            }
+            Some(Work::Recover { error, .. }) => {
+                assert!(past.recovers, "recovers before that is durable");
+                let recovery = node.recovery.as_ref().expect("it has a recovery job");
+                let expected = plans::error(live.position.node, &live.inputs);
+                assert_eq!(*error, recovery.is_typed.then_some(expected));
+            }
+            Some(Work::Undo { .. }) => unreachable!("looked at elsewhere"),
+        }
     }
 
     /// A job is given what the program says, and all that it rests on is durable.
@@ -660,7 +889,7 @@ impl<'a> World<'a> {
         let is_known = |expected: &Expected| {
             expected.failures.contains(position) || expected.jobs.contains_key(position)
         };
-        if !is_known(&self.expected) {
+        if std::mem::take(&mut self.is_stale) || !is_known(&self.expected) {
             self.look_again();
         }
         if !self.expected.failures.contains(position) {
@@ -673,7 +902,7 @@ impl<'a> World<'a> {
             for needed in &job.rests_on {
                 let is_durable = self
                     .disk_records()
-                    .any(|it| matches!(it, Record::AttemptSucceeded { at, .. } if at == needed));
+                    .any(|it| matches!(it, Record::AttemptSucceeded { at, .. } | Record::AttemptRecovered { at, .. } if at == needed));
                 assert!(
                     is_durable,
                     "{position:?} starts before {needed:?} is durable"
@@ -709,6 +938,7 @@ impl<'a> World<'a> {
         self.look_again();
         let (successes, ending) = self.successes();
         self.judge_finallys(&successes);
+        self.judge_undoing(ending);
         match ending {
             Ending::Cancelled => assert!(self.cancel_asked, "cancelled, but nobody asked"),
             Ending::Succeeded { output } => {
@@ -722,6 +952,11 @@ impl<'a> World<'a> {
                     );
                 }
             }
+            Ending::Failed { at: None, failure } => {
+                assert!(self.is_expired(), "no node failed");
+                assert_eq!(failure.kind, FailureKind::TimedOut);
+            }
+            Ending::Failed { .. } if self.cancel_asked && self.is_stuck() => {}
             Ending::Failed { at, .. } => {
                 let at = at.as_ref().expect("a node failed");
                 assert!(self.expected.failures.contains(at), "{at:?} can't fail");
@@ -736,8 +971,15 @@ impl<'a> World<'a> {
         for record in self.disk_records() {
             assert!(ending.is_none(), "a record after the last");
             match record {
-                Record::AttemptSucceeded { at, output, .. } => {
+                Record::AttemptSucceeded { at, output, .. }
+                | Record::AttemptRecovered { at, output, .. } => {
                     assert!(successes.insert(at.clone()), "{at:?} has two results");
+                    let is_recovered = matches!(record, Record::AttemptRecovered { .. });
+                    assert_eq!(
+                        is_recovered,
+                        self.past(at).recovers,
+                        "whose result {at:?} has"
+                    );
                     let job = self.expected.jobs.get(at).expect("a job that can succeed");
                     assert_eq!(*output, job.output.to_be_bytes(), "the result of {at:?}");
                 }
@@ -764,7 +1006,7 @@ impl<'a> World<'a> {
                 frames: frames.clone(),
                 node: *node,
             };
-            let fails = last.nodes.iter().any(|it| self.program.fails_for_good(*it));
+            let fails = last.nodes.iter().any(|it| self.has_failed(&at(it)));
             for node in &last.nodes {
                 assert!(
                     fails || successes.contains(&at(node)),
@@ -779,9 +1021,104 @@ impl<'a> World<'a> {
         }
     }
 
+    /// Whether a job failed for good.
+    fn has_failed(&self, position: &Position) -> bool {
+        self.disk_records().any(|it| match it {
+            Record::AttemptFailed {
+                at, retry_at: None, ..
+            }
+            | Record::DeadlinePassed { at: Some(at), .. } => at == position,
+            _ => false,
+        })
+    }
+
+    /// Whether something can't be undone.
+    fn is_stuck(&self) -> bool {
+        self.disk_records()
+            .any(|it| matches!(it, Record::UndoFailed { retry_at: None, .. }))
+    }
+
+    /// What was done in vain is undone, once; all of it, unless something can't be.
+    fn judge_undoing(&self, ending: &Ending) {
+        let (owed, undone) = (self.owed(), self.undone());
+        let successes = self
+            .disk_records()
+            .filter(|it| matches!(it, Record::UndoSucceeded { .. }));
+        assert_eq!(successes.count(), undone.len(), "undone twice");
+        let began = self
+            .disk_records()
+            .filter(|it| matches!(it, Record::UndoingBegan { .. }));
+        let is_vain = !matches!(ending, Ending::Succeeded { .. });
+        assert_eq!(began.count(), usize::from(is_vain && !owed.is_empty()));
+        for (at, ..) in owed.iter().filter(|_| is_vain) {
+            assert!(
+                undone.contains(at) || self.is_stuck(),
+                "{at:?} is not undone"
+            );
+        }
+        for record in self.disk_records() {
+            if let Record::UndoFailed {
+                at,
+                retry_at: None,
+                failure,
+                ..
+            } = record
+            {
+                let is_lost = failure.kind == FailureKind::Poisoned;
+                assert!(is_lost || self.program.undo_fails_for_good(at.node));
+            }
+        }
+    }
+
     fn has_begun(&self, position: &Position) -> bool {
         self.disk_records()
             .any(|it| matches!(it, Record::AttemptStarted { at, .. } if at == position))
+    }
+}
+
+/// What happened to a node instance.
+#[derive(Debug, Default)]
+struct Past {
+    failed: u32,
+    postponed: u32,
+    recovers: bool,
+    failed_recoveries: u32,
+    failed_undos: u32,
+    /// How often the process died during an attempt that was followed by another one.
+    crashes: u32,
+    /// Until when it waits.
+    due: Option<Timestamp>,
+    /// What it left for its next attempt.
+    state: Option<Arc<[u8]>>,
+}
+
+fn failed(verdict: Verdict, error: Option<u64>) -> AttemptOutcome<u64> {
+    let kind = if error.is_some() {
+        FailureKind::Error
+    } else {
+        FailureKind::Panic
+    };
+    AttemptOutcome::Failed {
+        verdict,
+        failure: Failure {
+            kind,
+            message: "as planned".into(),
+        },
+        error: error.map(|error| (error, error.to_be_bytes().to_vec())),
+    }
+}
+
+fn succeeded(value: u64, undo: Option<Vec<u8>>) -> AttemptOutcome<u64> {
+    let extra = undo.map(|undo| {
+        Box::new(Extra {
+            undo: Some(undo),
+            shared: None,
+        })
+    });
+    AttemptOutcome::Succeeded {
+        value,
+        encoded: value.to_be_bytes().to_vec(),
+        extra,
     }
 }
 

@@ -1,15 +1,18 @@
-//! What a change of a workflow means for its fingerprints and its stored definition.
+//! What a change of a workflow means for its fingerprints, its stored definition, and what is on
+//! record of its nodes.
 
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
 
 use super::shapes::{Written, body, branches, call, handlers, loops, node, region, waits};
+use crate::definition::Definition;
+use crate::definition::matching::Matching;
 use crate::graph::shape::{Exit, NodeShape, RegionShape, ShapeKind};
 use crate::job::policy::Settings;
 use crate::program::Program;
 
-/// Checks which nodes are not what they were, and what that is called.
+/// Checks which nodes are not what they were, what that is called, and whose records still count.
 #[track_caller]
 fn check(written: fn() -> Written, change: impl FnOnce(&mut Written), expected: &Expect) {
     let mut changed = written();
@@ -22,19 +25,42 @@ fn check(written: fn() -> Written, change: impl FnOnce(&mut Written), expected: 
     assert_eq!(old.id == new.id, old.bytes == new.bytes);
     let mut lines = vec![format!("others: {}", others.join(" "))];
     lines.extend(old.differences(&new));
+    lines.push(format!("kept: {}", kept(&old, &new)));
     expected.assert_eq(&lines.join("\n"));
+}
+
+/// The nodes whose records still count, by their names.
+fn kept(old: &Definition, new: &Definition) -> String {
+    let matching = Matching::new(old, new);
+    let moved = matching.moved(new);
+    let names = moved.map(|(was, is)| {
+        let (was, is) = (&old.node(was).unwrap().name, &new.node(is).unwrap().name);
+        if was == is {
+            was.clone()
+        } else {
+            format!("{was}={is}")
+        }
+    });
+    names.collect::<Vec<_>>().join(" ")
 }
 
 #[test]
 fn what_has_no_effect_on_results_is_not_seen() {
-    let expected = expect![["others: "]];
     let settings = Settings::NONE.retry(3).timeout(Duration::from_secs(1));
     check(
         branches,
         |written| written.node("fix").settings = settings,
-        &expected,
+        &expect![[r#"
+            others: 
+            kept: classify price handled reprice bill fix if warn report"#]],
     );
-    check(branches, |written| written.node("fix").line = 7, &expected);
+    check(
+        branches,
+        |written| written.node("fix").line = 7,
+        &expect![[r#"
+            others: 
+            kept: classify price handled reprice bill fix if warn report"#]],
+    );
     let kind = ShapeKind::Loop {
         body: 1,
         starts: &[1],
@@ -44,7 +70,9 @@ fn what_has_no_effect_on_results_is_not_seen() {
     check(
         loops,
         |written| written.node("verdict").kind = kind,
-        &expected,
+        &expect![[r#"
+            others: 
+            kept: write verdict review if if_2 rewrite revise loop poll if publish"#]],
     );
     let timeout = Some(Duration::from_secs(1));
     let kind = ShapeKind::Signal {
@@ -54,7 +82,9 @@ fn what_has_no_effect_on_results_is_not_seen() {
     check(
         waits,
         |written| written.node("approval").kind = kind,
-        &expected,
+        &expect![[r#"
+            others: 
+            kept: asked log sleep approval first fetch stop sleep report"#]],
     );
 }
 
@@ -66,7 +96,8 @@ fn names_of_variables_are_seen_in_definitions_only() {
         &expect![[r#"
             others: 
             `invoice` (a value) is gone
-            `bill_2` (a value) is new"#]],
+            `bill_2` (a value) is new
+            kept: classify price handled reprice bill fix if warn report"#]],
     );
     check(
         loops,
@@ -74,7 +105,8 @@ fn names_of_variables_are_seen_in_definitions_only() {
         &expect![[r#"
             others: 
             `draft` (a variable of a loop) is gone
-            `text` (a variable of a loop) is new"#]],
+            `text` (a variable of a loop) is new
+            kept: write verdict review if if_2 rewrite revise loop poll if publish"#]],
     );
 }
 
@@ -90,7 +122,8 @@ fn an_arm_counts_for_its_branch_and_what_follows() {
             `price_2` (an assigned variable) has changed
             `if` (a branch) has changed
             `warn` (a call of `warn`) has changed
-            `report` (a call of `report`) has changed"#]],
+            `report` (a call of `report`) has changed
+            kept: classify price handled reprice bill"#]],
     );
 }
 
@@ -105,7 +138,8 @@ fn the_choice_does_not_count_for_what_is_chosen() {
             `price_2` (an assigned variable) has changed
             `if` (a branch) has changed
             `warn` (a call of `warn`) has changed
-            `report` (a call of `report`) has changed"#]],
+            `report` (a call of `report`) has changed
+            kept: classify price"#]],
     );
 }
 
@@ -119,12 +153,13 @@ fn how_an_arm_ends_counts() {
         branches,
         exit,
         &expect![[r#"
-        others: handled price_2 if warn report
-        arm 3 of `handled` (a branch) does not end with `return` now
-        `price_2` (an assigned variable) has changed
-        `if` (a branch) has changed
-        `warn` (a call of `warn`) has changed
-        `report` (a call of `report`) has changed"#]],
+            others: handled price_2 if warn report
+            arm 3 of `handled` (a branch) does not end with `return` now
+            `price_2` (an assigned variable) has changed
+            `if` (a branch) has changed
+            `warn` (a call of `warn`) has changed
+            `report` (a call of `report`) has changed
+            kept: classify price handled reprice bill fix"#]],
     );
     check(
         branches,
@@ -138,7 +173,8 @@ fn how_an_arm_ends_counts() {
             `price_2` (an assigned variable) has changed
             `if` (a branch) has changed
             `warn` (a call of `warn`) has changed
-            `report` (a call of `report`) has changed"#]],
+            `report` (a call of `report`) has changed
+            kept: classify price handled reprice bill fix"#]],
     );
     check(
         branches,
@@ -149,7 +185,8 @@ fn how_an_arm_ends_counts() {
             `price_2` (an assigned variable) has changed
             `if` (a branch) has changed
             `warn` (a call of `warn`) has changed
-            `report` (a call of `report`) has changed"#]],
+            `report` (a call of `report`) has changed
+            kept: classify price handled reprice bill fix"#]],
     );
     check(
         branches,
@@ -160,7 +197,8 @@ fn how_an_arm_ends_counts() {
             `price_2` (an assigned variable) has changed
             `if` (a branch) has changed
             `warn` (a call of `warn`) has changed
-            `report` (a call of `report`) has changed"#]],
+            `report` (a call of `report`) has changed
+            kept: classify price handled reprice bill fix"#]],
     );
 }
 
@@ -179,12 +217,13 @@ fn an_arm_more_is_told() {
         branches,
         more,
         &expect![[r#"
-        others: handled price_2 if warn report
-        `handled` (a branch) has 4 arms now, not 3
-        `price_2` (an assigned variable) has changed
-        `if` (a branch) has changed
-        `warn` (a call of `warn`) has changed
-        `report` (a call of `report`) has changed"#]],
+            others: handled price_2 if warn report
+            `handled` (a branch) has 4 arms now, not 3
+            `price_2` (an assigned variable) has changed
+            `if` (a branch) has changed
+            `warn` (a call of `warn`) has changed
+            `report` (a call of `report`) has changed
+            kept: classify price"#]],
     );
 }
 
@@ -195,7 +234,8 @@ fn what_a_workflow_gives_is_told() {
         |written| written.regions[0].result = Some(8),
         &expect![[r#"
             others: 
-            `test::drawn` gives another of its values now"#]],
+            `test::drawn` gives another of its values now
+            kept: classify price handled reprice bill fix if warn report"#]],
     );
 }
 
@@ -209,7 +249,13 @@ fn nodes_are_found_again_by_the_names_around_them() {
         }
         written.regions.swap(1, 2);
     };
-    check(branches, renumber, &expect!["others: "]);
+    check(
+        branches,
+        renumber,
+        &expect![[r#"
+        others: 
+        kept: classify price handled reprice bill fix if warn report"#]],
+    );
 }
 
 #[test]
@@ -228,7 +274,8 @@ fn a_round_counts_for_the_variables_it_leaves() {
             `draft` (an assigned variable) has changed
             `loop` (a loop) has changed
             `poll` (a call of `poll`) has changed
-            `publish` (a call of `publish`) has changed"#]],
+            `publish` (a call of `publish`) has changed
+            kept: write"#]],
     );
     check(
         loops,
@@ -244,7 +291,8 @@ fn a_round_counts_for_the_variables_it_leaves() {
             `draft` (an assigned variable) has changed
             `loop` (a loop) has changed
             `poll` (a call of `poll`) has changed
-            `publish` (a call of `publish`) has changed"#]],
+            `publish` (a call of `publish`) has changed
+            kept: write"#]],
     );
 }
 
@@ -261,7 +309,8 @@ fn the_rounds_until_the_last_values_count() {
         |written| written.node("loop").kind = kind,
         &expect![[r#"
             others: loop
-            `loop` (a loop) has changed"#]],
+            `loop` (a loop) has changed
+            kept: write verdict review if if_2 rewrite revise publish"#]],
     );
 }
 
@@ -283,7 +332,8 @@ fn what_may_fail_counts_for_its_handler() {
             `finally` (a finally) has changed
             `rescue` (a rescue) has changed
             `book` (a call of `book`) has changed
-            `error` (an error) has changed"#]],
+            `error` (an error) has changed
+            kept: paid tried finally rescue"#]],
     );
     check(
         handlers,
@@ -299,7 +349,8 @@ fn what_may_fail_counts_for_its_handler() {
             `finally` (a finally) has changed
             `rescue` (a rescue) has changed
             `book` (a call of `book`) has changed
-            `error` (an error) has changed"#]],
+            `error` (an error) has changed
+            kept: paid charge tried finally rescue"#]],
     );
 }
 
@@ -313,7 +364,8 @@ fn a_wait_is_a_name_and_whether_it_ends() {
         &expect![[r#"
             others: approval report
             `approval` (a signal) has changed
-            `report` (a call of `report`) has changed"#]],
+            `report` (a call of `report`) has changed
+            kept: asked log sleep first fetch stop sleep"#]],
     );
     check(
         waits,
@@ -321,7 +373,8 @@ fn a_wait_is_a_name_and_whether_it_ends() {
         &expect![[r#"
             others: approval report
             `approval` (a signal) has changed
-            `report` (a call of `report`) has changed"#]],
+            `report` (a call of `report`) has changed
+            kept: asked log sleep first fetch stop sleep"#]],
     );
     check(
         waits,
@@ -331,7 +384,8 @@ fn a_wait_is_a_name_and_whether_it_ends() {
             `sleep` (a sleep) has changed
             `approval` (a signal) has changed
             `first` (a race) has changed
-            `report` (a call of `report`) has changed"#]],
+            `report` (a call of `report`) has changed
+            kept: asked log"#]],
     );
 }
 
@@ -383,13 +437,15 @@ fn variables_are_told_apart() {
             `use_it` (a call of `use_it`) has changed
             `a` (an assigned variable) has changed
             `b` (an assigned variable) has changed
-            `end` (a call of `end`) has changed"#]],
+            `end` (a call of `end`) has changed
+            kept: "#]],
     );
     check(
         twins,
         |written| written.node("end").uses = &[6],
         &expect![[r#"
             others: end
-            `end` (a call of `end`) has changed"#]],
+            `end` (a call of `end`) has changed
+            kept: loop use_it"#]],
     );
 }

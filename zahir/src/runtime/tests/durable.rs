@@ -13,20 +13,20 @@ use crate::runtime::recovery::ProblemKind;
 use crate::wire::{Failed, Outcome, Produced, Step};
 
 /// A job that ends when it is let through, and counts how often it began.
-struct Gate {
-    open: Semaphore,
+pub(super) struct Gate {
+    pub(super) open: Semaphore,
     begun: AtomicU64,
 }
 
 impl Gate {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             open: Semaphore::new(0),
             begun: AtomicU64::new(0),
         })
     }
 
-    fn job(self: &Arc<Self>) -> Work {
+    pub(super) fn job(self: &Arc<Self>) -> Work {
         let gate = Arc::clone(self);
         work(move |inputs, _| {
             let gate = Arc::clone(&gate);
@@ -38,7 +38,7 @@ impl Gate {
         })
     }
 
-    fn begun(&self) -> u64 {
+    pub(super) fn begun(&self) -> u64 {
         self.begun.load(Ordering::SeqCst)
     }
 }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use zahir_store::{
-    Append, DefinitionId, MemoryStore, Record, RunHead, RunId, Store, StoreError, StoredRun,
+    Append, DefinitionId, MemoryStore, Record, RunHead, RunId, SharedResult, Store, StoreError,
+    StoredRun,
 };
 
 type AfterLoad = Arc<dyn Fn() + Send + Sync>;
@@ -123,6 +124,10 @@ impl Store for TestStore {
 
     fn definition(&self, id: DefinitionId) -> Result<Option<Vec<u8>>, StoreError> {
         self.touch().definition(id)
+    }
+
+    fn shared(&self, key: u128) -> Result<Option<SharedResult>, StoreError> {
+        self.touch().shared(key)
     }
 
     fn check_attached(&self) -> Result<(), StoreError> {

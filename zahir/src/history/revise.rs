@@ -1,0 +1,563 @@
+//! Makes the revision with which a run goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use zahir_store::{
+    DefinitionId, Dropped, Ending, Failure, FailureKind, FrameStep, NodeId, Position, Record,
+    Revision, StoredRun, StoredStep,
+};
+
+use super::address::is_meant;
+use super::changes::{Changes, Gathered};
+use super::drops::Drops;
+use super::entries::{self, Entry};
+use super::facts::{Fact, Facts, Failed};
+use super::failures::{self, Stopper};
+use super::reach::Reach;
+use crate::definition::Definition;
+use crate::definition::matching::Matching;
+use crate::plan::{Plan, PlanKind};
+
+/// What is revised, and for which program.
+pub(crate) struct Case<'a> {
+    /// The records that count.
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) plan: &'a Plan,
+    /// What node numbers refer to now.
+    pub(crate) id: DefinitionId,
+    /// Where a node instance is, in words.
+    pub(crate) path: &'a dyn Fn(&Position) -> String,
+    /// The definition that the records are of and the one they are to be of, if these differ.
+    pub(crate) change: Option<(&'a Definition, &'a Definition)>,
+}
+
+/// What is wanted of a run.
+#[derive(Clone, Debug)]
+pub(crate) enum Wish {
+    /// That it goes on.
+    GoOn,
+    /// That what failed is tried again.
+    RetryFailed,
+    /// That these node instances run again. In their numbers, [`super::drops::EVERY`] stands for
+    /// every frame.
+    Again {
+        nodes: Vec<Position>,
+        /// What the first of them is given in place of what it is wired to.
+        arguments: Option<Vec<u8>>,
+    },
+}
+
+/// How a run goes on.
+#[derive(Debug)]
+pub(crate) struct Revised {
+    /// What is appended: the revision, and what follows from it.
+    pub(crate) records: Vec<Record>,
+    /// What counts then.
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) changes: Changes,
+}
+
+/// Why a run is not revised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Nothing has failed.
+    NothingFailed,
+    /// Nothing of this node instance is on record.
+    NeverRan(Position),
+    /// These jobs are never started twice, and would be.
+    Twice(Vec<BlockedJob>),
+    /// The run is being undone, and of this nobody would know any more how to undo it.
+    Undoing(Vec<String>),
+}
+
+/// A job that would be started a second time, although it says that it never is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockedJob {
+    node: String,
+    reason: String,
+}
+
+impl BlockedJob {
+    /// The node, as it is written in the workflow.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// What is on record of it, and why it would run again: what it was, and what it is.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl fmt::Display for BlockedJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: {}", self.node, self.reason)
+    }
+}
+
+/// The revision of a run.
+pub(crate) fn revise(case: Case<'_>, wish: &Wish) -> Result<Revised, Refused> {
+    let matching = case.change.map(|(before, now)| Matching::new(before, now));
+    let entries = entries::outline(&case.entries);
+    let reviser = Reviser {
+        before: Facts::of(&entries),
+        is_over: entries::ending(&entries).is_some(),
+        entries,
+        matching,
+        case,
+    };
+    reviser.revise(wish)
+}
+
+/// What runs again because somebody wants it to.
+#[derive(Default)]
+struct Seeds {
+    again: BTreeSet<Position>,
+    /// Not this itself, but what depends on it.
+    behind: Option<Position>,
+}
+
+struct Reviser<'a> {
+    case: Case<'a>,
+    /// The records that count, without the values in them.
+    entries: Vec<Entry>,
+    /// What is on record, in the numbering that it is recorded in.
+    before: Facts,
+    is_over: bool,
+    matching: Option<Matching>,
+}
+
+impl<'a> Reviser<'a> {
+    fn revise(self, wish: &Wish) -> Result<Revised, Refused> {
+        let moved = self.moved();
+        let migrated = self.revised(moved.clone(), Vec::new());
+        let facts = Facts::of(&migrated);
+        let mut reach = Reach::new(self.case.plan);
+        let seeds = self.seeds(wish, &facts)?;
+        reach.again(seeds.again.iter().cloned());
+        reach.behind(seeds.behind.iter().cloned());
+        reach.again(self.lost_races(&facts));
+        let undoes_again = matches!(wish, Wish::RetryFailed) && entries::is_stuck(&self.entries);
+        if !undoes_again {
+            let after = Facts::of(&self.revised(moved.clone(), reach.dropped()));
+            reach.again_from(self.lasts(&facts, &after), 1);
+        }
+        let dropped = reach.dropped();
+        let after = Facts::of(&self.revised(moved.clone(), dropped.clone()));
+        self.check_undoing(&after)?;
+        self.check_twice(&after, wish)?;
+        let changes = self.changes(&after);
+        let mut follows = self.follows(&after, &reach);
+        follows.extend(replaced(wish, &seeds.again, &facts));
+        let revision = Revision {
+            definition: self.case.id,
+            moved,
+            dropped,
+        };
+        let mut entries = self.case.entries;
+        entries::revise(&mut entries, &revision);
+        append(&mut entries, &follows);
+        let mut records = vec![Record::RunRevised(revision)];
+        records.extend(follows);
+        Ok(Revised {
+            records,
+            entries,
+            changes,
+        })
+    }
+
+    fn moved(&self) -> Vec<(NodeId, NodeId)> {
+        match (&self.matching, self.case.change) {
+            (Some(matching), Some((_, now))) => matching.moved(now).collect(),
+            (_, _) => Vec::new(),
+        }
+    }
+
+    /// What counts after this revision.
+    fn revised(&self, moved: Vec<(NodeId, NodeId)>, dropped: Vec<Dropped>) -> Vec<Entry> {
+        let mut entries = self.entries.clone();
+        let revision = Revision {
+            definition: self.case.id,
+            moved,
+            dropped,
+        };
+        entries::revise(&mut entries, &revision);
+        entries
+    }
+
+    /// What runs again because somebody wants it to.
+    fn seeds(&self, wish: &Wish, facts: &Facts) -> Result<Seeds, Refused> {
+        let mut seeds = match wish {
+            Wish::GoOn => return Ok(Seeds::default()),
+            Wish::RetryFailed if entries::is_stuck(&self.entries) => return Ok(Seeds::default()),
+            Wish::RetryFailed => {
+                let seeds = self.failed(facts);
+                let has_failed = match entries::ending(&self.entries) {
+                    Some(Ending::Succeeded { .. }) => false,
+                    Some(Ending::Failed { .. } | Ending::Cancelled) => true,
+                    None => !seeds.again.is_empty(),
+                };
+                if !has_failed {
+                    return Err(Refused::NothingFailed);
+                }
+                seeds
+            }
+            Wish::Again { nodes, .. } => {
+                let never = nodes.iter().find(|at| !self.has_run(at, facts));
+                if let Some(at) = never {
+                    return Err(Refused::NeverRan(at.clone()));
+                }
+                // As long as a failure counts, nothing goes on.
+                let mut seeds = self.failed(facts);
+                seeds.again.extend(nodes.iter().cloned());
+                seeds
+            }
+        };
+        seeds.again.extend(self.undone(facts));
+        Ok(seeds)
+    }
+
+    /// What failed for good, and keeps the run from going on.
+    fn failed(&self, facts: &Facts) -> Seeds {
+        let mut seeds = Seeds {
+            again: failures::unhandled(self.case.plan, facts),
+            behind: None,
+        };
+        if let Some(Ending::Failed { at: Some(at), .. }) = entries::ending(&self.entries) {
+            // What is pure is computed again anyway. A loop goes on where it was.
+            let at = self.translated(at);
+            seeds.behind = at.filter(|at| !seeds.again.contains(at));
+        }
+        seeds
+    }
+
+    /// What was undone has no result any more.
+    fn undone(&self, facts: &Facts) -> Vec<Position> {
+        let undone = entries::undone(&self.entries);
+        let now = undone.iter().filter_map(|at| self.translated(at));
+        now.filter(|at| facts.nodes.contains_key(at)).collect()
+    }
+
+    /// Races in whose winner something runs again: who wins now is not known.
+    fn lost_races(&self, facts: &Facts) -> Vec<Position> {
+        let (Some(matching), Some((_, now))) = (&self.matching, self.case.change) else {
+            return Vec::new();
+        };
+        let lost = facts.nodes.iter().filter(|(at, fact)| {
+            let race = now.node(at.node);
+            fact.won
+                .zip(race)
+                .is_some_and(|(won, race)| matching.runs_again(race, won))
+        });
+        lost.map(|(at, _)| at.clone()).collect()
+    }
+
+    /// Blocks whose `finally` has run and is to run again, behind what runs again or goes on.
+    fn lasts(&self, facts: &Facts, after: &Facts) -> BTreeSet<Position> {
+        let mut stoppers = Vec::new();
+        for (at, fact) in &self.before.nodes {
+            let Some((number, failed)) = &fact.failed else {
+                continue;
+            };
+            let now = self.translated(at);
+            let counts = now.and_then(|now| after.nodes.get(&now)?.failed.as_ref());
+            if counts.is_none() {
+                stoppers.push(Stopper {
+                    number: *number,
+                    frames: self.stopped(&at.frames, facts, failed),
+                });
+            }
+        }
+        if self.is_over {
+            let ends = self.entries.iter().filter(|entry| {
+                matches!(
+                    entry.record,
+                    Record::CancelRequested(_) | Record::DeadlinePassed { at: None, .. }
+                )
+            });
+            stoppers.extend(ends.map(|entry| Stopper {
+                number: entry.number,
+                frames: Vec::new(),
+            }));
+        }
+        let mut lasts = failures::stale_lasts(self.case.plan, after, &stoppers);
+        let ending = entries::ending(&self.entries);
+        if let Some(Ending::Failed { at: Some(at), .. }) = ending
+            && self
+                .before
+                .nodes
+                .get(at)
+                .is_none_or(|fact| fact.failed.is_none())
+        {
+            // What is pure has failed, when is not on record.
+            lasts.extend(failures::early_lasts(self.case.plan, after));
+        }
+        lasts
+    }
+
+    /// The frame that a failure has stopped, as far as it is there now.
+    fn stopped(&self, frames: &[FrameStep], facts: &Facts, failed: &Failed) -> Vec<FrameStep> {
+        let now = |step: &FrameStep| {
+            let node = self.now(step.node)?;
+            let is_kept = self
+                .matching
+                .as_ref()
+                .is_none_or(|matching| matching.is_kept(node));
+            is_kept.then_some(FrameStep { node, ..*step })
+        };
+        let now: Vec<FrameStep> = frames.iter().map_while(now).collect();
+        failures::stopped(self.case.plan, facts, &now, failed).to_vec()
+    }
+
+    /// What the numbers of a position are now, whether or not its records count.
+    fn translated(&self, at: &Position) -> Option<Position> {
+        let frames = at.frames.iter().map(|step| {
+            Some(FrameStep {
+                node: self.now(step.node)?,
+                ..*step
+            })
+        });
+        Some(Position {
+            frames: frames.collect::<Option<_>>()?,
+            node: self.now(at.node)?,
+        })
+    }
+
+    fn now(&self, node: NodeId) -> Option<NodeId> {
+        match &self.matching {
+            Some(matching) => matching.now(node),
+            None => Some(node),
+        }
+    }
+
+    /// Whether something of a node instance, or in it, is or was on record.
+    fn has_run(&self, at: &Position, facts: &Facts) -> bool {
+        let only = Drops::of(&[Dropped {
+            at: at.clone(),
+            from: None,
+        }]);
+        let before = self.before.nodes.keys();
+        facts.nodes.keys().any(|at| only.cover(at))
+            || before
+                .filter_map(|at| self.translated(at))
+                .any(|at| only.cover(&at))
+    }
+
+    /// What is recorded behind the revision, so that nothing is taken for under way that is not.
+    ///
+    /// What was under way when the run ended was dropped; it did not die. And what was under way in a
+    /// construct that waits for something that runs again is not: the engine would wait for it
+    /// before it ends.
+    fn follows(&self, after: &Facts, reach: &Reach<'_>) -> Vec<Record> {
+        let waiting = reach.waiting().iter().map(|at| Dropped {
+            at: at.clone(),
+            from: None,
+        });
+        let waiting = Drops::of(&waiting.collect::<Vec<_>>());
+        let is_waiting = |at: &Position| {
+            let matching = self.matching.as_ref();
+            let waits = |step: &FrameStep| matching.is_some_and(|it| it.is_waiting(step.node));
+            waiting.cover(at) || at.frames.iter().any(waits)
+        };
+        let mut records = Vec::new();
+        for (at, fact) in &after.nodes {
+            let Some(attempt) = fact.open else { continue };
+            let is_once = self.case.plan.node(at.node).policy.at_most_once;
+            if is_waiting(at) && is_once {
+                records.push(Record::AttemptFailed {
+                    at: at.clone(),
+                    attempt,
+                    failure: Failure {
+                        kind: FailureKind::Interrupted,
+                        message: "the process ended while it was under way, and it is never \
+                                  started twice"
+                            .to_owned(),
+                    },
+                    retry_at: None,
+                });
+            } else if is_waiting(at) || self.is_over && !is_once {
+                records.push(Record::AttemptInterrupted {
+                    at: at.clone(),
+                    attempt,
+                });
+            }
+        }
+        records
+    }
+
+    /// While a run is undone, what is to be undone has to stay what it was.
+    fn check_undoing(&self, after: &Facts) -> Result<(), Refused> {
+        let mut records = self.entries.iter().map(|entry| &entry.record);
+        let is_undoing = records.any(|record| matches!(record, Record::UndoingBegan { .. }));
+        if self.is_over || !is_undoing {
+            return Ok(());
+        }
+        let lost = self.before.nodes.iter().filter(|(at, fact)| {
+            let now = self.translated(at);
+            let is_owed = now
+                .and_then(|at| after.nodes.get(&at))
+                .is_some_and(|it| it.is_owed);
+            fact.is_owed && !is_owed
+        });
+        let lost: Vec<String> = lost.map(|(at, _)| self.path_before(at)).collect();
+        if lost.is_empty() {
+            Ok(())
+        } else {
+            Err(Refused::Undoing(lost))
+        }
+    }
+
+    /// What is never started twice is not, unless somebody names it.
+    fn check_twice(&self, after: &Facts, wish: &Wish) -> Result<(), Refused> {
+        let named = match wish {
+            Wish::Again { nodes, .. } => nodes.as_slice(),
+            Wish::GoOn | Wish::RetryFailed => &[],
+        };
+        let is_named = |at: &Position| named.iter().any(|named| is_meant(named, at));
+        let mut twice = BTreeMap::new();
+        for (was, fact) in self.before.nodes.iter().filter(|(_, fact)| fact.is_tried) {
+            let Some(now) = self.translated(was) else {
+                continue;
+            };
+            let is_once = self.case.plan.node(now.node).policy.at_most_once;
+            let counts = after.nodes.get(&now).is_some_and(|fact| fact.is_tried);
+            if is_once && !counts && !is_named(&now) {
+                let node = (self.case.path)(&now);
+                let reason = self.reason(was, &now, fact);
+                twice.entry(node).or_insert(reason);
+            }
+        }
+        if twice.is_empty() {
+            return Ok(());
+        }
+        let twice = twice.into_iter();
+        let twice = twice.map(|(node, reason)| BlockedJob { node, reason });
+        Err(Refused::Twice(twice.collect()))
+    }
+
+    /// Why a job would be started again, as far as the definitions tell.
+    fn reason(&self, was: &Position, now: &Position, fact: &Fact) -> String {
+        let has = if fact.is_done {
+            "it has its result"
+        } else {
+            "it was begun"
+        };
+        let (Some(matching), Some((before, current))) = (&self.matching, self.case.change) else {
+            return has.to_owned();
+        };
+        let steps = was.frames.iter().zip(&now.frames);
+        let mut nodes = steps.map(|(was, now)| (was.node, now.node));
+        let changed = nodes
+            .find(|(_, now)| !matching.is_kept(*now))
+            .unwrap_or((was.node, now.node));
+        match matching.reason(before, current, changed) {
+            Some(reason) => format!("{has}, and {reason}"),
+            None => has.to_owned(),
+        }
+    }
+
+    /// What is told about it.
+    fn changes(&self, after: &Facts) -> Changes {
+        let mut told = Gathered::default();
+        for (was, fact) in self.in_source_order() {
+            let now = self.translated(was);
+            let counts = now.as_ref().and_then(|now| after.nodes.get(now));
+            if fact.is_owed && !counts.is_some_and(|fact| fact.is_owed) {
+                told.effects.add(self.path_before(was));
+            }
+            let (Some(now), true) = (&now, fact.is_run) else {
+                continue;
+            };
+            let is_kept = counts.is_some_and(|fact| !fact.is_tried || fact.is_ended());
+            if is_kept {
+                told.kept.add((self.case.path)(now));
+            } else if counts.is_none() || self.is_over {
+                told.again.add((self.case.path)(now));
+            }
+        }
+        if let (Some(matching), Some((before, now))) = (&self.matching, self.case.change) {
+            told.new = now.runs(|id| matching.before(id).is_none());
+            told.gone = before.runs(|id| matching.now(id).is_none());
+        }
+        told.changes()
+    }
+
+    /// What is on record, inner nodes behind those around them.
+    fn in_source_order(&self) -> Vec<(&Position, &Fact)> {
+        let mut facts: Vec<_> = self.before.nodes.iter().collect();
+        facts.sort_by_cached_key(|(at, _)| {
+            let steps = at.frames.iter().map(|step| (step.node, step.index));
+            steps.chain([(at.node, 0)]).collect::<Vec<_>>()
+        });
+        facts
+    }
+
+    fn path_before(&self, at: &Position) -> String {
+        match self.case.change {
+            Some((before, _)) => before.path(at),
+            None => (self.case.path)(at),
+        }
+    }
+}
+
+impl Fact {
+    /// Whether nothing more is to come of it.
+    pub(crate) const fn is_ended(&self) -> bool {
+        self.is_done || self.failed.is_some()
+    }
+}
+
+/// The inputs that node instances are given in place of those they are wired to: what is new, and
+/// what they were given before.
+fn replaced(wish: &Wish, seeds: &BTreeSet<Position>, facts: &Facts) -> Vec<Record> {
+    let given = match wish {
+        Wish::Again {
+            nodes,
+            arguments: Some(arguments),
+        } => nodes.first().map(|at| (at, arguments)),
+        Wish::Again { .. } | Wish::GoOn | Wish::RetryFailed => None,
+    };
+    let mut records = Vec::new();
+    for (at, fact) in &facts.nodes {
+        if let Some(arguments) = &fact.arguments
+            && seeds.iter().any(|seed| is_meant(seed, at))
+            && given.is_none_or(|(given, _)| given != at)
+        {
+            records.push((at, arguments));
+        }
+    }
+    records.extend(given);
+    let replaced = records.into_iter();
+    let replaced = replaced.map(|(at, arguments)| Record::ArgumentsReplaced {
+        at: at.clone(),
+        arguments: arguments.clone(),
+    });
+    replaced.collect()
+}
+
+/// Adds records behind those that count.
+fn append(entries: &mut Vec<Entry>, records: &[Record]) {
+    let Some(last) = entries.last() else { return };
+    let (step, at, number) = (last.step + 1, last.at, last.number);
+    for (record, more) in records.iter().zip(2..) {
+        entries.push(Entry {
+            step,
+            at,
+            number: number + more,
+            record: record.clone(),
+        });
+    }
+}
+
+/// The run as it is replayed once the revision is on record. Its head stays: what is appended is
+/// numbered by it.
+pub(crate) fn revised_run(stored: StoredRun, entries: Vec<Entry>) -> StoredRun {
+    let steps: Vec<StoredStep> = entries::steps(entries);
+    StoredRun {
+        head: stored.head,
+        steps,
+    }
+}

@@ -1,0 +1,428 @@
+//! What is kept of a run and what runs again, on plans of real workflows and records written by hand.
+
+mod addresses;
+mod repairs;
+mod revisions;
+
+use zahir_store::{
+    Attempt, CancelRequest, DefinitionId, Ending, Failure, FailureKind, Position, Record, RunHead,
+    RunId, RunStart, RunStatus, StoredRun, StoredStep, Timestamp,
+};
+
+use super::address;
+use super::entries;
+use super::revise::{self, Case, Refused, Revised, Wish};
+use crate::graph::Graph;
+use crate::program::Program;
+use crate::{job, workflow};
+
+#[job]
+async fn one(order: u64) -> u64 {
+    order
+}
+
+#[job]
+async fn two(left: u64, right: u64) -> u64 {
+    left + right
+}
+
+#[job]
+async fn list(order: u64) -> Vec<u64> {
+    vec![order]
+}
+
+#[job]
+async fn fallible(order: u64) -> Result<u64, String> {
+    Ok(order)
+}
+
+#[job]
+async fn all(numbers: &[u64]) -> u64 {
+    numbers.iter().sum()
+}
+
+workflow! {
+    /// `b` and `c` use `a`, `d` uses both, `e` stands alone.
+    async fn diamond(order: u64) -> u64 {
+        let a = one(order);
+        let b = two(a, 1);
+        let c = two(a, 2);
+        let d = two(b, c);
+        let _e = one(order).named("e");
+        one(d).named("f")
+    }
+}
+
+workflow! {
+    /// The items use what is around them in their second job only.
+    async fn items(order: u64) -> u64 {
+        let factor = one(order);
+        let numbers = list(order);
+        let products = for number in numbers {
+            let first = one(number);
+            two(first, factor).named("second")
+        };
+        let sum = all(&products);
+        one(sum).named("end")
+    }
+}
+
+workflow! {
+    async fn chosen(order: u64) -> u64 {
+        let kind = one(order);
+        let rate = one(order);
+        let price = if kind > 3 {
+            let base = one(order);
+            two(base, rate).named("rated")
+        } else {
+            one(order).named("flat")
+        };
+        one(price).named("end")
+    }
+}
+
+workflow! {
+    async fn rounds(order: u64) -> u64 {
+        let goal = one(order);
+        let mut at = one(order).named("at");
+        while at < 10 {
+            let step = two(at, goal);
+            at = one(step).named("next");
+        }
+        one(at).named("end")
+    }
+}
+
+workflow! {
+    async fn guarded(order: u64) -> u64 {
+        let seat = one(order);
+        let paid = fallible(order).rescue(|_| { let plan = one(order); one(plan).named("refund") });
+        let booked = {
+            let held = two(seat, paid);
+            one(held).named("book")
+        }.finally(one(seat).named("release"));
+        one(booked).named("end")
+    }
+}
+
+workflow! {
+    async fn raced(order: u64) -> u64 {
+        let first = race((
+            { let quick = one(order); one(quick).named("quicker") },
+            { let slow = one(order); one(slow).named("slower") },
+        ));
+        let winner = pure(match first { crate::Race2::First(n) | crate::Race2::Second(n) => n });
+        one(winner).named("end")
+    }
+}
+
+workflow! {
+    async fn called(order: u64) -> u64 {
+        let head = one(order);
+        let inner = diamond(head).named("inner");
+        one(inner).named("end")
+    }
+}
+
+workflow! {
+    async fn waited(order: u64) -> u64 {
+        let asked = one(order);
+        sleep(1h);
+        let answer: u64 = signal("answer");
+        let more: u64 = signal("answer");
+        two(asked, answer + more).named("end")
+    }
+}
+
+/// A workflow and what has been recorded of a run of it.
+struct Run {
+    program: Program,
+    records: Vec<Record>,
+}
+
+impl Run {
+    fn of(graph: &'static Graph, told: &[&str]) -> Self {
+        let program = Program::of(graph);
+        let start = RunStart {
+            workflow: graph.name().to_owned(),
+            key: None,
+            definition: program.definition.id,
+            input: Vec::new(),
+        };
+        let mut run = Self {
+            program,
+            records: vec![Record::RunStarted(start)],
+        };
+        for line in told {
+            run.tell(line);
+        }
+        run
+    }
+
+    /// Adds the records that a line of words tells of.
+    fn tell(&mut self, line: &str) {
+        let (node, what) = line.rsplit_once(' ').unwrap_or(("", line));
+        let failed = |kind| Failure {
+            kind,
+            message: String::new(),
+        };
+        let attempt = Attempt::FIRST;
+        match what {
+            "cancel" => {
+                let reason = String::new();
+                return self
+                    .records
+                    .push(Record::CancelRequested(CancelRequest { reason }));
+            }
+            "cancelled" => return self.records.push(Record::RunFinished(Ending::Cancelled)),
+            "succeeded" => {
+                let output = Vec::new();
+                return self
+                    .records
+                    .push(Record::RunFinished(Ending::Succeeded { output }));
+            }
+            "fails" => {
+                let at = Some(self.at(node));
+                let failure = failed(FailureKind::Error);
+                return self
+                    .records
+                    .push(Record::RunFinished(Ending::Failed { at, failure }));
+            }
+            "undoing" => {
+                let ending = Ending::Cancelled;
+                return self.records.push(Record::UndoingBegan { ending });
+            }
+            "sent" => {
+                return self.records.push(Record::SignalReceived {
+                    name: node.to_owned(),
+                    payload: Vec::new(),
+                });
+            }
+            _ => {}
+        }
+        let at = self.at(node);
+        let started = Record::AttemptStarted {
+            at: at.clone(),
+            attempt,
+        };
+        let ended = |kind| Record::AttemptFailed {
+            at: at.clone(),
+            attempt,
+            failure: failed(kind),
+            retry_at: None,
+        };
+        let succeeded = Record::AttemptSucceeded {
+            at: at.clone(),
+            attempt,
+            output: vec![1],
+        };
+        let number = |text: &str| text.parse().unwrap();
+        match what.split_once('=').unwrap_or((what, "")) {
+            ("ok", _) => self.records.extend([started, succeeded]),
+            ("owed", _) => {
+                let arguments = vec![2];
+                let owed = Record::UndoOwed { at, arguments };
+                self.records.extend([started, owed, succeeded]);
+            }
+            ("open", _) => self.records.push(started),
+            ("failed", _) => self.records.extend([started, ended(FailureKind::Error)]),
+            ("kept", _) => {
+                let error = vec![3];
+                let kept = Record::ErrorKept {
+                    at: at.clone(),
+                    error,
+                };
+                self.records
+                    .extend([started, kept, ended(FailureKind::Error)]);
+            }
+            ("poisoned", _) => self.records.extend([started, ended(FailureKind::Poisoned)]),
+            ("given", text) => self.records.push(Record::ArgumentsReplaced {
+                at,
+                arguments: text.as_bytes().to_vec(),
+            }),
+            ("items", text) => self.records.push(Record::ItemsCounted {
+                at,
+                items: number(text),
+            }),
+            ("arm", text) => self.records.push(Record::BranchTaken {
+                at,
+                arm: number(text),
+            }),
+            ("won", text) => self.records.push(Record::RaceWon {
+                at,
+                entry: number(text),
+            }),
+            ("begun", _) => self.records.push(Record::BlockEntered { at }),
+            ("timer", _) => self.records.push(Record::TimerSet {
+                at,
+                due: Timestamp::from_millis(7),
+            }),
+            ("consumed", text) => self.records.push(Record::SignalConsumed {
+                at,
+                signal: number(text),
+            }),
+            ("undone", _) => self.records.extend([
+                Record::UndoStarted {
+                    at: at.clone(),
+                    attempt,
+                },
+                Record::UndoSucceeded { at, attempt },
+            ]),
+            ("stuck", _) => self.records.extend([
+                Record::UndoStarted {
+                    at: at.clone(),
+                    attempt,
+                },
+                Record::UndoFailed {
+                    at,
+                    attempt,
+                    failure: failed(FailureKind::Error),
+                    retry_at: None,
+                },
+            ]),
+            _ => panic!("{line}"),
+        }
+    }
+
+    /// All node instances of a name.
+    fn find(&self, name: &str) -> Vec<Position> {
+        let names = |id| self.program.site(id).node.name();
+        address::find(&self.program.plan, &names, name).unwrap_or_else(|_| panic!("no `{name}`"))
+    }
+
+    fn at(&self, name: &str) -> Position {
+        let mut found = self.find(name);
+        assert_eq!(found.len(), 1, "{name}");
+        found.remove(0)
+    }
+
+    fn path(&self, at: &Position) -> String {
+        self.program.definition.path(at)
+    }
+
+    /// The run as a store has it, all in one step.
+    fn stored(&self) -> StoredRun {
+        StoredRun {
+            head: RunHead {
+                id: RunId::from_u128(1),
+                workflow: self.program.definition.shape.workflow.clone(),
+                key: None,
+                status: RunStatus::Running,
+                started_at: Timestamp::default(),
+                updated_at: Timestamp::default(),
+                records: u64::try_from(self.records.len()).unwrap(),
+            },
+            steps: vec![StoredStep {
+                at: Timestamp::default(),
+                records: self.records.clone(),
+            }],
+        }
+    }
+
+    fn revised(&self, wish: &Wish) -> Result<Revised, Refused> {
+        self.revised_for(&self.program, wish)
+    }
+
+    /// The revision of the run for another version of its program.
+    fn revised_for(&self, now: &Program, wish: &Wish) -> Result<Revised, Refused> {
+        let (was, is) = (&self.program.definition, &now.definition);
+        revise::revise(
+            Case {
+                entries: entries::entries(self.stored()),
+                plan: &now.plan,
+                id: is.id,
+                path: &|at| is.path(at),
+                change: (was.id != is.id).then_some((was, is)),
+            },
+            wish,
+        )
+    }
+
+    fn again(&self, names: &[&str]) -> Wish {
+        Wish::Again {
+            nodes: names.iter().flat_map(|name| self.find(name)).collect(),
+            arguments: None,
+        }
+    }
+
+    /// The records in words, as far as they make a difference.
+    fn told(&self, records: &[Record]) -> Vec<String> {
+        let path = |at: &Position| self.path(at);
+        let tell = |record: &Record| {
+            Some(match record {
+                Record::AttemptSucceeded { at, .. } => format!("{} ok", path(at)),
+                Record::AttemptFailed { at, .. } => format!("{} failed", path(at)),
+                Record::AttemptInterrupted { at, .. } => format!("{} interrupted", path(at)),
+                Record::ItemsCounted { at, items } => format!("{} items={items}", path(at)),
+                Record::BranchTaken { at, arm } => format!("{} arm={arm}", path(at)),
+                Record::RaceWon { at, entry } => format!("{} won={entry}", path(at)),
+                Record::BlockEntered { at } => format!("{} begun", path(at)),
+                Record::TimerSet { at, .. } => format!("{} timer", path(at)),
+                Record::SignalReceived { name, .. } => format!("{name} sent"),
+                Record::SignalConsumed { at, signal } => format!("{} consumed={signal}", path(at)),
+                Record::ArgumentsReplaced { at, arguments } => {
+                    let text = String::from_utf8(arguments.clone()).unwrap();
+                    format!("{} given={text}", path(at))
+                }
+                Record::CancelRequested(_) => "cancel".to_owned(),
+                Record::RunFinished(_) => "over".to_owned(),
+                Record::UndoingBegan { .. } => "undoing".to_owned(),
+                Record::UndoSucceeded { at, .. } => format!("{} undone", path(at)),
+                Record::UndoFailed { at, .. } => format!("{} stuck", path(at)),
+                Record::RunStarted(_)
+                | Record::AttemptStarted { .. }
+                | Record::ErrorKept { .. }
+                | Record::WaitTimedOut { .. }
+                | Record::RecoveryBegan { .. }
+                | Record::AttemptRecovered { .. }
+                | Record::AttemptPostponed { .. }
+                | Record::DeadlineSet { .. }
+                | Record::DeadlinePassed { .. }
+                | Record::UndoOwed { .. }
+                | Record::UndoStarted { .. }
+                | Record::UndoInterrupted { .. }
+                | Record::ResultShared { .. }
+                | Record::RunRevised(_) => return None,
+            })
+        };
+        records.iter().filter_map(tell).collect()
+    }
+
+    /// Adds what a revision appends: the run goes on from there.
+    fn goes_on(&mut self, wish: &Wish) -> Revised {
+        let revised = self.revised(wish).unwrap();
+        self.records.extend(revised.records.iter().cloned());
+        // What was made is what is read.
+        let read: Vec<Record> = self.counting();
+        let made: Vec<Record> = revised.entries.iter().map(|it| it.record.clone()).collect();
+        assert_eq!(read, made);
+        revised
+    }
+
+    /// The records that count.
+    fn counting(&self) -> Vec<Record> {
+        let run = entries::effective(self.stored());
+        assert_eq!(run.head, self.stored().head);
+        run.steps
+            .into_iter()
+            .flat_map(|step| step.records)
+            .collect()
+    }
+}
+
+/// Checks what counts of a run after a repair of it, and what is told about that.
+#[track_caller]
+fn check(graph: &'static Graph, told: &[&str], again: &[&str], expected: &expect_test::Expect) {
+    let mut run = Run::of(graph, told);
+    let wish = match again {
+        ["failed"] => Wish::RetryFailed,
+        names => run.again(names),
+    };
+    let revised = run.goes_on(&wish);
+    let counts = run.told(&run.counting()).join(", ");
+    expected.assert_eq(&format!("counts: {counts}\n{}", revised.changes));
+}
+
+fn id(number: u128) -> DefinitionId {
+    DefinitionId::from_u128(number)
+}

@@ -7,7 +7,7 @@
 use proc_macro2::{Delimiter, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{ExprPath, Type};
+use syn::{ExprPath, Pat, Type};
 
 use crate::job::expand::Expansion;
 use crate::job::options::Function;
@@ -330,18 +330,23 @@ impl Expansion<'_> {
         } else {
             where_clause.to_token_stream()
         };
+        let count = self.job.parameters.inputs.len();
         let entries = self.parameters().enumerate().map(|(place, input)| {
             let (name, index) = (names::unraw(&input.name), syn::Index::from(place));
             let and = input.lent.is_none().then(|| quote!(&));
-            quote!((#name, __zahir::Written::<'_, #place>::bytes(#and arguments.#index)))
+            quote!(__zahir::Written::<'_, #place>::write(#and arguments.#index, #name, map)?;)
         });
         quote! {
             #[automatically_derived]
             impl #impl_generics __zahir::Arguments for #ty #type_generics #bounds {
-                fn write(
+                const COUNT: ::core::primitive::usize = #count;
+                #[allow(unused_variables)]
+                fn write<__M: __zahir::serde::ser::SerializeMap>(
                     arguments: &Self::Args<'_>,
-                ) -> ::core::result::Result<__zahir::Vec<u8>, __zahir::CodecError> {
-                    __zahir::written([#(#entries),*])
+                    map: &mut __M,
+                ) -> ::core::result::Result<(), __M::Error> {
+                    #(#entries)*
+                    ::core::result::Result::Ok(())
                 }
             }
         }
@@ -363,7 +368,7 @@ impl Function {
         }
     }
 
-    /// What it says about `given`. `types` and `returns` are for closures, which leave theirs away.
+    /// What it says about `given`. A closure that leaves types away has `types` and `returns`.
     fn ask(
         &self,
         given: Vec<TokenStream>,
@@ -377,8 +382,11 @@ impl Function {
             Self::Closure(closure) => {
                 let function = hidden("function");
                 let answer = located("answer", closure.body.span());
+                let is_typed = |input: &Pat| matches!(input, Pat::Type(_));
+                let ty = (!closure.inputs.iter().all(is_typed))
+                    .then(|| quote!(: fn(#(#types),*) -> #returns));
                 let block = quote_spanned! {at=>
-                    let #function: fn(#(#types),*) -> #returns = #closure;
+                    let #function #ty = #closure;
                     let #answer = #function #given;
                     #answer
                 };

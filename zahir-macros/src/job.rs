@@ -1,7 +1,9 @@
 //! `#[job]`: parse, check, expand.
 
+mod conflicts;
 pub(crate) mod expand;
 pub(crate) mod fallback;
+mod hooks;
 pub(crate) mod options;
 mod parse;
 
@@ -12,7 +14,7 @@ use crate::errors::Errors;
 
 pub(crate) fn expand(options: TokenStream, item: &TokenStream) -> TokenStream {
     let errors = Errors::default();
-    let options = options::parse(options, &errors);
+    let mut options = options::parse(options, &errors);
     let function = match parse::parse(item) {
         Ok(function) => function,
         Err(error) => {
@@ -27,5 +29,6 @@ pub(crate) fn expand(options: TokenStream, item: &TokenStream) -> TokenStream {
     if errors.count() > after_options {
         return fallback::expand(&options, &job, &errors);
     }
+    options.fit(&job, &errors);
     expand::expand(&options, &job, &errors)
 }

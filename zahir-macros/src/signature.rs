@@ -5,9 +5,9 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{
-    FnArg, GenericArgument, GenericParam, Generics, Lifetime, Pat, PatType, PathArguments,
-    PathSegment, ReturnType, Signature, Type, TypeImplTrait, TypeInfer, TypeParam, TypeParamBound,
-    TypeReference, WherePredicate, parse_quote,
+    Attribute, FnArg, GenericArgument, GenericParam, Generics, Lifetime, Meta, Pat, PatType,
+    PathArguments, PathSegment, ReturnType, Signature, Type, TypeImplTrait, TypeInfer, TypeParam,
+    TypeParamBound, TypeReference, WherePredicate, parse_quote,
 };
 
 use crate::errors::Errors;
@@ -63,6 +63,24 @@ impl Parameter {
         }
     }
 
+    /// The type it has where all inputs are lent for `lifetime`.
+    pub(crate) fn lent_for(&self, lifetime: &Lifetime, of_input: &TokenStream) -> TokenStream {
+        let argument = self.argument(lifetime, of_input);
+        match &self.lent {
+            Some(_) => argument,
+            None => quote!(&#lifetime #argument),
+        }
+    }
+
+    /// What a reference to the stored value is written as.
+    pub(crate) fn written(&self, of_input: &TokenStream) -> Option<TokenStream> {
+        match self.unsized_kind() {
+            Some(Unsized::Slice(_)) => Some(quote!(<#of_input as ::core::ops::Deref>::Target)),
+            Some(Unsized::Text) => None,
+            None => Some(of_input.clone()),
+        }
+    }
+
     /// The type in the signature of the function that makes the call.
     pub(crate) fn declared(&self, lifetime: &Lifetime) -> TokenStream {
         let ty = &self.ty;
@@ -78,10 +96,22 @@ enum Unsized<'a> {
     Text,
 }
 
-/// The inputs of a job or workflow, and whether the first one is `ctx: &Context`.
+/// The inputs of a job or workflow, whether the first parameter is `ctx: &Context`, and what an
+/// attempt of a job has left for the next.
 pub(crate) struct Parameters {
     pub(crate) context: bool,
     pub(crate) inputs: Vec<Parameter>,
+    pub(crate) state: Option<State>,
+}
+
+/// `#[state] name: Option<S>`: no input, as no caller gives it.
+pub(crate) struct State {
+    /// The attribute.
+    pub(crate) at: Attribute,
+    /// As written, `Option<S>`.
+    pub(crate) ty: Type,
+    /// How many inputs come before it.
+    pub(crate) place: usize,
 }
 
 /// What the inputs are for.
@@ -95,6 +125,7 @@ pub(crate) fn parameters(signature: &Signature, kind: Kind, errors: &Errors) -> 
     let mut found = Parameters {
         context: false,
         inputs: Vec::new(),
+        state: None,
     };
     for (index, argument) in signature.inputs.iter().enumerate() {
         match argument {
@@ -111,6 +142,9 @@ pub(crate) fn parameters(signature: &Signature, kind: Kind, errors: &Errors) -> 
                     }
                 },
             ),
+            FnArg::Typed(typed) if state_attribute(typed).is_some() => {
+                found.take_state(typed, kind, errors);
+            }
             FnArg::Typed(typed) if kind == Kind::Job && is_context(&typed.ty) => {
                 check_context(typed, index, errors);
                 found.context |= index == 0;
@@ -119,6 +153,64 @@ pub(crate) fn parameters(signature: &Signature, kind: Kind, errors: &Errors) -> 
         }
     }
     found
+}
+
+impl Parameters {
+    fn take_state(&mut self, typed: &PatType, kind: Kind, errors: &Errors) {
+        let Some(at) = state_attribute(typed) else {
+            return;
+        };
+        if kind == Kind::Workflow {
+            let message = "a workflow has no state of its own: this is for a job that returns \
+                           `Again`";
+            return errors.at(at, message);
+        }
+        if self.state.is_some() {
+            return errors.at(at, "a job has one state: take a tuple or a struct");
+        }
+        if !matches!(at.meta, Meta::Path(_)) {
+            errors.at(at, "`#[state]` takes nothing");
+        }
+        if option_type(&typed.ty).is_none() {
+            let message = "the first attempt has no state: write `Option<..>`";
+            errors.at(&typed.ty, message);
+        }
+        self.state = Some(State {
+            at: at.clone(),
+            ty: (*typed.ty).clone(),
+            place: self.inputs.len(),
+        });
+    }
+}
+
+fn state_attribute(typed: &PatType) -> Option<&Attribute> {
+    let mut attributes = typed.attrs.iter();
+    attributes.find(|attribute| attribute.path().is_ident("state"))
+}
+
+/// Takes the attribute away, which only the macro knows.
+pub(crate) fn forget_state(signature: &mut Signature) {
+    for argument in &mut signature.inputs {
+        if let FnArg::Typed(typed) = argument {
+            typed
+                .attrs
+                .retain(|attribute| !attribute.path().is_ident("state"));
+        }
+    }
+}
+
+/// The `S` of `Option<S>`.
+pub(crate) fn option_type(ty: &Type) -> Option<Type> {
+    let is_option = last_segment(ty).is_some_and(|segment| segment.ident == "Option");
+    generic_types(ty).into_iter().next().filter(|_| is_option)
+}
+
+/// The `T` of `Again<T, S>`, and the `S` if it is written.
+pub(crate) fn again_types(ty: &Type) -> Option<(Type, Option<Type>)> {
+    let is_again = last_segment(ty).is_some_and(|segment| segment.ident == "Again");
+    let mut types = generic_types(ty).into_iter();
+    let output = types.next().filter(|_| is_again)?;
+    Some((output, types.next()))
 }
 
 /// The type itself, where a `macro_rules!` has put a group around it.
@@ -405,15 +497,21 @@ pub(crate) fn is_result(ty: &Type) -> bool {
 
 /// The `T` and the `E` of `Result<T, E>`, as far as they are written.
 pub(crate) fn result_types(ty: &Type) -> (Option<Type>, Option<Type>) {
+    let mut types = generic_types(ty).into_iter();
+    (types.next(), types.next())
+}
+
+/// The types between the `<..>` of a type.
+fn generic_types(ty: &Type) -> Vec<Type> {
     let arguments = last_segment(ty).map(|segment| &segment.arguments);
     let Some(PathArguments::AngleBracketed(arguments)) = arguments else {
-        return (None, None);
+        return Vec::new();
     };
-    let mut types = arguments.args.iter().filter_map(|argument| match argument {
+    let types = arguments.args.iter().filter_map(|argument| match argument {
         GenericArgument::Type(ty) => Some(ty.clone()),
         _ => None,
     });
-    (types.next(), types.next())
+    types.collect()
 }
 
 fn last_segment(ty: &Type) -> Option<&PathSegment> {

@@ -1,23 +1,36 @@
 //! Jobs: what `#[job]` implements, with types at the edge and one erased form inside.
 
+pub(crate) mod again;
 pub(crate) mod arguments;
+pub(crate) mod attempt;
 pub(crate) mod context;
 pub(crate) mod effect;
+pub(crate) mod fatal;
+pub(crate) mod options;
 pub(crate) mod policy;
+pub(crate) mod recovery;
+pub(crate) mod share;
+pub(crate) mod stored;
+pub(crate) mod undo;
 
+use std::any::Any;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::OnceLock;
-use std::time::Duration;
-
-use zahir_store::{Failure, FailureKind};
 
 use crate::graph::fingerprint;
+use crate::job::again::Returned;
+use crate::job::attempt::{Fail, told};
 use crate::job::context::Context;
-use crate::job::policy::Backoff;
-use crate::value::{self, Codec, Payload, Typed, Value};
-use crate::wire::{Description, Failed, Outcome, Produced, Step, Wire};
+use crate::job::recovery::{Recover, Recovery, RecoveryDef};
+use crate::job::stored::StoredDef;
+use crate::job::undo::{Undo, UndoDef, Undoing};
+use crate::value::{Codec, CodecError, Typed};
+use crate::wire::{Description, Step, Wire};
+
+pub(crate) use attempt::failure;
+pub use options::Options;
 
 /// An owned future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -42,9 +55,6 @@ impl<T, E> Fallible for Result<T, E> {
 
 /// Any error, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// The most that a [`Failure`] keeps of an error's text, in bytes.
-const MESSAGE_MAX: usize = 4096;
 
 /// An async function marked with [`#[job]`](macro@crate::job). Implemented by that attribute only.
 ///
@@ -79,11 +89,21 @@ pub trait Job: Sized + 'static {
     #[doc(hidden)]
     const SIGNATURE: &'static str;
     /// Changes with the name, the version and the types of inputs and output.
-    const FINGERPRINT: u64 =
-        fingerprint::of_job(Self::NAME, Self::SIGNATURE, Self::OPTIONS.version);
+    const FINGERPRINT: u64 = fingerprint::of_job(
+        Self::NAME,
+        Self::SIGNATURE,
+        Self::OPTIONS.declared_version(),
+    );
     /// Whether a call of this is a frame of its own: a workflow.
     #[doc(hidden)]
     const ENTERS: bool = false;
+
+    /// Whether its results can be undone.
+    #[doc(hidden)]
+    const UNDOES: bool = false;
+    /// What can be done with inputs of it that were stored.
+    #[doc(hidden)]
+    const STORED: Option<&'static StoredDef> = None;
 
     /// [`Job::NAME`], with the types of a generic job's parameters.
     #[must_use]
@@ -97,16 +117,64 @@ pub trait Job: Sized + 'static {
         context: &'a Context,
     ) -> impl Future<Output = Self::Returns> + Send;
 
-    /// What the function returned, as a result.
-    ///
-    /// # Errors
-    ///
-    /// The error that the function returned.
-    fn settle(returned: Self::Returns) -> Result<Self::Output, Self::Error>;
+    /// What the function has returned.
+    #[doc(hidden)]
+    fn settle(returned: Self::Returns) -> Returned<Self::Output, Self::Error>;
+
+    /// `check = ..`: whether it takes these inputs.
+    #[doc(hidden)]
+    fn check(_: &Self::Args<'_>) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    /// `verify = ..`: whether it may give this output.
+    #[doc(hidden)]
+    fn verify(_: &Self::Output) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    /// `retry_if = ..`: whether it may be tried again after this error.
+    #[doc(hidden)]
+    fn may_retry(_: &Self::Error) -> bool {
+        true
+    }
+
+    /// Gives it what the attempt before has left.
+    #[doc(hidden)]
+    fn resume(_: &mut Self::Args<'_>, _: &[u8]) -> Result<(), CodecError> {
+        Err(CodecError::new::<Self>("it takes no state"))
+    }
+
+    /// `recover = ..`: what takes over when its attempts are spent.
+    #[doc(hidden)]
+    #[must_use]
+    fn recovery(_: Recover<'_, Self>) -> Recovery<'_, Self> {
+        Recovery::None
+    }
+
+    /// `undo = ..`: what undoes its results.
+    #[doc(hidden)]
+    #[must_use]
+    fn undo(_: Undo<'_, Self>) -> Undoing<'_> {
+        Undoing::None
+    }
+
+    /// The inputs as one map from their names, for a job that can be undone or whose results are
+    /// shared.
+    #[doc(hidden)]
+    fn arguments(_: &Self::Args<'_>) -> Result<Vec<u8>, CodecError> {
+        Err(CodecError::new::<Self>("its inputs are not stored"))
+    }
+
+    /// What its results are found by if they are shared: its inputs, or what `once_by = ..` gives.
+    #[doc(hidden)]
+    fn key(args: &Self::Args<'_>) -> Result<Vec<u8>, CodecError> {
+        Self::arguments(args)
+    }
 
     #[doc(hidden)]
     fn begin<'e>(call: Call<'e, Self>, wire: Wire<'e>) -> Step<'e> {
-        Step::Run(Box::pin(attempt::<Self>(call, wire)))
+        Step::Run(attempt::begin(call, wire.context(), wire.encodes()))
     }
 
     #[doc(hidden)]
@@ -137,213 +205,6 @@ pub const fn boxed<E: JobError>() -> fn(E) -> BoxError {
     E::into
 }
 
-/// What becomes of a job's error. `bool`: whether its bytes are asked for.
-pub(crate) type Fail<J> = fn(<J as Job>::Error, bool) -> Failed;
-
-/// Runs the function and erases what it gives.
-fn attempt<'e, J: Job>(
-    call: Call<'e, J>,
-    wire: Wire<'e>,
-) -> impl Future<Output = Outcome> + Send + 'e {
-    let fail = call.fail;
-    let running = J::run(call.args, wire.context());
-    async move {
-        match J::settle(running.await) {
-            Ok(output) => produce::<J>(output, wire.encodes()),
-            Err(error) => Err(fail(error, wire.encodes())),
-        }
-    }
-}
-
-/// The error in words.
-pub(crate) fn told<J: Job>(error: J::Error, _: bool) -> Failed {
-    let text = describe_error((J::ERROR)(error).as_ref());
-    failure(FailureKind::Error, text).into()
-}
-
-/// The error in words, and the error itself: as it would be read after a restart, so that a handler
-/// never sees more of it than what is stored.
-pub(crate) fn kept<J: Job<Error: Payload>>(error: J::Error, encodes: bool) -> Failed {
-    let stored = value::encode(&error).and_then(|bytes| {
-        let read = value::decode::<J::Error>(&bytes)?;
-        Ok((Value::new(read), bytes))
-    });
-    let mut failed = told::<J>(error, encodes);
-    match stored {
-        Ok((value, bytes)) => {
-            let encoded = if encodes { bytes } else { Vec::new() };
-            failed.error = Some(Produced { value, encoded });
-        }
-        Err(reason) => {
-            let text = format!(
-                "{}; the error can't be stored: {reason}",
-                failed.failure.message
-            );
-            failed.failure = failure(FailureKind::Unencodable, text);
-        }
-    }
-    failed
-}
-
-fn produce<J: Job>(output: J::Output, encodes: bool) -> Outcome {
-    let value = (J::CODEC.erase)(output);
-    let encoded = if encodes {
-        (J::CODEC.codec.encode)(&value)
-            .map_err(|error| failure(FailureKind::Unencodable, error.to_string()))?
-    } else {
-        Vec::new()
-    };
-    Ok(Produced { value, encoded })
-}
-
-pub(crate) fn failure(kind: FailureKind, mut message: String) -> Failure {
-    if message.len() > MESSAGE_MAX {
-        let mut end = MESSAGE_MAX;
-        while !message.is_char_boundary(end) {
-            end -= 1;
-        }
-        message.truncate(end);
-    }
-    Failure { kind, message }
-}
-
-/// The error and what caused it, unless it says so itself.
-fn describe_error(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let reason = error.to_string();
-        if !text.ends_with(&reason) {
-            text.push_str(": ");
-            text.push_str(&reason);
-        }
-        cause = error.source();
-    }
-    text
-}
-
-/// What `#[job(..)]` says about a job.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    retry: u32,
-    backoff: Option<Backoff>,
-    timeout: Option<Duration>,
-    total_timeout: Option<Duration>,
-    at_most_once: bool,
-    tags: &'static [&'static str],
-    version: u32,
-}
-
-impl Options {
-    /// One attempt, for as long as it takes; no tags; version 0.
-    pub const NONE: Self = Self {
-        retry: 0,
-        backoff: None,
-        timeout: None,
-        total_timeout: None,
-        at_most_once: false,
-        tags: &[],
-        version: 0,
-    };
-
-    /// Try again up to `attempts` more times when it fails.
-    #[must_use]
-    pub const fn retry(mut self, attempts: u32) -> Self {
-        self.retry = attempts;
-        self
-    }
-
-    /// The waits between attempts.
-    #[must_use]
-    pub const fn backoff(mut self, backoff: Backoff) -> Self {
-        self.backoff = Some(backoff);
-        self
-    }
-
-    /// Fail the node if all of its attempts together take longer.
-    #[must_use]
-    pub const fn total_timeout(mut self, limit: Duration) -> Self {
-        self.total_timeout = Some(limit);
-        self
-    }
-
-    /// Never start it a second time.
-    #[must_use]
-    pub const fn at_most_once(mut self) -> Self {
-        self.at_most_once = true;
-        self
-    }
-
-    /// Fail an attempt that takes longer.
-    #[must_use]
-    pub const fn timeout(mut self, limit: Duration) -> Self {
-        self.timeout = Some(limit);
-        self
-    }
-
-    /// Words to find the job by.
-    #[must_use]
-    pub const fn tags(mut self, tags: &'static [&'static str]) -> Self {
-        self.tags = tags;
-        self
-    }
-
-    /// Part of the job's fingerprint: raise it when its results are no longer what they were.
-    #[must_use]
-    pub const fn version(mut self, version: u32) -> Self {
-        self.version = version;
-        self
-    }
-
-    /// How many more attempts after the first.
-    #[must_use]
-    pub const fn retry_max(&self) -> u32 {
-        self.retry
-    }
-
-    /// The waits between attempts, if they are not the default.
-    #[must_use]
-    pub const fn backoff_waits(&self) -> Option<Backoff> {
-        self.backoff
-    }
-
-    /// How long one attempt may take.
-    #[must_use]
-    pub const fn attempt_timeout(&self) -> Option<Duration> {
-        self.timeout
-    }
-
-    /// How long all attempts of a node together may take.
-    #[must_use]
-    pub const fn node_timeout(&self) -> Option<Duration> {
-        self.total_timeout
-    }
-
-    /// Whether it is never started a second time.
-    #[must_use]
-    pub const fn is_at_most_once(&self) -> bool {
-        self.at_most_once
-    }
-
-    /// The words to find the job by.
-    #[must_use]
-    pub const fn tag_words(&self) -> &'static [&'static str] {
-        self.tags
-    }
-
-    /// The declared version.
-    #[must_use]
-    pub const fn declared_version(&self) -> u32 {
-        self.version
-    }
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self::NONE
-    }
-}
-
 /// One job, with its types erased.
 #[derive(Clone, Copy, Debug)]
 pub struct JobDef {
@@ -356,23 +217,63 @@ pub struct JobDef {
     pub(crate) output: Codec,
     /// How the error of this call is stored, if a handler is given the error itself.
     pub(crate) error: Option<Codec>,
+    /// The [`Fail`] of this call, if a handler is given its failure.
+    pub(crate) fail: Option<&'static (dyn Any + Send + Sync)>,
+    /// What takes over when its attempts are spent.
+    pub(crate) recovery: Option<RecoveryDef>,
+    /// What undoes its results.
+    pub(crate) undo: Option<UndoDef>,
+    /// What can be done with inputs of it that were stored; always there.
+    pub(crate) stored: Option<&'static StoredDef>,
 }
 
 impl JobDef {
     pub(crate) fn of<J: Job>() -> Self {
-        let name = J::name();
         Self {
-            name,
-            fingerprint: if name == J::NAME {
-                J::FINGERPRINT
-            } else {
-                fingerprint::of_instance(J::FINGERPRINT, name)
+            recovery: match J::recovery(Recover::describe()) {
+                Recovery::Described(recovery, _) => Some(recovery),
+                Recovery::Begun(_) | Recovery::None => None,
             },
+            undo: match J::undo(Undo::describe()) {
+                Undoing::Described(undo) => Some(undo),
+                Undoing::Begun(_) | Undoing::None => None,
+            },
+            stored: J::STORED,
             signature: J::SIGNATURE,
             options: J::OPTIONS,
-            output: J::CODEC.codec,
-            error: None,
+            ..Self::new(J::name(), Self::fingerprint::<J>(), J::CODEC.codec)
         }
+    }
+
+    /// A job of which only this is known.
+    pub(crate) const fn new(name: &'static str, fingerprint: u64, output: Codec) -> Self {
+        Self {
+            name,
+            fingerprint,
+            signature: "",
+            options: Options::NONE,
+            output,
+            error: None,
+            fail: None,
+            recovery: None,
+            undo: None,
+            stored: None,
+        }
+    }
+
+    /// Changes with the name, the version and the types of a job, also those of its parameters.
+    pub(crate) fn fingerprint<J: Job>() -> u64 {
+        let name = J::name();
+        if name == J::NAME {
+            J::FINGERPRINT
+        } else {
+            fingerprint::of_instance(J::FINGERPRINT, name)
+        }
+    }
+
+    /// Whether something is kept with its result.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.undo.is_some() || self.options.is_shared()
     }
 
     /// The job's name.
@@ -435,114 +336,4 @@ impl<'a, J: Job> IntoFuture for Call<'a, J> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug)]
-    struct Outer(std::num::ParseIntError, bool);
-
-    impl fmt::Display for Outer {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            if self.1 {
-                write!(f, "no number: {}", self.0)
-            } else {
-                f.write_str("no number")
-            }
-        }
-    }
-
-    impl std::error::Error for Outer {
-        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-            Some(&self.0)
-        }
-    }
-
-    #[test]
-    fn a_failure_names_each_cause_once() {
-        let cause = || "x".parse::<u8>().unwrap_err();
-        let expected = "no number: invalid digit found in string";
-        assert_eq!(describe_error(&Outer(cause(), false)), expected);
-        assert_eq!(describe_error(&Outer(cause(), true)), expected);
-    }
-
-    #[test]
-    fn a_long_message_is_cut_between_characters() {
-        let failure = failure(FailureKind::Error, "é".repeat(MESSAGE_MAX));
-        assert_eq!(failure.message.len(), MESSAGE_MAX);
-        let failure = super::failure(FailureKind::Error, format!("x{}", "é".repeat(MESSAGE_MAX)));
-        assert_eq!(failure.message.len(), MESSAGE_MAX - 1);
-    }
-
-    /// A job that is never run.
-    struct Pay<E>(std::marker::PhantomData<fn() -> E>);
-
-    impl<E: JobError> Job for Pay<E> {
-        type Args<'a> = ();
-        type Returns = Result<(), E>;
-        type Output = ();
-        type Error = E;
-        const CODEC: Typed<()> = value::codec();
-        const ERROR: fn(E) -> BoxError = boxed();
-        const NAME: &'static str = "pay";
-        const OPTIONS: Options = Options::NONE;
-        const SIGNATURE: &'static str = "()";
-        async fn run((): (), _: &Context) -> Result<(), E> {
-            Ok(())
-        }
-        fn settle(returned: Result<(), E>) -> Result<(), E> {
-            returned
-        }
-    }
-
-    #[test]
-    fn a_kept_error_has_its_text_and_its_bytes_if_asked() {
-        let failed = kept::<Pay<String>>("declined".to_owned(), true);
-        assert_eq!(failed.failure.message, "declined");
-        let error = failed.error.unwrap();
-        assert_eq!(error.value.get::<String>().unwrap(), "declined");
-        let codec = Codec::of::<String>();
-        let read = (codec.decode)(&error.encoded).unwrap();
-        assert_eq!(read.get::<String>().unwrap(), "declined");
-        let failed = kept::<Pay<String>>("declined".to_owned(), false);
-        assert!(failed.error.unwrap().encoded.is_empty());
-        assert!(told::<Pay<String>>(String::new(), true).error.is_none());
-    }
-
-    #[test]
-    fn an_error_that_does_not_survive_being_stored_is_told_but_not_kept() {
-        #[derive(Debug, serde::Serialize, serde::Deserialize)]
-        struct Odd(#[serde(serialize_with = "no")] u8);
-        fn no<S: serde::Serializer>(_: &u8, _: S) -> Result<S::Ok, S::Error> {
-            Err(serde::ser::Error::custom("not today"))
-        }
-        impl fmt::Display for Odd {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("odd")
-            }
-        }
-        impl std::error::Error for Odd {}
-        let failed = kept::<Pay<Odd>>(Odd(0), true);
-        assert!(failed.error.is_none());
-        assert_eq!(failed.failure.kind, FailureKind::Unencodable);
-        let message = failed.failure.message;
-        assert!(
-            message.starts_with("odd; the error can't be stored"),
-            "{message}"
-        );
-    }
-
-    #[test]
-    fn a_handler_is_given_the_jobs_error_if_that_can_be_stored() {
-        use crate::wire::{Def, Untyped as _};
-        fn error_of<J: Job, E>(_: crate::wire::Keep<J, E>) -> &'static str {
-            std::any::type_name::<E>()
-        }
-        let (_, typed) = Def::<Pay<String>>::node();
-        assert_eq!(error_of(typed.keep()), "alloc::string::String");
-        let (_, untyped) = Def::<Pay<BoxError>>::node();
-        assert!(error_of(untyped.keep()).ends_with("Failure"));
-        let kept = |step: Step<'_>| matches!(step, Step::Described(Description::Job(job)) if job.error.is_some());
-        assert!(kept(typed.keep().describe()) && !kept(untyped.keep().describe()));
-        assert!(!kept(typed.describe()));
-    }
-}
+mod tests;

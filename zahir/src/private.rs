@@ -15,19 +15,30 @@ pub use crate::failure::Failure;
 pub use crate::graph::Graph;
 pub use crate::graph::instance::{intern, per_type};
 pub use crate::graph::shape::{Argument, Exit, NodeShape, RegionShape, Shape, ShapeKind};
+pub use crate::job::again::{Kept, Returned, again, state};
 pub use crate::job::arguments::{
     Build, Field, IsResult, NotResult, OwnedField, StoredInput, deserialize,
 };
+pub use crate::job::attempt::checked;
 pub use crate::job::context::Context;
-pub use crate::job::effect::{Attempted, Attempts, Retriable, Retries, Undoable, Undone};
+pub use crate::job::effect::{
+    Attempted, Attempts, Auxiliary, Retriable, Retries, Undoable, Undone,
+};
 pub use crate::job::policy::{Backoff, FOREVER, Settings};
+pub use crate::job::recovery::{ErrorOf, Recover, Recoverer, RecoversTyped, Recovery, RecoveryDef};
+pub use crate::job::share::{SharingKey, key_bytes};
+pub use crate::job::stored::{
+    Arguments, NotStorable, NotWritable, Owned, Storable, StoredDef, Writable, Written, written,
+};
+pub use crate::job::undo::{Undo, UndoDef, Undoing};
 pub use crate::job::{BoxError, BoxFuture, Call, Fallible, Job, JobDef, Options, boxed};
 pub use crate::signal::Signal;
 pub use crate::value::{Codec, CodecError, Typed, Value, codec};
 pub use crate::wire::{
-    Batch, ByValue, Carried, Collects, Copies, Def, Description, Entries, Failed, Input, IntoCall,
-    Items, Join, Keep, Lend, Local, Out, Outcome, Outcomes, PayloadDef, Produced, RaceDef, Raced,
-    Races, ResultDef, Settled, Shared, Step, Unraced, Untyped, Wait, Wire, describe_unit, items_of,
-    keeping, never, payload_of, signal, signal_within, sleep, sleep_until, type_of,
+    Batch, ByValue, Carried, Collects, Copies, Def, Description, Entries, Extra, Failed, Input,
+    IntoCall, Items, Join, Keep, Lend, Local, Out, Outcome, Outcomes, PayloadDef, Produced,
+    RaceDef, Raced, Races, ResultDef, Settled, Shared, Step, Unraced, Untyped, Wait, Wire,
+    describe_unit, items_of, keeping, never, payload_of, signal, signal_within, sleep, sleep_until,
+    type_of,
 };
 pub use crate::workflow::{Wired, Workflow, WorkflowDef, describe_workflow, run_inline};

@@ -6,7 +6,11 @@ use zahir_store::NodeId;
 
 use crate::definition::Definition;
 use crate::graph::{Graph, Node, NodeDef, RegionId as GraphRegion};
-use crate::plan::{Plan, PlanKind, PlanNode, PlanRegion, RegionId, SignalId, Source, index};
+use crate::job::JobDef;
+use crate::job::policy::{Policy, Settings};
+use crate::plan::{
+    Plan, PlanKind, PlanNode, PlanRegion, Recovery, RegionId, SignalId, Source, index,
+};
 use crate::value::Codec;
 use crate::wire::PayloadDef;
 
@@ -61,7 +65,14 @@ impl Program {
 
     /// How the error of a node's job is stored; `None` if it is not.
     pub(crate) fn error_codec(&self, node: NodeId) -> Option<Codec> {
-        self.sites.get(index(node))?.node.kind.job()?.error
+        let job = self.job(node)?;
+        let recovery = || job.recovery.and_then(|recovery| recovery.error);
+        job.error.or_else(recovery)
+    }
+
+    /// The job that a node calls.
+    pub(crate) fn job(&self, node: NodeId) -> Option<&JobDef> {
+        self.sites.get(index(node))?.node.kind.job()
     }
 
     /// What reads the payload of a signal of this name; `None` if nothing waits for one.
@@ -183,7 +194,11 @@ impl Linker {
                 .map(|id| source(graph, slots, node.region, *id))
                 .collect()
         };
-        let error = node.kind.job().and_then(|job| job.error);
+        let job = node.kind.job();
+        let recovery = job.and_then(|job| job.recovery);
+        let undo = job.and_then(|job| job.undo);
+        let error = job.and_then(|job| job.error);
+        let recovers_typed = recovery.is_some_and(|recovery| recovery.error.is_some());
         PlanNode {
             kind,
             region: shift(node.region),
@@ -196,10 +211,15 @@ impl Linker {
             after: sources(&node.after),
             inside,
             assigned: Vec::new(),
-            keeps_error: error.is_some(),
+            keeps_error: error.is_some() || recovers_typed,
             policy: node.policy,
-            recovery: None,
-            undo: None,
+            recovery: recovery.map(|recovery| {
+                Box::new(Recovery {
+                    policy: Policy::of(recovery.options, Settings::NONE),
+                    is_typed: recovers_typed,
+                })
+            }),
+            undo: undo.map(|undo| Box::new(Policy::of(undo.options, Settings::NONE))),
             waits: 0,
             dependents: Vec::new(),
         }

@@ -101,7 +101,6 @@ pub struct RuntimeBuilder {
     crash_attempts_max: u32,
     value_bytes_max: usize,
     on_change: OnChange,
-    on_change: OnChange,
     attached_interval: Duration,
     clock: Option<Arc<Clock>>,
 }

@@ -67,7 +67,55 @@ impl fmt::Debug for Step<'_> {
 }
 
 /// How an attempt ends.
-pub type Outcome = Result<Produced, Failed>;
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "closed")]
+pub enum Outcome {
+    /// With a result.
+    Produced(Produced),
+    /// With a failure.
+    Failed(Failed),
+    /// With the wish for another one.
+    Postponed {
+        /// How long from now.
+        wait: Duration,
+        /// What that one is given, encoded.
+        state: Vec<u8>,
+    },
+}
+
+impl Outcome {
+    /// With what is recorded besides a result.
+    pub(crate) fn with(mut self, extra: impl FnOnce() -> Extra) -> Self {
+        if let Self::Produced(produced) = &mut self {
+            produced.extra = Some(Box::new(extra()));
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+impl Outcome {
+    /// As a result, for an attempt that can't ask for another.
+    pub(crate) fn result(self) -> Result<Produced, Failed> {
+        match self {
+            Self::Produced(produced) => Ok(produced),
+            Self::Failed(failed) => Err(failed),
+            Self::Postponed { wait, .. } => panic!("postponed by {wait:?}"),
+        }
+    }
+}
+
+impl From<Failed> for Outcome {
+    fn from(failed: Failed) -> Self {
+        Self::Failed(failed)
+    }
+}
+
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure.into())
+    }
+}
 
 /// How an attempt failed.
 #[derive(Debug)]
@@ -77,6 +125,19 @@ pub struct Failed {
     pub failure: Failure,
     /// The error itself, if the job returned it and a handler wants it.
     pub error: Option<Produced>,
+    /// Whether no other attempt would do better.
+    pub is_final: bool,
+}
+
+impl Failed {
+    /// No other attempt would do better.
+    pub(crate) const fn last(failure: Failure) -> Self {
+        Self {
+            failure,
+            error: None,
+            is_final: true,
+        }
+    }
 }
 
 impl From<Failure> for Failed {
@@ -84,6 +145,7 @@ impl From<Failure> for Failed {
         Self {
             failure,
             error: None,
+            is_final: false,
         }
     }
 }
@@ -96,6 +158,18 @@ pub struct Produced {
     pub value: Value,
     /// Its bytes, if they were asked for.
     pub encoded: Vec<u8>,
+    /// What is recorded with it.
+    pub extra: Option<Box<Extra>>,
+}
+
+/// What is recorded with a result.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "plain data")]
+pub struct Extra {
+    /// The encoded inputs, if it can be undone.
+    pub undo: Option<Vec<u8>>,
+    /// What other runs find it by, and for how long if not for ever.
+    pub shared: Option<(u128, Option<Duration>)>,
 }
 
 /// What only the types of a node tell.

@@ -7,18 +7,18 @@ use syn::{Attribute, GenericParam, Generics, Lifetime, Type};
 
 use crate::canonical;
 use crate::errors::Errors;
-use crate::job::options::Options;
+use crate::job::options::{Options, Retry};
 use crate::job::parse::{Fallible, Job};
 use crate::names;
 use crate::signature::{Parameter, hidden_lifetime};
 use crate::spans::{hidden, imports, shown_at};
 
 /// What all parts of an expansion need.
-struct Expansion<'a> {
+pub(super) struct Expansion<'a> {
     zahir: TokenStream,
-    job: &'a Job,
-    options: &'a Options,
-    lifetime: Lifetime,
+    pub(super) job: &'a Job,
+    pub(super) options: &'a Options,
+    pub(super) lifetime: Lifetime,
 }
 
 pub(crate) fn expand(options: &Options, job: &Job, errors: &Errors) -> TokenStream {
@@ -37,6 +37,7 @@ pub(crate) fn expand(options: &Options, job: &Job, errors: &Errors) -> TokenStre
     let effects = expansion.effects();
     let inputs = expansion.inputs();
     let serde = expansion.serde();
+    let stored = expansion.stored();
     let hidden_result = expansion.hidden_result();
     quote! {
         #errors
@@ -49,6 +50,7 @@ pub(crate) fn expand(options: &Options, job: &Job, errors: &Errors) -> TokenStre
             #effects
             #inputs
             #serde
+            #stored
             #hidden_result
         };
     }
@@ -83,13 +85,14 @@ impl Expansion<'_> {
             .parameters()
             .map(|parameter| parameter.declared(lifetime));
         let alias_parameters = bare_parameters(&job.signature.generics);
+        let none = self.no_state();
         quote! {
             #(#outer)*
             #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)]
             #visibility fn #name #impl_generics (#(#names: #types),*)
                 -> #zahir::Call<#lifetime, #ty #type_generics> #where_clause
             {
-                #zahir::Call::new((#(#names,)*))
+                #zahir::Call::new((#(#names,)* #none))
             }
             #[doc(hidden)]
             #[allow(non_camel_case_types, dead_code, unreachable_pub)]
@@ -155,7 +158,8 @@ impl Expansion<'_> {
         let (impl_generics, type_generics, where_clause) = job.signature.generics.split_for_impl();
         let ty = &job.type_name;
         let types = self.argument_types();
-        let types = quote!((#(#types,)*));
+        let state = self.state_type();
+        let types = quote!((#(#types,)* #state));
         let returns = &job.returns;
         let (output, error) = self.outcome_types();
         let codec = codec_of(&quote!(Self::Output), output.span());
@@ -164,11 +168,9 @@ impl Expansion<'_> {
         let job_name = self.job_name();
         let signature = self.canonical_signature();
         let run = self.run();
-        let settle = match job.error {
-            Fallible::No => quote!(::core::result::Result::Ok(returned)),
-            Fallible::Yes(_) => quote!(returned),
-        };
+        let settle = self.settle();
         let instance = self.instance_name();
+        let hooks = self.hooks();
         quote! {
             #[automatically_derived]
             impl #impl_generics __zahir::Job for #ty #type_generics #where_clause {
@@ -183,11 +185,8 @@ impl Expansion<'_> {
                 const SIGNATURE: &'static ::core::primitive::str = #signature;
                 #instance
                 #run
-                fn settle(
-                    returned: Self::Returns,
-                ) -> ::core::result::Result<Self::Output, Self::Error> {
-                    #settle
-                }
+                #settle
+                #hooks
             }
         }
     }
@@ -200,10 +199,12 @@ impl Expansion<'_> {
         let ty = &job.type_name;
         let retriable = options.broken || !options.at_most_once;
         let undoable = options.broken || options.undo.is_some() || options.no_undo || options.pure;
+        let auxiliary = options.broken || job.again.is_none();
         let traits = [
             (true, "Attempted"),
             (retriable, "Retriable"),
             (undoable, "Undoable"),
+            (auxiliary, "Auxiliary"),
         ];
         let traits = traits.iter().filter(|(holds, _)| *holds);
         let traits = traits.map(|(_, name)| Ident::new(name, Span::call_site()));
@@ -219,8 +220,8 @@ impl Expansion<'_> {
         let Self { lifetime, job, .. } = self;
         let name = &job.signature.ident;
         let (arguments, context) = (hidden("arguments"), hidden("context"));
-        let index = (0..job.parameters.inputs.len()).map(syn::Index::from);
         let lent = job.parameters.context.then(|| quote!(#context,));
+        let given = self.given(&arguments);
         // What is said about this future is said about the function.
         let span = name.span();
         let future = shown_at(
@@ -234,9 +235,21 @@ impl Expansion<'_> {
                 #arguments: Self::Args<#lifetime>,
                 #context: &#lifetime __zahir::Context,
             ) -> #future {
-                #call(#lent #(#arguments.#index),*)
+                #call(#lent #(#given),*)
             }
         }
+    }
+
+    /// The inputs and the state, in the order of the function's parameters.
+    fn given(&self, arguments: &Ident) -> Vec<TokenStream> {
+        let parameters = &self.job.parameters;
+        let count = parameters.inputs.len();
+        let mut order: Vec<usize> = (0..count).collect();
+        if let Some(state) = &parameters.state {
+            order.insert(state.place, count);
+        }
+        let places = order.into_iter().map(syn::Index::from);
+        places.map(|place| quote!(#arguments.#place)).collect()
     }
 
     /// `Output` and `Error`.
@@ -245,7 +258,9 @@ impl Expansion<'_> {
         let returns = &job.returns;
         let output = match &job.output {
             Some(output) => output.to_token_stream(),
-            None => quote_spanned!(returns.span()=> <#returns as __zahir::Fallible>::Ok),
+            None => {
+                quote_spanned!(returns.span()=> <#returns as __zahir::Fallible>::Ok)
+            }
         };
         let error = match &job.error {
             Fallible::No => quote!(::core::convert::Infallible),
@@ -259,19 +274,36 @@ impl Expansion<'_> {
 
     fn options(&self) -> TokenStream {
         let options = self.options;
-        let retry = options.retry.map(|retry| quote!(.retry(#retry)));
+        let retry = options.retry.map(|retry| match retry {
+            Retry::Times(times) => quote!(.retry(#times)),
+            Retry::Forever => quote!(.retry(__zahir::FOREVER)),
+        });
         let backoff = options.backoff.as_ref().map(|waits| {
             let waits = waits.expression();
             quote!(.backoff(#waits))
         });
-        let timeout = options.timeout.map(|timeout| {
-            let timeout = timeout.expression();
-            quote!(.timeout(#timeout))
+        let times = [
+            ("timeout", options.timeout),
+            ("total_timeout", options.total_timeout),
+            ("cache", options.cache),
+        ];
+        let times = times.into_iter().filter_map(|(name, time)| {
+            let (name, time) = (Ident::new(name, Span::call_site()), time?.expression());
+            Some(quote!(.#name(#time)))
         });
+        let words = [
+            ("at_most_once", options.at_most_once),
+            ("pure", options.pure),
+            ("no_undo", options.no_undo),
+            ("once", options.once),
+            ("once_by", options.once_by.is_some()),
+        ];
+        let words = words.iter().filter(|(_, is_given)| *is_given);
+        let words = words.map(|(name, _)| Ident::new(name, Span::call_site()));
         let tags = &options.tags;
         let tags = (!tags.is_empty()).then(|| quote!(.tags(&[#(#tags),*])));
         let version = options.version.map(|version| quote!(.version(#version)));
-        quote!(__zahir::Options::NONE #retry #backoff #timeout #tags #version)
+        quote!(__zahir::Options::NONE #retry #backoff #(#times)* #(.#words())* #tags #version)
     }
 
     fn job_name(&self) -> TokenStream {
@@ -433,7 +465,7 @@ impl Expansion<'_> {
     }
 
     /// The user's bounds, and that every input can be stored.
-    fn stored_bounds(&self) -> TokenStream {
+    pub(super) fn stored_bounds(&self) -> TokenStream {
         let generics = &self.job.signature.generics;
         if !generics.params.is_empty() {
             // There, a bound would hide the types that it is about.
@@ -464,11 +496,11 @@ impl Expansion<'_> {
         })
     }
 
-    fn parameters(&self) -> impl Iterator<Item = &Parameter> {
+    pub(super) fn parameters(&self) -> impl Iterator<Item = &Parameter> {
         self.job.parameters.inputs.iter()
     }
 
-    fn names(&self) -> Vec<Ident> {
+    pub(super) fn names(&self) -> Vec<Ident> {
         self.parameters().map(|input| input.name.clone()).collect()
     }
 
@@ -481,7 +513,7 @@ impl Expansion<'_> {
     }
 
     /// The types of the inputs, owned, as the call's type knows them.
-    fn input_types(&self) -> Vec<TokenStream> {
+    pub(super) fn input_types(&self) -> Vec<TokenStream> {
         let job = self.job;
         let (_, type_generics, _) = job.signature.generics.split_for_impl();
         let ty = &job.type_name;

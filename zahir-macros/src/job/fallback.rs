@@ -76,6 +76,8 @@ impl Stub<'_> {
             }
             #effects
             #[automatically_derived]
+            impl #zahir::__private::Auxiliary for #type_name {}
+            #[automatically_derived]
             #[allow(unused_variables, clippy::all, clippy::pedantic)]
             impl #zahir::Job for #type_name {
                 type Args<#lifetime> = ();
@@ -97,8 +99,8 @@ impl Stub<'_> {
                 }
                 fn settle(
                     returned: Self::Returns,
-                ) -> ::core::result::Result<Self::Output, Self::Error> {
-                    ::core::result::Result::Ok(returned)
+                ) -> #zahir::__private::Returned<Self::Output, Self::Error> {
+                    #zahir::__private::Returned::Output(returned)
                 }
             }
         }
@@ -109,7 +111,12 @@ impl Stub<'_> {
         let Self {
             zahir, type_name, ..
         } = self;
-        let traits = [quote!(Attempted), quote!(Retriable), quote!(Undoable)];
+        let traits = [
+            quote!(Attempted),
+            quote!(Auxiliary),
+            quote!(Retriable),
+            quote!(Undoable),
+        ];
         quote!(#(
             #[automatically_derived]
             impl #zahir::__private::#traits for #type_name {}

@@ -1,6 +1,7 @@
 //! The function under `#[job]`. Its body stays as it is: rustc checks it.
 
 use proc_macro2::{Group, Span, TokenStream};
+use quote::ToTokens;
 use syn::parse::{ParseStream, Parser};
 use syn::visit::{self, Visit};
 use syn::{
@@ -8,6 +9,7 @@ use syn::{
     Visibility, parse2,
 };
 
+use crate::canonical;
 use crate::errors::Errors;
 use crate::names;
 use crate::signature::{self, Kind, Parameters};
@@ -31,10 +33,20 @@ pub(crate) struct Job {
     pub(crate) returns: Type,
     /// What it gives when it succeeds, as far as that is written.
     pub(crate) output: Option<Type>,
+    /// Whether it may ask to be run again.
+    pub(crate) again: Option<Again>,
     /// Whether and how it can fail.
     pub(crate) error: Fallible,
     /// The name of the generated type.
     pub(crate) type_name: Ident,
+}
+
+/// `Again<T, S>`.
+pub(crate) struct Again {
+    /// What is written.
+    pub(crate) ty: Type,
+    /// What it leaves for the next attempt, if that is written.
+    pub(crate) state: Option<Type>,
 }
 
 /// Whether a job can fail.
@@ -88,6 +100,12 @@ pub(crate) fn check(function: Function, errors: &Errors) -> Job {
     } else {
         (Some(returns.clone()), Fallible::No)
     };
+    let (output, again) = match output.as_ref().and_then(signature::again_types) {
+        Some((inner, state)) => (Some(inner), output.map(|ty| Again { ty, state })),
+        None => (output, None),
+    };
+    check_state(&parameters, again.as_ref(), errors);
+    signature::forget_state(&mut signature);
     if let Some(output) = &output {
         Unstorable(errors).visit_type(output);
     }
@@ -100,8 +118,49 @@ pub(crate) fn check(function: Function, errors: &Errors) -> Job {
         parameters,
         returns,
         output,
+        again,
         error,
     }
+}
+
+/// What an attempt leaves has to be taken by the next one, and the other way round.
+fn check_state(parameters: &Parameters, again: Option<&Again>, errors: &Errors) {
+    match (&parameters.state, again) {
+        (None, None) => {}
+        (Some(state), None) => {
+            let message = "this is what an attempt leaves for the next one, and the job never asks \
+                           for one: return `Again<T, S>`";
+            errors.at(&state.at, message);
+        }
+        (None, Some(again)) => {
+            if let Some(state) = &again.state
+                && !is_unit(state)
+            {
+                let shown = canonical::shown(&state.to_token_stream());
+                let message = format!(
+                    "nothing takes what this leaves for the next attempt: add a parameter \
+                     `#[state] state: Option<{shown}>`, or write `()`"
+                );
+                errors.at(state, message);
+            }
+        }
+        (Some(state), Some(again)) => {
+            if again.state.is_none()
+                && let Some(taken) = signature::option_type(&state.ty)
+            {
+                let shown = canonical::shown(&taken.to_token_stream());
+                let message = format!(
+                    "this leaves nothing for the next attempt, which takes a state: write \
+                     `Again<T, {shown}>`"
+                );
+                errors.at(&again.ty, message);
+            }
+        }
+    }
+}
+
+fn is_unit(ty: &Type) -> bool {
+    matches!(ty, Type::Tuple(tuple) if tuple.elems.is_empty())
 }
 
 /// A job is `async fn`, and nothing more. What is wrong is taken away, so that nothing else fails.

@@ -230,8 +230,8 @@ fn job(head: &Head) -> TokenStream {
             }
             fn settle(
                 returned: Self::Returns,
-            ) -> ::core::result::Result<Self::Output, Self::Error> {
-                returned
+            ) -> __zahir::Returned<Self::Output, Self::Error> {
+                returned.into()
             }
             fn begin<#e>(
                 call: __zahir::Call<#e, Self>,

@@ -109,7 +109,7 @@ fn run_node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Value>) -> Value
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .build()
                 .unwrap();
-            let produced = runtime.block_on(attempt).unwrap();
+            let produced = runtime.block_on(attempt).result().unwrap();
             // What is stored is the value.
             (job.output.decode)(&produced.encoded).unwrap()
         }
@@ -187,7 +187,7 @@ fn a_failure_has_kind_and_text() {
     let Step::Run(attempt) = graph.step(NodeId::new(2), &context, &values, false) else {
         panic!("`user` is a job");
     };
-    let Failed { failure, .. } = attempt.now_or_never().unwrap().unwrap_err();
+    let Failed { failure, .. } = attempt.now_or_never().unwrap().result().unwrap_err();
     assert_eq!(failure.kind, FailureKind::Error);
     assert_eq!(
         failure.message,
@@ -202,7 +202,7 @@ fn nothing_is_encoded_unless_asked() {
     let Step::Run(attempt) = Tour::graph().step(NodeId::new(2), &context, &values, false) else {
         panic!("`user` is a job");
     };
-    let produced = attempt.now_or_never().unwrap().unwrap();
+    let produced = attempt.now_or_never().unwrap().result().unwrap();
     assert!(produced.encoded.is_empty());
     assert_eq!(produced.value.get::<User>().unwrap().id, 3);
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use zahir_store::{
     DefinitionId, Dropped, Ending, Failure, FailureKind, FrameStep, NodeId, Position, Record,
-    Revision, StoredRun, StoredStep,
+    Revision,
 };
 
 use super::address::is_meant;
@@ -17,7 +17,7 @@ use super::failures::{self, Stopper};
 use super::reach::Reach;
 use crate::definition::Definition;
 use crate::definition::matching::Matching;
-use crate::plan::{Plan, PlanKind};
+use crate::plan::Plan;
 
 /// What is revised, and for which program.
 pub(crate) struct Case<'a> {
@@ -590,15 +590,5 @@ fn append(entries: &mut Vec<Entry>, records: &[Record]) {
             number: number + more,
             record: record.clone(),
         });
-    }
-}
-
-/// The run as it is replayed once the revision is on record. Its head stays: what is appended is
-/// numbered by it.
-pub(crate) fn revised_run(stored: StoredRun, entries: Vec<Entry>) -> StoredRun {
-    let steps: Vec<StoredStep> = entries::steps(entries);
-    StoredRun {
-        head: stored.head,
-        steps,
     }
 }

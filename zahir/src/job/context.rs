@@ -3,7 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use zahir_store::{Attempt, FrameStep, NodeId, RunId};
+use zahir_store::{Attempt, Failure, FrameStep, NodeId, RunId};
+
+use crate::job::attempt::check_size;
+use crate::job::share::Recall;
+use crate::value::Value;
 
 /// What a running job may ask about itself.
 ///
@@ -17,6 +21,42 @@ pub struct Context {
     frames: Option<Arc<[FrameStep]>>,
     node: NodeId,
     attempt: Attempt,
+    /// What the attempt is about, if there is more to say than that it runs the job.
+    task: Option<Arc<Task>>,
+}
+
+/// What an attempt has to go by besides the inputs of its node. The job sees nothing of it.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) role: Role,
+    /// Where the results of other runs are found.
+    pub(crate) shared: Option<Arc<dyn Recall>>,
+    /// How large a value may be that is stored.
+    pub(crate) value_bytes_max: usize,
+}
+
+/// What an attempt does.
+#[derive(Debug)]
+pub(crate) enum Role {
+    /// It runs the job.
+    Run {
+        /// What the attempt before has left for it, encoded.
+        state: Option<Arc<[u8]>>,
+        /// The inputs in place of the node's own, encoded.
+        arguments: Option<Arc<[u8]>>,
+    },
+    /// It runs the recovery job of the job, which is given this.
+    Recover {
+        /// The job's error, or a [`Failure`](crate::Failure).
+        error: Value,
+    },
+    /// It undoes the result of the job.
+    Undo {
+        /// The inputs that the result was made from, encoded.
+        arguments: Arc<[u8]>,
+        /// The encoded result.
+        output: Arc<[u8]>,
+    },
 }
 
 impl Context {
@@ -35,6 +75,31 @@ impl Context {
             frames,
             node,
             attempt,
+            task: None,
+        }
+    }
+
+    /// The same, for an attempt that has this to go by.
+    pub(crate) fn with(mut self, task: Option<Task>) -> Self {
+        self.task = task.map(Arc::new);
+        self
+    }
+
+    /// What the attempt does, if it does not just run the job.
+    pub(crate) fn role(&self) -> Option<&Role> {
+        self.task.as_deref().map(|task| &task.role)
+    }
+
+    /// Where the results of other runs are found.
+    pub(crate) fn shared(&self) -> Option<&dyn Recall> {
+        self.task.as_deref()?.shared.as_deref()
+    }
+
+    /// Refuses what is too large to be stored.
+    pub(crate) fn check_size(&self, what: &str, bytes: usize) -> Result<(), Failure> {
+        match &self.task {
+            Some(task) => check_size(what, bytes, task.value_bytes_max),
+            None => Ok(()),
         }
     }
 
@@ -72,10 +137,16 @@ impl Context {
     /// and for nothing else.
     ///
     /// Hand it to a service that accepts idempotency keys, so that an effect that was repeated
-    /// after a crash counts once.
+    /// after a crash counts once. The attempts of a recovery job have a key of their own, which ends
+    /// in `/recover`, and so have those that undo the result, in `/undo`.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
-        format!("{}/{}", self.run, self.position())
+        let role = match self.role() {
+            Some(Role::Recover { .. }) => "/recover",
+            Some(Role::Undo { .. }) => "/undo",
+            Some(Role::Run { .. }) | None => "",
+        };
+        format!("{}/{}{role}", self.run, self.position())
     }
 
     /// Where in the run this node is, as `3[17]/5`: node 5 in the 17th frame of node 3.

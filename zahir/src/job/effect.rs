@@ -57,3 +57,12 @@ pub trait Undone: Job {
 
 #[diagnostic::do_not_recommend]
 impl<J: Undoable> Undone for J {}
+
+/// A job that can take over for another or undo it: no workflow, and none that gives an
+/// [`Again`](crate::Again).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't stand in for another job, nor undo it",
+    label = "a workflow, or a job that may ask to be run again later",
+    note = "a recovery job, and one that undoes, is a `#[job]` that does not return `Again`"
+)]
+pub trait Auxiliary: Job {}

@@ -9,12 +9,14 @@ use zahir_store::{DefinitionId, Failure, FailureKind, FrameStep, NodeId, Positio
 
 use crate::definition::Definition;
 use crate::graph::{Graph, NodeDef};
+pub(crate) use crate::job::attempt::check_size;
 use crate::job::context::Context;
 use crate::job::failure;
+use crate::job::{BoxFuture, JobDef};
 use crate::plan::{Plan, PlanKind, index};
 use crate::program::{Program, Site};
 use crate::value::{Codec, CodecError, Value};
-use crate::wire::{Description, PayloadDef, Step};
+use crate::wire::{Description, Outcome, PayloadDef, Step};
 use crate::workflow::WorkflowDef;
 
 /// A workflow that can be run.
@@ -68,6 +70,48 @@ pub(crate) trait Code: Send + Sync + 'static {
 
     /// The definition that node numbers refer to; `None` if runs of another one can't go on with it.
     fn definition(&self) -> Option<&Definition>;
+
+    /// The job that a node calls.
+    fn job(&self, node: NodeId) -> Option<&JobDef>;
+
+    /// Whether the node may be given the result of another run, and give its own to others.
+    fn shares(&self, node: NodeId) -> bool {
+        self.job(node).is_some_and(|job| job.options.is_shared())
+    }
+
+    /// Begins an attempt with these inputs, which were stored, in place of the node's own; `None` if
+    /// there is no such job.
+    fn begin_with<'e>(
+        &'e self,
+        node: NodeId,
+        context: &'e Context,
+        arguments: &'e [u8],
+        encode: bool,
+    ) -> Option<BoxFuture<'e, Outcome>> {
+        let job = self.job(node)?;
+        let begin = job.stored?.begin;
+        Some(begin(context, arguments, job.fail, encode))
+    }
+
+    /// Begins to undo a result that was made from these inputs; `None` if there is no such job.
+    fn undo<'e>(
+        &'e self,
+        node: NodeId,
+        context: &'e Context,
+        arguments: &'e [u8],
+        output: &'e [u8],
+    ) -> Option<BoxFuture<'e, Outcome>> {
+        let undo = self.job(node)?.stored?.undo;
+        Some(undo(context, arguments, output))
+    }
+
+    /// Whether these are inputs of the node's job.
+    fn check_arguments(&self, node: NodeId, arguments: &[u8]) -> Result<(), CodecError> {
+        match self.job(node).and_then(|job| job.stored) {
+            Some(stored) => (stored.check)(arguments),
+            None => Err(CodecError::new::<()>("the node calls no job")),
+        }
+    }
 }
 
 impl Executable {
@@ -143,18 +187,6 @@ impl Executable {
         check_size("the run's output", encoded.len(), bytes_max)?;
         Ok(encoded)
     }
-}
-
-/// Refuses what is larger than the limit.
-pub(crate) fn check_size(what: &str, bytes: usize, bytes_max: usize) -> Result<(), Failure> {
-    if bytes <= bytes_max {
-        return Ok(());
-    }
-    let message = format!(
-        "{what} has {bytes} bytes; `value_bytes_max` allows {bytes_max}: raise it, or pass a \
-         reference to where the data is"
-    );
-    Err(failure(FailureKind::TooLarge, message))
 }
 
 impl fmt::Debug for Executable {
@@ -242,6 +274,10 @@ impl Code for WorkflowCode {
 
     fn node_name(&self, node: NodeId) -> &'static str {
         self.program.site(node).node.name()
+    }
+
+    fn job(&self, node: NodeId) -> Option<&JobDef> {
+        self.program.job(node)
     }
 
     fn definition(&self) -> Option<&Definition> {

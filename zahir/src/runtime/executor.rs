@@ -22,13 +22,13 @@ use tokio::time::Instant;
 use zahir_store::{Attempt, Failure, FailureKind, FrameStep, Timestamp};
 
 use crate::engine::{AttemptOutcome, Caught, Evaluated, Evaluation, Place, Verdict, Work};
-use crate::job::context::Context;
-use crate::job::{BoxFuture, failure};
+use crate::job::context::{Context, Role, Task};
+use crate::job::{BoxFuture, JobDef, failure};
 use crate::runtime::executable::check_size;
 use crate::runtime::run::{Message, Run, lock};
 pub(crate) use crate::value::drop_quietly;
 use crate::value::{Value, bury};
-use crate::wire::{Description, Failed, Outcome, Produced, Step};
+use crate::wire::{Description, Extra, Failed, Outcome, Step};
 
 /// A runner whose poll took longer lets everybody else on its worker go first.
 const POLL_SHORT: Duration = Duration::from_micros(500);
@@ -320,15 +320,39 @@ impl Future for Attempted {
 fn attempt(run: Arc<Run>, start: Start) -> impl Future<Output = AttemptOutcome<Value>> + Send {
     let Key { place, attempt } = start.key;
     let name = run.executable.code.node_name(place.node);
-    let context = Context::new(run.id, name, start.frames, place.node, attempt);
+    let task = task(&run, place, start.work);
+    let context = Context::new(run.id, name, start.frames, place.node, attempt).with(task);
     let inputs = start.inputs;
     async move {
         let outcome = match begin(&run, place, &context, &inputs) {
             Ok(job) => job.await,
-            Err(failure) => Err(failure.into()),
+            Err(failure) => failure.into(),
         };
         conclude(&run, context.node(), outcome)
     }
+}
+
+/// What the attempt has to go by; nothing, if it is just the job.
+fn task(run: &Run, place: Place, work: Option<Box<Work<Value>>>) -> Option<Task> {
+    let job = run.executable.code.job(place.node);
+    let is_kept = job.is_some_and(JobDef::is_kept);
+    let role = match work.map(|work| *work) {
+        None if !is_kept => return None,
+        None => Role::Run {
+            state: None,
+            arguments: None,
+        },
+        Some(Work::Resume { state, arguments }) => Role::Run { state, arguments },
+        Some(Work::Recover { caught, error }) => Role::Recover {
+            error: error.unwrap_or_else(|| Value::new(caught_failure(run, caught))),
+        },
+        Some(Work::Undo { arguments, output }) => Role::Undo { arguments, output },
+    };
+    Some(Task {
+        role,
+        shared: None,
+        value_bytes_max: run.value_bytes_max,
+    })
 }
 
 /// Asks the workflow's code for the job of a node.
@@ -338,12 +362,21 @@ fn begin<'e>(
     context: &'e Context,
     inputs: &'e [Value],
 ) -> Result<BoxFuture<'e, Outcome>, Failure> {
-    let code = &run.executable.code;
-    if let Step::Run(job) = code.step(place.node, context, inputs, run.is_durable) {
-        Ok(job)
-    } else {
-        Err(misfit("does not run"))
-    }
+    let (code, encodes) = (&run.executable.code, run.is_durable);
+    let begun = match context.role() {
+        Some(Role::Undo { arguments, output }) => code.undo(place.node, context, arguments, output),
+        Some(Role::Run {
+            arguments: Some(arguments),
+            ..
+        }) => code.begin_with(place.node, context, arguments, encodes),
+        Some(Role::Run { .. } | Role::Recover { .. }) | None => {
+            match code.step(place.node, context, inputs, encodes) {
+                Step::Run(job) => Some(job),
+                _ => None,
+            }
+        }
+    };
+    begun.ok_or_else(|| misfit("does not run"))
 }
 
 async fn limited(run: Arc<Run>, start: Start, timeout: Duration) -> AttemptOutcome<Value> {
@@ -366,34 +399,44 @@ pub(crate) const fn failed(failure: Failure) -> AttemptOutcome<Value> {
 }
 
 fn conclude(run: &Run, name: &str, outcome: Outcome) -> AttemptOutcome<Value> {
-    let (what, produced, failure) = match outcome {
-        Ok(produced) => ("output", produced, None),
-        Err(Failed {
-            failure,
-            error: None,
-        }) => return failed(failure),
-        Err(Failed {
-            failure,
-            error: Some(error),
-        }) => ("error", error, Some(failure)),
-    };
-    let Produced { value, encoded } = produced;
-    if encoded.len() > run.value_bytes_max {
-        let what = format!("the {what} of `{name}`");
-        if let Err(failure) = check_size(&what, encoded.len(), run.value_bytes_max) {
-            return failed(failure);
+    let fits = |what: &str, bytes: &[u8]| {
+        if bytes.len() <= run.value_bytes_max {
+            return Ok(());
         }
+        check_size(
+            &format!("the {what} of `{name}`"),
+            bytes.len(),
+            run.value_bytes_max,
+        )
+    };
+    let fitted = match &outcome {
+        Outcome::Produced(produced) => fits("output", &produced.encoded),
+        Outcome::Postponed { state, .. } => fits("state", state),
+        Outcome::Failed(Failed { error, .. }) => error
+            .as_ref()
+            .map_or(Ok(()), |error| fits("error", &error.encoded)),
+    };
+    if let Err(failure) = fitted {
+        return failed(failure);
     }
-    match failure {
-        None => AttemptOutcome::Succeeded {
-            value,
-            encoded,
-            extra: None,
+    match outcome {
+        Outcome::Produced(produced) => AttemptOutcome::Succeeded {
+            value: produced.value,
+            encoded: produced.encoded,
+            extra: produced.extra.map(|extra| {
+                let Extra { undo, shared } = *extra;
+                Box::new(crate::engine::Extra { undo, shared })
+            }),
         },
-        Some(failure) => AttemptOutcome::Failed {
-            failure,
-            error: Some((value, encoded)),
-            verdict: Verdict::ByPolicy,
+        Outcome::Postponed { wait, state } => AttemptOutcome::Postponed { after: wait, state },
+        Outcome::Failed(failed) => AttemptOutcome::Failed {
+            failure: failed.failure,
+            error: failed.error.map(|error| (error.value, error.encoded)),
+            verdict: if failed.is_final {
+                Verdict::Final
+            } else {
+                Verdict::ByPolicy
+            },
         },
     }
 }

@@ -8,18 +8,19 @@ mod error;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
-use zahir_store::{NodeId, Record, RunId, RunStatus, Store, StoreError};
+use zahir_store::{NodeId, RunId, RunStatus, Store};
 
 pub use error::RepairError;
 
 use crate::history::address::{self, Unknown};
 use crate::history::changes::Changes;
 use crate::history::revise::{Again, Named, Refused, Wish};
-use crate::job::Job;
+use crate::job::{Job, JobDef};
 use crate::plan::PlanKind;
 use crate::runtime::core::Core;
 use crate::runtime::driver::Driver;
@@ -213,7 +214,7 @@ impl<O: Send + Sync + 'static> Repair<O> {
     ///
     /// Whether they are the inputs of the node's job is checked before anything runs.
     pub fn with<J: Job + Serialize>(mut self, inputs: J) -> Self {
-        let encoded = executor::contain(std::panic::AssertUnwindSafe(|| value::encode(&inputs)));
+        let encoded = executor::contain(AssertUnwindSafe(|| value::encode(&inputs)));
         executor::drop_quietly(inputs);
         let encoded = match encoded {
             Ok(encoded) => encoded.map_err(|error| error.to_string()),
@@ -446,14 +447,17 @@ impl Case {
             })
         };
         let Some(named) = named else {
-            return refuse("", "they are for no node: name one with `rerun_from`".to_owned());
+            return refuse(
+                "",
+                "they are for no node: name one with `rerun_from`".to_owned(),
+            );
         };
         let nodes: BTreeSet<NodeId> = named.nodes.iter().map(|at| at.node).collect();
         let is_job = |id: &NodeId| self.executable.plan.node(*id).kind == PlanKind::Job;
         let (Some(node), 1) = (nodes.first().filter(|id| is_job(id)), nodes.len()) else {
             return refuse(&named.name, "only a job can be given inputs".to_owned());
         };
-        let job = self.executable.code.job_name(*node).unwrap_or_default();
+        let job = self.executable.code.job(*node).map_or("", JobDef::name);
         if job != given.job {
             let reason = format!("they are those of `{}`, and it calls `{job}`", given.job);
             return refuse(&named.name, reason);
@@ -462,9 +466,12 @@ impl Case {
             Ok(encoded) => encoded.clone(),
             Err(reason) => return refuse(&named.name, format!("they can't be stored: {reason}")),
         };
-        match self.executable.code.check_arguments(*node, &encoded) {
-            Ok(()) => Ok(encoded),
-            Err(error) => refuse(&named.name, error.to_string()),
+        let code = &self.executable.code;
+        let checked = executor::contain(AssertUnwindSafe(|| code.check_arguments(*node, &encoded)));
+        match checked {
+            Ok(Ok(())) => Ok(encoded),
+            Ok(Err(error)) => refuse(&named.name, error.to_string()),
+            Err(failure) => refuse(&named.name, failure.message),
         }
     }
 
@@ -480,9 +487,7 @@ impl Case {
                     .to_owned(),
             },
             Refused::Twice(jobs) => RepairError::Blocked { jobs },
-            Refused::Undoing(nodes) => {
-                RepairError::of_problem(ProblemKind::UndoChanged { nodes })
-            }
+            Refused::Undoing(nodes) => RepairError::of_problem(ProblemKind::UndoChanged { nodes }),
         }
     }
 }

@@ -4,9 +4,9 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use futures_util::FutureExt;
-use zahir_store::FailureKind;
 
-use crate::job::{Call, Fail, Job, failure, kept, told};
+use crate::job::attempt::{Fail, bug, kept, told};
+use crate::job::{Call, Job};
 use crate::value::{Codec, Payload, Typed, Value};
 use crate::wire::{Description, Out, Outcome, Produced, Step, Wire};
 
@@ -41,16 +41,13 @@ impl<J: Job> Def<J> {
     }
 
     /// Runs the call to its end. For calls that borrow from temporaries.
-    ///
-    /// # Errors
-    ///
-    /// The job's own, as a failure.
     pub async fn finish<'e>(self, wire: Wire<'e>, call: Call<'e, J>) -> Outcome {
         match J::begin(call, wire) {
             Step::Run(attempt) => attempt.await,
-            Step::Enter(inputs) => Ok(Produced {
+            Step::Enter(inputs) => Outcome::Produced(Produced {
                 value: Value::new(Entered(inputs)),
                 encoded: Vec::new(),
+                extra: None,
             }),
             Step::Value(_)
             | Step::Items(_)
@@ -58,9 +55,7 @@ impl<J: Job> Def<J> {
             | Step::Sleep(_)
             | Step::SleepUntil(_)
             | Step::Described(_)
-            | Step::Nothing => {
-                Err(failure(FailureKind::Bug, "a call that is no call".to_owned()).into())
-            }
+            | Step::Nothing => bug("a call that is no call").into(),
         }
     }
 
@@ -70,10 +65,12 @@ impl<J: Job> Def<J> {
             return Step::Run(Box::pin(attempt));
         }
         // A workflow's inputs are owned, so they are ready at once.
-        let inputs = attempt.now_or_never().and_then(Result::ok);
-        match inputs.map(|produced| produced.value.try_into_inner::<Entered>()) {
-            Some(Ok(Entered(inputs))) => Step::Enter(inputs),
-            Some(Err(_)) | None => Step::Nothing,
+        let Some(Outcome::Produced(inputs)) = attempt.now_or_never() else {
+            return Step::Nothing;
+        };
+        match inputs.value.try_into_inner::<Entered>() {
+            Ok(Entered(inputs)) => Step::Enter(inputs),
+            Err(_) => Step::Nothing,
         }
     }
 
@@ -100,7 +97,7 @@ where
     pub fn keep(self) -> Keep<J, J::Error> {
         Keep {
             codec: Some(Codec::of::<J::Error>()),
-            fail: kept::<J>,
+            fail: const { &(kept::<J> as Fail<J>) },
             error: PhantomData,
         }
     }
@@ -113,7 +110,7 @@ pub trait Untyped<J: Job>: Sized {
     fn keep(self) -> Keep<J, crate::Failure> {
         Keep {
             codec: None,
-            fail: told::<J>,
+            fail: const { &(told::<J> as Fail<J>) },
             error: PhantomData,
         }
     }
@@ -127,7 +124,7 @@ impl<J: Job> Untyped<J> for Def<J> {}
 /// `JobDef` says never differ.
 pub struct Keep<J: Job, E> {
     codec: Option<Codec>,
-    fail: Fail<J>,
+    fail: &'static Fail<J>,
     error: PhantomData<fn() -> E>,
 }
 
@@ -158,6 +155,7 @@ impl<J: Job, E> Keep<J, E> {
         let mut description = J::describe();
         if let Description::Job(job) = &mut description {
             job.error = self.codec;
+            job.fail = Some(self.fail);
         }
         Step::Described(description)
     }
@@ -165,7 +163,7 @@ impl<J: Job, E> Keep<J, E> {
 
 /// The call, whose error will be kept.
 pub fn keeping<J: Job, E>(mut call: Call<'_, J>, keep: Keep<J, E>) -> Call<'_, J> {
-    call.fail = keep.fail;
+    call.fail = *keep.fail;
     call
 }
 

@@ -8,7 +8,8 @@ use zahir_store::NodeId;
 use super::plans::{self, Program, here, node, region};
 use super::schedules::drive_in_order;
 use super::world::World;
-use crate::plan::{Exit, PlanKind, PlanNode, PlanRegion, RegionId, SignalId, Source};
+use crate::job::policy::Policy;
+use crate::plan::{Exit, PlanKind, PlanNode, PlanRegion, Recovery, RegionId, SignalId, Source};
 
 /// A `for` over as many items as the input gives, in which each job fails `retry` times.
 fn check(retry: u32, input: u64, expected: &Expect) {
@@ -269,4 +270,48 @@ fn a_wait_that_gets_a_signal() {
             Append { seq: 4, first: 4, records: [AttemptSucceeded { at: 2, attempt: Attempt(1), output: [96, 7, 187, 186, 125, 100, 34, 105] }, RunFinished(Succeeded { output: [96, 7, 187, 186, 125, 100, 34, 105] })] }
             Finish { ending: Succeeded { output: [96, 7, 187, 186, 125, 100, 34, 105] }, attempt: None, output: Some(6919705762120082025) }"#]],
     );
+}
+
+/// `let a = job(); job(a)`: the second fails for good after its recovery, and the first is undone.
+#[test]
+fn a_recovery_that_fails_and_an_undo() {
+    let once = || Box::new(Policy::ONCE);
+    let recovery = Recovery {
+        policy: Policy::ONCE,
+        is_typed: true,
+    };
+    let nodes = vec![
+        PlanNode {
+            undo: Some(once()),
+            ..node(PlanKind::Job, 0, 0, vec![])
+        },
+        PlanNode {
+            keeps_error: true,
+            recovery: Some(Box::new(recovery)),
+            ..node(PlanKind::Job, 0, 1, vec![here(0)])
+        },
+    ];
+    let mut program = Program::new(nodes, vec![region(ids(&[0, 1]), vec![], Some(here(1)))]);
+    program.fails_first[1] = 1;
+    program.habits[1].recovery_fails = 1;
+    let mut world = World::new(&program, &[], 2);
+    world.trace = Some(Vec::new());
+    world.boot();
+    drive_in_order(&mut world, usize::MAX);
+    world.judge();
+    expect![[r#"
+        Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] })] }
+        Append { seq: 2, first: 1, records: [AttemptStarted { at: 0, attempt: Attempt(1) }] }
+        Start { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 0 }, attempt: Attempt(1), frames: None, timeout: None, inputs: [], work: None }
+        Append { seq: 3, first: 2, records: [UndoOwed { at: 0, arguments: [] }, AttemptSucceeded { at: 0, attempt: Attempt(1), output: [86, 146, 22, 29, 16, 11, 5, 229] }] }
+        Append { seq: 4, first: 4, records: [AttemptStarted { at: 1, attempt: Attempt(1) }] }
+        Start { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, attempt: Attempt(1), frames: None, timeout: None, inputs: [6238072747940578789], work: None }
+        Append { seq: 5, first: 5, records: [ErrorKept { at: 1, error: [122, 228, 231, 165, 136, 131, 235, 172] }, RecoveryBegan { at: 1, attempt: Attempt(1), failure: Failure { kind: Error, message: "as planned" } }] }
+        Append { seq: 6, first: 7, records: [AttemptStarted { at: 1, attempt: Attempt(2) }] }
+        Start { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, attempt: Attempt(2), frames: None, timeout: None, inputs: [6238072747940578789], work: Some(Recover { caught: Caught { at: 1, attempt: Some(Attempt(1)), failure: Failure { kind: Error, message: "as planned" } }, error: Some(8855457465463204780) }) }
+        Append { seq: 7, first: 8, records: [AttemptFailed { at: 1, attempt: Attempt(2), failure: Failure { kind: Error, message: "as planned" }, retry_at: None }, UndoingBegan { ending: Failed { at: Some(1), failure: Failure { kind: Error, message: "as planned; its recovery failed: as planned" } } }] }
+        Append { seq: 8, first: 10, records: [UndoStarted { at: 0, attempt: Attempt(1) }] }
+        Start { place: Place { frame: FrameId { index: 0, generation: 4294967294 }, node: 0 }, attempt: Attempt(1), frames: None, timeout: None, inputs: [], work: Some(Undo { arguments: [], output: [86, 146, 22, 29, 16, 11, 5, 229] }) }
+        Append { seq: 9, first: 11, records: [UndoSucceeded { at: 0, attempt: Attempt(1) }, RunFinished(Failed { at: Some(1), failure: Failure { kind: Error, message: "as planned; its recovery failed: as planned" } })] }
+        Finish { ending: Failed { at: Some(1), failure: Failure { kind: Error, message: "as planned; its recovery failed: as planned" } }, attempt: Some(Attempt(2)), output: None }"#]].assert_eq(&world.trace.take().unwrap().join("\n"));
 }

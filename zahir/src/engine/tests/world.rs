@@ -121,7 +121,7 @@ impl<'a> World<'a> {
         self.perform();
     }
 
-    fn stored(&self) -> StoredRun {
+    pub(super) fn stored(&self) -> StoredRun {
         let records = self
             .disk
             .iter()
@@ -959,6 +959,12 @@ impl<'a> World<'a> {
                 Record::AttemptSucceeded { at, output, .. }
                 | Record::AttemptRecovered { at, output, .. } => {
                     assert!(successes.insert(at.clone()), "{at:?} has two results");
+                    let is_recovered = matches!(record, Record::AttemptRecovered { .. });
+                    assert_eq!(
+                        is_recovered,
+                        self.past(at).recovers,
+                        "whose result {at:?} has"
+                    );
                     let job = self.expected.jobs.get(at).expect("a job that can succeed");
                     assert_eq!(*output, job.output.to_be_bytes(), "the result of {at:?}");
                 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::graph::Graph;
 use crate::graph::fingerprint::of_job;
 use crate::graph::shape::{Exit, NodeShape, RegionShape, Shape, ShapeKind};
+use crate::job::JobDef;
 use crate::job::policy::Settings;
-use crate::job::{JobDef, Options};
 use crate::value::{Codec, Value};
 use crate::wire::{Description, PayloadDef, RaceDef, ResultDef, Step, Wire};
 
@@ -78,14 +78,10 @@ fn describe(node: &NodeShape) -> Description {
         | ShapeKind::Loop { .. }
         | ShapeKind::Rescue { .. }
         | ShapeKind::Finally { .. }
-        | ShapeKind::Sleep => Description::Job(JobDef {
-            name: node.name,
-            fingerprint: of_job(node.name, "", 0),
-            signature: "",
-            options: Options::NONE,
-            output: Codec::of::<()>(),
-            error: None,
-        }),
+        | ShapeKind::Sleep => {
+            let fingerprint = of_job(node.name, "", 0);
+            Description::Job(JobDef::new(node.name, fingerprint, Codec::of::<()>()))
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 use expect_test::expect;
 
 use super::*;
-use crate::workflow::Workflow as _;
 
 const DIAMOND: &[&str] = &["a ok", "e ok", "b ok", "c ok", "d ok", "f ok", "succeeded"];
 

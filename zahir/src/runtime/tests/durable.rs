@@ -10,7 +10,7 @@ use super::*;
 use crate::error::Error;
 use crate::plan::{Exit, PlanKind};
 use crate::runtime::recovery::ProblemKind;
-use crate::wire::{Failed, Produced, Step};
+use crate::wire::{Failed, Outcome, Produced, Step};
 
 /// A job that ends when it is let through, and counts how often it began.
 pub(super) struct Gate {
@@ -89,12 +89,14 @@ fn told(records: &[Record]) -> Vec<String> {
 /// `charge().rescue(|err| refund(err))`; the error is `5`.
 fn rescued(refund: Work) -> Arc<Executable> {
     let decline = |_| {
-        Step::Run(Box::pin(std::future::ready(Err(Failed {
+        Step::Run(Box::pin(std::future::ready(Outcome::Failed(Failed {
             failure: error("declined"),
             error: Some(Produced {
                 value: Value::new(vec![5_u64]),
                 encoded: flow::encode(&[5]),
+                extra: None,
             }),
+            is_final: false,
         }))))
     };
     Flow::new("rescued")
@@ -647,7 +649,7 @@ async fn a_run_that_cannot_go_on_is_reported_and_left_alone() {
     assert_eq!((first.run(), first.workflow()), (lost, Some("lost")));
     assert!(matches!(first.kind(), ProblemKind::UnknownWorkflow));
     assert_eq!(second.run(), old);
-    assert!(matches!(second.kind(), ProblemKind::DefinitionChanged { nodes } if nodes == &["b"]));
+    assert!(matches!(second.kind(), ProblemKind::DefinitionChanged { nodes } if nodes.is_empty()));
     let parked = start::find(runtime.core(), &changed, old)
         .await
         .unwrap_err();

@@ -10,7 +10,7 @@ use crate::plan::PlanKind;
 use crate::runtime::executor::{self, Key, Start};
 use crate::runtime::run::Run;
 use crate::value::CodecError;
-use crate::wire::{Description, Failed, PayloadDef, Produced, RaceDef, ResultDef, Step};
+use crate::wire::{Description, Failed, Outcome, PayloadDef, Produced, RaceDef, ResultDef, Step};
 
 const TEXTS: ResultDef = ResultDef {
     succeeded: |value| Value::new(format!("ok {:?}", value.get::<u64>())),
@@ -229,12 +229,14 @@ fn only_items_and_rounds_are_numbered() {
 /// A job that fails with an error of so many bytes, which is kept.
 fn fails_with(bytes: usize) -> Flow {
     let fail = move |_| {
-        Step::Run(Box::pin(std::future::ready(Err(Failed {
+        Step::Run(Box::pin(std::future::ready(Outcome::Failed(Failed {
             failure: error("declined"),
             error: Some(Produced {
                 value: Value::new(5_u64),
                 encoded: vec![0; bytes],
+                extra: None,
             }),
+            is_final: false,
         }))))
     };
     Flow::new("fails").pure("charge", PlanKind::Job, &[], fail)

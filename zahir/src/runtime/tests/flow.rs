@@ -8,13 +8,13 @@ use std::time::Duration;
 use zahir_store::{DefinitionId, Failure, FailureKind, NodeId};
 
 use crate::definition::Definition;
-use crate::job::BoxFuture;
 use crate::job::context::Context;
 use crate::job::policy::Policy;
+use crate::job::{BoxFuture, JobDef};
 use crate::plan::{Exit, Plan, PlanKind, PlanNode, PlanRegion, RegionId, SignalId, Source, index};
 use crate::runtime::executable::{Code, Executable};
 use crate::value::{self, CodecError, Value};
-use crate::wire::{Description, PayloadDef, Produced, Step};
+use crate::wire::{Description, Outcome, PayloadDef, Produced, Step};
 
 type Result = std::result::Result<u64, Failure>;
 pub(crate) type Work = Arc<dyn Fn(Vec<u64>, u32) -> BoxFuture<'static, Result> + Send + Sync>;
@@ -294,8 +294,12 @@ impl Code for FlowCode {
         };
         let work = work(numbers, context.attempt());
         Step::Run(Box::pin(async move {
-            let output = vec![work.await?];
-            Ok(Produced {
+            let output = match work.await {
+                Ok(output) => vec![output],
+                Err(failure) => return failure.into(),
+            };
+            Outcome::Produced(Produced {
+                extra: None,
                 encoded: if encode {
                     self::encode(&output)
                 } else {
@@ -304,6 +308,10 @@ impl Code for FlowCode {
                 value: Value::new(output),
             })
         }))
+    }
+
+    fn job(&self, _: NodeId) -> Option<&JobDef> {
+        None
     }
 
     fn describe(&self, node: NodeId) -> Option<Description> {

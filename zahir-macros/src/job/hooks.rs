@@ -1,0 +1,380 @@
+//! What a job says about single attempts, and about inputs of it that were stored: the functions and
+//! jobs that its options name, called with what they are to be given.
+//!
+//! Each of them is called as the user would, at the place where it is named. What does not fit is
+//! reported there, by rustc.
+
+use proc_macro2::{Delimiter, Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{ExprPath, Type, parse_quote};
+
+use crate::job::expand::Expansion;
+use crate::job::options::Function;
+use crate::job::parse::Fallible;
+use crate::names;
+use crate::signature::hidden_lifetime;
+use crate::spans::{Extent, group_at, hidden, shown_at};
+
+impl Expansion<'_> {
+    /// Those functions of the `Job` that not every job has.
+    pub(super) fn hooks(&self) -> TokenStream {
+        let options = self.options;
+        let check = options.check.as_ref().map(|check| self.check(check));
+        let verify = options.verify.as_ref().map(|verify| self.verify(verify));
+        let retry_if = options.retry_if.as_ref().map(|retry| self.may_retry(retry));
+        let resume = self.resume();
+        let recovery = options.recover.as_ref().map(|job| self.recovery(job));
+        let undo = options.undo.as_ref().map(|job| self.undo(job));
+        let arguments = self.keeps_arguments().then(|| {
+            quote! {
+                fn arguments(
+                    arguments: &Self::Args<'_>,
+                ) -> ::core::result::Result<__zahir::Vec<u8>, __zahir::CodecError> {
+                    #[allow(unused_imports)]
+                    use __zahir::NotWritable as _;
+                    __zahir::Writable::<Self>::write(arguments)
+                }
+            }
+        });
+        let key = options.once_by.as_ref().map(|key| self.key(key));
+        quote! {
+            const STORED: ::core::option::Option<&'static __zahir::StoredDef> = {
+                #[allow(unused_imports)]
+                use __zahir::NotStorable as _;
+                __zahir::Storable::<Self>::DEF
+            };
+            #check
+            #verify
+            #retry_if
+            #resume
+            #recovery
+            #undo
+            #arguments
+            #key
+        }
+    }
+
+    /// Whether the inputs are written before the job runs.
+    fn keeps_arguments(&self) -> bool {
+        let options = self.options;
+        options.undo.is_some() || options.once || options.cache.is_some()
+    }
+
+    /// What the function returned: its output, its error, or the wish to be run again.
+    pub(super) fn settle(&self) -> TokenStream {
+        let again = self.job.again.as_ref().map(|again| {
+            let blamed = again.state.as_ref().unwrap_or(&again.ty);
+            shown_at(quote!(__zahir::again), blamed.span())
+        });
+        let settled = match (&self.job.error, again) {
+            (Fallible::No, None) => quote!(__zahir::Returned::Output(returned)),
+            (Fallible::Yes(_), None) => quote!(__zahir::Returned::from(returned)),
+            (Fallible::No, Some(again)) => quote!(#again(returned)),
+            (Fallible::Yes(_), Some(again)) => quote! {
+                match returned {
+                    ::core::result::Result::Ok(returned) => #again(returned),
+                    ::core::result::Result::Err(error) => __zahir::Returned::Error(error),
+                }
+            },
+        };
+        quote! {
+            fn settle(returned: Self::Returns) -> __zahir::Returned<Self::Output, Self::Error> {
+                #settled
+            }
+        }
+    }
+
+    /// The state, behind the inputs.
+    pub(super) fn state_type(&self) -> Option<&Type> {
+        self.job.parameters.state.as_ref().map(|state| &state.ty)
+    }
+
+    /// The state of a call.
+    pub(super) fn no_state(&self) -> Option<TokenStream> {
+        let state = self.job.parameters.state.as_ref();
+        state.map(|_| quote!(::core::option::Option::None))
+    }
+
+    fn resume(&self) -> Option<TokenStream> {
+        let state = self.job.parameters.state.as_ref()?;
+        let left: Type = match self
+            .job
+            .again
+            .as_ref()
+            .and_then(|again| again.state.clone())
+        {
+            Some(left) => left,
+            None => parse_quote!(()),
+        };
+        let place = syn::Index::from(self.job.parameters.inputs.len());
+        // If it is not what the attempt before leaves, that is said about the parameter.
+        let span = state.ty.span();
+        let read = quote_spanned!(span=> __zahir::state::<#left>);
+        let arguments = located("arguments", span);
+        let take = quote_spanned!(span=> #arguments.#place = ::core::option::Option::Some(state););
+        Some(quote! {
+            fn resume(
+                #arguments: &mut Self::Args<'_>,
+                bytes: &[u8],
+            ) -> ::core::result::Result<(), __zahir::CodecError> {
+                let state = #read(bytes)?;
+                #take
+                ::core::result::Result::Ok(())
+            }
+        })
+    }
+
+    fn check(&self, check: &Function) -> TokenStream {
+        let asked = self.ask_inputs(check);
+        let (lifetime, arguments) = (asked.lifetime, asked.arguments);
+        let checked = wrapped(check, &quote!(__zahir::checked), asked.answer);
+        quote! {
+            fn check<#lifetime>(
+                #arguments: &#lifetime Self::Args<'_>,
+            ) -> ::core::result::Result<(), __zahir::BoxError> {
+                #checked
+            }
+        }
+    }
+
+    fn key(&self, key: &Function) -> TokenStream {
+        let asked = self.ask_inputs(key);
+        let (lifetime, arguments) = (asked.lifetime, asked.arguments);
+        let bytes = wrapped(key, &quote!(__zahir::key_bytes), asked.answer);
+        quote! {
+            fn key<#lifetime>(
+                #arguments: &#lifetime Self::Args<'_>,
+            ) -> ::core::result::Result<__zahir::Vec<u8>, __zahir::CodecError> {
+                #bytes
+            }
+        }
+    }
+
+    /// Calls a function of the user's with all inputs, by reference.
+    fn ask_inputs(&self, function: &Function) -> Asked {
+        let lifetime = hidden_lifetime("'asked");
+        let arguments = located("arguments", function.extent().last);
+        let given = self.parameters().enumerate().map(|(index, input)| {
+            let index = syn::Index::from(index);
+            match input.lent {
+                Some(_) => quote!(#arguments.#index),
+                None => quote!(&#arguments.#index),
+            }
+        });
+        let types = self.input_types();
+        let types = self
+            .parameters()
+            .zip(&types)
+            .map(|(input, ty)| input.lent_for(&lifetime, ty));
+        let answer = function.ask(given.collect(), types.collect(), &quote!(_));
+        Asked {
+            lifetime: lifetime.to_token_stream(),
+            arguments: arguments.to_token_stream(),
+            answer,
+        }
+    }
+
+    fn verify(&self, verify: &Function) -> TokenStream {
+        let output = located("output", verify.extent().last);
+        let given = vec![output.to_token_stream()];
+        let answer = verify.ask(given, vec![quote!(&Self::Output)], &quote!(_));
+        let checked = wrapped(verify, &quote!(__zahir::checked), answer);
+        quote! {
+            fn verify(
+                #output: &Self::Output,
+            ) -> ::core::result::Result<(), __zahir::BoxError> {
+                #checked
+            }
+        }
+    }
+
+    fn may_retry(&self, retry_if: &Function) -> TokenStream {
+        let error = located("error", retry_if.extent().last);
+        let bool = quote!(::core::primitive::bool);
+        let given = vec![error.to_token_stream()];
+        let answer = retry_if.ask(given, vec![quote!(&Self::Error)], &bool);
+        quote! {
+            fn may_retry(#error: &Self::Error) -> #bool {
+                #answer
+            }
+        }
+    }
+
+    fn recovery(&self, job: &ExprPath) -> TokenStream {
+        let lifetime = hidden_lifetime("'job");
+        let at = Extent::of(job);
+        let (error, arguments) = (located("error", at.last), located("arguments", at.last));
+        let inputs = self.places().map(|index| quote!(#arguments.#index));
+        let given = group_at(
+            Delimiter::Parenthesis,
+            at.last,
+            quote!(#error, #(#inputs),*),
+        );
+        let by = method_at(at, "by", quote!(|#error, #arguments| #job #given));
+        let recovery = method_at(at, "recovery", TokenStream::new());
+        quote! {
+            fn recovery<#lifetime>(
+                ask: __zahir::Recover<#lifetime, Self>,
+            ) -> __zahir::Recovery<#lifetime, Self> {
+                #[allow(unused_imports)]
+                use __zahir::RecoversTyped as _;
+                ask #by #recovery
+            }
+        }
+    }
+
+    fn undo(&self, job: &ExprPath) -> TokenStream {
+        let lifetime = hidden_lifetime("'job");
+        let at = Extent::of(job);
+        let (arguments, output) = (located("arguments", at.last), located("output", at.last));
+        let inputs = self.places().map(|index| quote!(#arguments.#index,));
+        let given = group_at(Delimiter::Parenthesis, at.last, quote!(#(#inputs)* #output));
+        let by = method_at(at, "by", quote!(|#arguments, #output| #job #given));
+        quote! {
+            const UNDOES: ::core::primitive::bool = true;
+            fn undo<#lifetime>(
+                ask: __zahir::Undo<#lifetime, Self>,
+            ) -> __zahir::Undoing<#lifetime> {
+                ask #by
+            }
+        }
+    }
+
+    fn places(&self) -> impl Iterator<Item = syn::Index> {
+        (0..self.job.parameters.inputs.len()).map(syn::Index::from)
+    }
+
+    /// How the call is taken apart, and how its inputs are written.
+    pub(super) fn stored(&self) -> TokenStream {
+        let owned = self.owned();
+        let written = self.keeps_arguments().then(|| self.written());
+        quote!(#owned #written)
+    }
+
+    fn owned(&self) -> TokenStream {
+        let job = self.job;
+        let (impl_generics, type_generics, where_clause) = job.signature.generics.split_for_impl();
+        let (ty, names) = (&job.type_name, self.names());
+        let types = self.input_types();
+        let (mut held, mut kept, mut lent) = (Vec::new(), Vec::new(), Vec::new());
+        for ((input, ty), (name, index)) in self
+            .parameters()
+            .zip(&types)
+            .zip(names.iter().zip(self.places()))
+        {
+            if input.lent.is_some() {
+                held.push(ty.clone());
+                kept.push(quote!(self.#name));
+                lent.push(quote!(&inputs.#index));
+            } else {
+                held.push(quote!(::core::option::Option<#ty>));
+                kept.push(quote!(::core::option::Option::Some(self.#name)));
+                lent.push(quote!(inputs.#index.take()?));
+            }
+        }
+        let none = self.no_state();
+        quote! {
+            #[automatically_derived]
+            impl #impl_generics __zahir::Owned for #ty #type_generics #where_clause {
+                type Inputs = (#(#held,)*);
+                fn inputs(self) -> Self::Inputs {
+                    (#(#kept,)*)
+                }
+                #[allow(unused_variables)]
+                fn lend(inputs: &mut Self::Inputs) -> ::core::option::Option<Self::Args<'_>> {
+                    let arguments: Self::Args<'_> = (#(#lent,)* #none);
+                    ::core::option::Option::Some(arguments)
+                }
+            }
+        }
+    }
+
+    /// The bounds hide for the reason that those of [`Expansion::serde`] do.
+    fn written(&self) -> TokenStream {
+        let job = self.job;
+        let generics = &job.signature.generics;
+        let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+        let ty = &job.type_name;
+        let types = self.input_types();
+        let bounds = if generics.params.is_empty() {
+            let lifetime = hidden_lifetime("'stored");
+            let written = self
+                .parameters()
+                .zip(&types)
+                .filter_map(|(input, ty)| input.written(ty));
+            quote!(where #(for<#lifetime> #written: __zahir::Written<#lifetime>,)*)
+        } else {
+            where_clause.to_token_stream()
+        };
+        let entries = self.parameters().zip(self.places()).map(|(input, index)| {
+            let name = names::unraw(&input.name);
+            let and = input.lent.is_none().then(|| quote!(&));
+            quote!((#name, __zahir::Written::bytes(#and arguments.#index)))
+        });
+        quote! {
+            #[automatically_derived]
+            impl #impl_generics __zahir::Arguments for #ty #type_generics #bounds {
+                fn write(
+                    arguments: &Self::Args<'_>,
+                ) -> ::core::result::Result<__zahir::Vec<u8>, __zahir::CodecError> {
+                    __zahir::written([#(#entries),*])
+                }
+            }
+        }
+    }
+}
+
+/// A function of the user's, called with all inputs.
+struct Asked {
+    lifetime: TokenStream,
+    arguments: TokenStream,
+    answer: TokenStream,
+}
+
+impl Function {
+    fn extent(&self) -> Extent {
+        match self {
+            Self::Path(path) => Extent::of(path),
+            Self::Closure(closure) => Extent::of(closure),
+        }
+    }
+
+    /// What it says about `given`. `types` and `returns` are for closures, which leave theirs away.
+    fn ask(
+        &self,
+        given: Vec<TokenStream>,
+        types: Vec<TokenStream>,
+        returns: &TokenStream,
+    ) -> TokenStream {
+        let at = self.extent().last;
+        let given = group_at(Delimiter::Parenthesis, at, quote!(#(#given),*));
+        match self {
+            Self::Path(path) => quote!(#path #given),
+            Self::Closure(closure) => {
+                let function = hidden("function");
+                quote! {{
+                    let #function: fn(#(#types),*) -> #returns = #closure;
+                    #function #given
+                }}
+            }
+        }
+    }
+}
+
+/// `wrapper(answer)`, underlined as the function that answered.
+fn wrapped(function: &Function, wrapper: &TokenStream, answer: TokenStream) -> TokenStream {
+    crate::spans::call_at(function.extent(), wrapper.clone(), answer)
+}
+
+/// `.name(argument)`, underlined as what is written there.
+fn method_at(at: Extent, name: &str, argument: TokenStream) -> TokenStream {
+    let name = Ident::new(name, at.first);
+    let argument = group_at(Delimiter::Parenthesis, at.last, argument);
+    quote_spanned!(at.first=> . #name #argument)
+}
+
+/// A name that user code can neither see nor hide, as if it were written there.
+fn located(name: &str, at: Span) -> Ident {
+    Ident::new(name, Span::mixed_site().located_at(at))
+}

@@ -1,0 +1,406 @@
+//! Single rules of failure and effects, each in the smallest run that shows it.
+
+use std::time::Duration;
+
+use zahir_store::{Attempt, Ending, Failure, FailureKind, NodeId, RunId, RunStart, Timestamp};
+
+use super::plans::{self, Program, here, node, region};
+use crate::engine::{Action, AttemptOutcome, Engine, Extra, Place, Report, Verdict, Work};
+use crate::job::policy::Policy;
+use crate::plan::{PlanKind, PlanNode, Recovery};
+
+const NOW: Timestamp = Timestamp::from_millis(1_000);
+
+/// A body of these jobs, one after the other if they say so.
+fn jobs(nodes: Vec<PlanNode>) -> Program {
+    let ids = (0..nodes.len()).map(|id| NodeId::new(u32::try_from(id).unwrap()));
+    let body = region(ids.collect(), vec![], None);
+    Program::new(nodes, vec![body])
+}
+
+fn job(slot: usize) -> PlanNode {
+    node(PlanKind::Job, 0, slot, vec![])
+}
+
+fn retrying(slot: usize, retry: u32) -> PlanNode {
+    PlanNode {
+        policy: Policy {
+            retry,
+            ..Policy::ONCE
+        },
+        ..job(slot)
+    }
+}
+
+fn undoable(slot: usize, after: &[usize]) -> PlanNode {
+    PlanNode {
+        undo: Some(Box::new(Policy::ONCE)),
+        after: after.iter().copied().map(here).collect(),
+        ..job(slot)
+    }
+}
+
+struct Session {
+    engine: Engine<u64>,
+    now: Timestamp,
+}
+
+/// An attempt that was started.
+struct Started {
+    place: Place,
+    attempt: Attempt,
+    work: Option<Box<Work<u64>>>,
+}
+
+impl Session {
+    fn new(program: &Program) -> Self {
+        Self::begun(Engine::start(
+            program.plan.clone(),
+            RunId::from_u128(1),
+            None::<RunStart>,
+            vec![],
+            0,
+        ))
+    }
+
+    fn begun(engine: Engine<u64>) -> Self {
+        Self {
+            engine: engine.begin(NOW),
+            now: NOW,
+        }
+    }
+
+    /// Starts all that can be started.
+    fn start(&mut self) -> Vec<Started> {
+        let slots = self.engine.wanted();
+        self.engine.handle(self.now, Report::Granted { slots });
+        let mut started = Vec::new();
+        while let Some(action) = self.engine.poll_action() {
+            if let Action::Start {
+                place,
+                attempt,
+                work,
+                ..
+            } = action
+            {
+                started.push(Started {
+                    place,
+                    attempt,
+                    work,
+                });
+            } else {
+                panic!("{action:?}");
+            }
+        }
+        started
+    }
+
+    /// The one attempt that can be started.
+    fn start_one(&mut self) -> Started {
+        let mut started = self.start();
+        assert_eq!(started.len(), 1);
+        started.remove(0)
+    }
+
+    fn end(&mut self, started: &Started, outcome: AttemptOutcome<u64>) {
+        let report = Report::AttemptEnded {
+            place: started.place,
+            attempt: started.attempt,
+            outcome,
+        };
+        self.engine.handle(self.now, report);
+    }
+
+    fn pass(&mut self, millis: u64) {
+        self.now = Timestamp::from_millis(self.now.as_millis() + millis);
+        self.engine.handle_timeout(self.now);
+    }
+
+    fn ending(&mut self) -> Ending {
+        match self.engine.poll_action() {
+            Some(Action::Finish { ending, .. }) => ending,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn fails(message: &str, verdict: Verdict) -> AttemptOutcome<u64> {
+    AttemptOutcome::Failed {
+        verdict,
+        error: None,
+        failure: Failure {
+            kind: FailureKind::Error,
+            message: message.to_owned(),
+        },
+    }
+}
+
+/// A success that is owed an undo with the number of its node as arguments.
+fn owed(number: u8) -> AttemptOutcome<u64> {
+    AttemptOutcome::Succeeded {
+        value: 7,
+        encoded: vec![70 + number],
+        extra: Some(Box::new(Extra {
+            undo: Some(vec![number]),
+            shared: None,
+        })),
+    }
+}
+
+fn message(ending: Ending) -> String {
+    match ending {
+        Ending::Failed { failure, .. } => failure.message,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_attempt_is_made_as_often_as_the_policy_says() {
+    for (retry, most) in [(0, 1), (3, 4)] {
+        let mut session = Session::new(&jobs(vec![retrying(0, retry)]));
+        for _ in 0..most {
+            let started = session.start_one();
+            session.end(&started, fails("no", Verdict::ByPolicy));
+            session.pass(60_000);
+        }
+        assert_eq!(message(session.ending()), "no");
+    }
+}
+
+#[test]
+fn a_failure_that_is_final_is_not_tried_again() {
+    let mut session = Session::new(&jobs(vec![retrying(0, crate::FOREVER)]));
+    let started = session.start_one();
+    session.end(&started, fails("never", Verdict::Final));
+    assert_eq!(message(session.ending()), "never");
+}
+
+#[test]
+fn a_custom_wait_takes_the_place_of_the_backoff() {
+    let mut session = Session::new(&jobs(vec![retrying(0, 1)]));
+    let started = session.start_one();
+    session.end(
+        &started,
+        fails("no", Verdict::After(Duration::from_millis(7))),
+    );
+    assert_eq!(
+        session.engine.poll_timeout(),
+        Some(NOW.after(Duration::from_millis(7)))
+    );
+}
+
+#[test]
+fn a_postponed_attempt_is_given_what_the_last_one_left_and_no_failure_is_counted() {
+    let mut session = Session::new(&jobs(vec![retrying(0, 1)]));
+    let started = session.start_one();
+    session.end(&started, fails("no", Verdict::ByPolicy));
+    session.pass(200);
+    for state in 0..3 {
+        let started = session.start_one();
+        let postponed = AttemptOutcome::Postponed {
+            after: Duration::from_secs(1),
+            state: vec![state],
+        };
+        session.end(&started, postponed);
+        assert_eq!(session.engine.wanted(), 0, "its slot is given back");
+        session.pass(999);
+        assert_eq!(session.engine.wanted(), 0);
+        session.pass(1);
+        let started = session.start_one();
+        let Some(Work::Resume {
+            state: Some(given), ..
+        }) = started.work.as_deref()
+        else {
+            panic!("{:?}", started.work)
+        };
+        assert_eq!(**given, [state]);
+        // The one failure that is allowed in a row.
+        session.end(&started, fails("no", Verdict::ByPolicy));
+        session.pass(200);
+    }
+}
+
+#[test]
+fn a_recovery_that_fails_tells_both_failures() {
+    let recovery = Recovery {
+        policy: Policy::ONCE,
+        is_typed: false,
+    };
+    let mut session = Session::new(&jobs(vec![PlanNode {
+        recovery: Some(Box::new(recovery)),
+        ..job(0)
+    }]));
+    let started = session.start_one();
+    session.end(&started, fails("declined", Verdict::ByPolicy));
+    let recovery = session.start_one();
+    assert_eq!(recovery.attempt.number(), 2);
+    session.end(&recovery, fails("closed", Verdict::ByPolicy));
+    assert_eq!(
+        message(session.ending()),
+        "declined; its recovery failed: closed"
+    );
+}
+
+#[test]
+fn all_attempts_together_have_their_time() {
+    let mut session = Session::new(&jobs(vec![PlanNode {
+        policy: Policy {
+            retry: 9,
+            total_timeout: Some(Duration::from_millis(250)),
+            ..Policy::ONCE
+        },
+        ..job(0)
+    }]));
+    let started = session.start_one();
+    session.pass(150);
+    session.end(&started, fails("no", Verdict::ByPolicy));
+    session.pass(99);
+    assert_eq!(session.engine.wanted(), 0, "it waits to be tried again");
+    session.pass(1);
+    assert_eq!(
+        message(session.ending()),
+        "its attempts took longer than its `total_timeout` of 250ms"
+    );
+}
+
+#[test]
+fn a_run_that_takes_too_long_drops_what_is_under_way() {
+    let program = jobs(vec![job(0)]);
+    let engine = Engine::start(program.plan.clone(), RunId::from_u128(1), None, vec![], 0);
+    let limit = Some(Duration::from_secs(2));
+    let mut session = Session::begun(engine.with_timeout(limit));
+    let started = session.start_one();
+    session.pass(1_999);
+    assert_eq!(session.engine.poll_action(), None);
+    session.pass(1);
+    let dropped = Action::Abort {
+        place: started.place,
+        attempt: started.attempt,
+    };
+    assert_eq!(session.engine.poll_action(), Some(dropped));
+    assert_eq!(
+        message(session.ending()),
+        "it took longer than its `timeout` of 2s"
+    );
+}
+
+/// Runs the first jobs of a program, of which the last fails, and gives the session and what is
+/// undone first.
+fn failed(program: &Program, succeed: u8) -> (Session, Vec<Started>) {
+    let mut session = Session::new(program);
+    for number in 0..succeed {
+        let started = session.start();
+        for started in &started {
+            let id = u8::try_from(started.place.node.number()).unwrap();
+            session.end(started, owed(id));
+        }
+        if started.is_empty() {
+            panic!("nothing starts before {number}");
+        }
+    }
+    let last = session.start_one();
+    session.end(&last, fails("no", Verdict::ByPolicy));
+    let undone = session.start();
+    (session, undone)
+}
+
+fn numbers(undone: &[Started]) -> Vec<u8> {
+    let number = |it: &Started| match it.work.as_deref() {
+        Some(Work::Undo { arguments, output }) => {
+            assert_eq!(output[0], 70 + arguments[0]);
+            arguments[0]
+        }
+        other => panic!("{other:?}"),
+    };
+    undone.iter().map(number).collect()
+}
+
+fn undo_done() -> AttemptOutcome<u64> {
+    AttemptOutcome::Succeeded {
+        value: 0,
+        encoded: vec![],
+        extra: None,
+    }
+}
+
+#[test]
+fn what_was_done_is_undone_in_reverse_and_at_once_where_it_can_be() {
+    // 0, then 1 and 2 beside each other, then 3, which fails.
+    let program = jobs(vec![
+        undoable(0, &[]),
+        undoable(1, &[0]),
+        undoable(2, &[0]),
+        undoable(3, &[1, 2]),
+    ]);
+    let (mut session, undone) = failed(&program, 2);
+    let mut both = numbers(&undone);
+    both.sort_unstable();
+    assert_eq!(both, [1, 2]);
+    session.end(&undone[0], undo_done());
+    assert_eq!(session.start().len(), 0, "the other rests on 0, too");
+    session.end(&undone[1], undo_done());
+    let first = session.start();
+    assert_eq!(numbers(&first), [0]);
+    session.end(&first[0], undo_done());
+    assert_eq!(message(session.ending()), "no");
+}
+
+#[test]
+fn what_can_not_be_undone_keeps_what_it_rests_on() {
+    let program = jobs(vec![undoable(0, &[]), undoable(1, &[0]), undoable(2, &[1])]);
+    let (mut session, undone) = failed(&program, 2);
+    assert_eq!(numbers(&undone), [1]);
+    session.end(&undone[0], fails("too late", Verdict::ByPolicy));
+    assert_eq!(
+        message(session.ending()),
+        "no; and not all of it could be undone: too late"
+    );
+}
+
+#[test]
+fn a_cancel_undoes_what_was_done_and_another_one_changes_nothing() {
+    let program = jobs(vec![undoable(0, &[]), undoable(1, &[0])]);
+    let mut session = Session::new(&program);
+    let started = session.start_one();
+    session.end(&started, owed(0));
+    let cancel = || Report::CancelRequested {
+        reason: "enough".to_owned(),
+        ticket: 1,
+    };
+    session.engine.handle(NOW, cancel());
+    assert_eq!(
+        session.engine.poll_action(),
+        Some(Action::Answer { ticket: 1 })
+    );
+    let undone = session.start();
+    assert_eq!(numbers(&undone), [0]);
+    session.engine.handle(NOW, cancel());
+    assert_eq!(
+        session.engine.poll_action(),
+        Some(Action::Answer { ticket: 1 })
+    );
+    session.end(&undone[0], undo_done());
+    assert_eq!(session.ending(), Ending::Cancelled);
+}
+
+#[test]
+fn no_two_attempts_run_whose_next_crash_would_be_their_last() {
+    let program = jobs(vec![job(0), job(1)]);
+    let inputs: [u64; 0] = [];
+    let mut world = super::world::World::new(&program, &inputs, 2);
+    world.boot();
+    world.acknowledge();
+    world.grant(2);
+    world.acknowledge();
+    assert_eq!(world.live(), 2);
+    world.crash(0);
+    let disk = world.stored();
+    let decode = &mut |_, _, _: &[u8]| Ok(0);
+    let engine = Engine::recover(program.plan.clone(), &disk, vec![], 0, decode).unwrap();
+    let mut session = Session::begun(engine.with_crashes_max(2));
+    assert_eq!(session.engine.wanted(), 0);
+    assert!(session.engine.wants_lane());
+    session.engine.handle(NOW, Report::LaneGranted);
+    assert!(session.engine.uses_lane() && !session.engine.wants_lane());
+    assert_eq!(session.engine.wanted(), 1, "the other one waits");
+}

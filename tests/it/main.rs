@@ -12,5 +12,6 @@ mod limits;
 mod many;
 mod poison;
 mod registered;
+mod repair;
 mod waits;
 mod watched;

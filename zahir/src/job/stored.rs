@@ -212,9 +212,10 @@ pub trait NotWritable<J: Job> {
 
 impl<J: Job> NotWritable<J> for Writable<J> {}
 
-/// An input as it is lent, to be written. The lifetime is there for the reason that
-/// [`StoredInput`](crate::job::arguments::StoredInput) has one.
-pub trait Written<'a> {
+/// The input number `I` as it is lent, to be written. The lifetime is there for the reason that
+/// [`StoredInput`](crate::job::arguments::StoredInput) has one; the number, so that two inputs of one
+/// type are two bounds.
+pub trait Written<'a, const I: usize> {
     /// Its bytes.
     ///
     /// # Errors
@@ -223,7 +224,7 @@ pub trait Written<'a> {
     fn bytes(&self) -> Result<Vec<u8>, CodecError>;
 }
 
-impl<T: Serialize + ?Sized> Written<'_> for T {
+impl<T: Serialize + ?Sized, const I: usize> Written<'_, I> for T {
     fn bytes(&self) -> Result<Vec<u8>, CodecError> {
         value::encode(self)
     }

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -23,9 +23,11 @@ use zahir_store::{Attempt, Failure, FailureKind, FrameStep, Timestamp};
 
 use crate::engine::{AttemptOutcome, Caught, Evaluated, Evaluation, Place, Verdict, Work};
 use crate::job::context::{Context, Role, Task};
+use crate::job::share::Recall;
 use crate::job::{BoxFuture, JobDef, failure};
 use crate::runtime::executable::check_size;
 use crate::runtime::run::{Message, Run, lock};
+use crate::runtime::shared::Asking;
 pub(crate) use crate::value::drop_quietly;
 use crate::value::{Value, bury};
 use crate::wire::{Description, Extra, Failed, Outcome, Step};
@@ -244,10 +246,11 @@ struct Guarded {
 
 impl Guarded {
     fn new(run: &Arc<Run>, start: Start) -> Self {
+        let asking = Asking::new(run, start.key);
         let run = Arc::clone(run);
         let attempt: Pin<Box<dyn Future<Output = _> + Send>> = match start.timeout {
-            None => Box::pin(attempt(run, start)),
-            Some(timeout) => Box::pin(limited(run, start, timeout)),
+            None => Box::pin(attempt(run, start, asking)),
+            Some(timeout) => Box::pin(limited(run, start, asking, timeout)),
         };
         Self {
             attempt: Some(attempt),
@@ -317,10 +320,14 @@ impl Future for Attempted {
 /// One attempt: owns its inputs and its context, and lends them to the job.
 ///
 /// What the future holds is what a pending job costs, so nothing is in it that the job does not need.
-fn attempt(run: Arc<Run>, start: Start) -> impl Future<Output = AttemptOutcome<Value>> + Send {
+fn attempt(
+    run: Arc<Run>,
+    start: Start,
+    asking: Option<Box<Asking>>,
+) -> impl Future<Output = AttemptOutcome<Value>> + Send {
     let Key { place, attempt } = start.key;
     let name = run.executable.code.node_name(place.node);
-    let task = task(&run, place, start.work);
+    let task = task(&run, place, start.work, asking.as_deref());
     let context = Context::new(run.id, name, start.frames, place.node, attempt).with(task);
     let inputs = start.inputs;
     async move {
@@ -328,16 +335,25 @@ fn attempt(run: Arc<Run>, start: Start) -> impl Future<Output = AttemptOutcome<V
             Ok(job) => job.await,
             Err(failure) => failure.into(),
         };
-        conclude(&run, context.node(), outcome)
+        let outcome = conclude(&run, context.node(), outcome);
+        if let Some(asking) = &asking {
+            asking.conclude(&outcome);
+        }
+        outcome
     }
 }
 
 /// What the attempt has to go by; nothing, if it is just the job.
-fn task(run: &Run, place: Place, work: Option<Box<Work<Value>>>) -> Option<Task> {
+fn task(
+    run: &Run,
+    place: Place,
+    work: Option<Box<Work<Value>>>,
+    asking: Option<&Asking>,
+) -> Option<Task> {
     let job = run.executable.code.job(place.node);
     let is_kept = job.is_some_and(JobDef::is_kept);
     let role = match work.map(|work| *work) {
-        None if !is_kept => return None,
+        None if !is_kept && asking.is_none() => return None,
         None => Role::Run {
             state: None,
             arguments: None,
@@ -350,7 +366,7 @@ fn task(run: &Run, place: Place, work: Option<Box<Work<Value>>>) -> Option<Task>
     };
     Some(Task {
         role,
-        shared: None,
+        shared: asking.map(|asking| -> Arc<dyn Recall> { asking.asker() }),
         value_bytes_max: run.value_bytes_max,
     })
 }
@@ -379,14 +395,32 @@ fn begin<'e>(
     begun.ok_or_else(|| misfit("does not run"))
 }
 
-async fn limited(run: Arc<Run>, start: Start, timeout: Duration) -> AttemptOutcome<Value> {
-    match tokio::time::timeout(timeout, attempt(run, start)).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            let message = format!("it took longer than its `timeout` of {timeout:?}");
-            failed(failure(FailureKind::TimedOut, message))
+async fn limited(
+    run: Arc<Run>,
+    start: Start,
+    asking: Option<Box<Asking>>,
+    timeout: Duration,
+) -> AttemptOutcome<Value> {
+    let asker = asking.as_deref().map(Asking::asker);
+    let began = Instant::now();
+    let mut attempt = pin!(attempt(run, start, asking));
+    let mut limit = timeout;
+    loop {
+        let left = limit.saturating_sub(began.elapsed());
+        if let Ok(outcome) = tokio::time::timeout(left, attempt.as_mut()).await {
+            return outcome;
         }
+        let waited = asker
+            .as_ref()
+            .map_or(Duration::ZERO, |asker| asker.waited());
+        let extended = timeout.saturating_add(waited);
+        if extended <= limit {
+            break;
+        }
+        limit = extended;
     }
+    let message = format!("it took longer than its `timeout` of {timeout:?}");
+    failed(failure(FailureKind::TimedOut, message))
 }
 
 /// A failure that is not the job's own error.

@@ -15,14 +15,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use zahir_store::{Failure, FailureKind, Record, Timestamp};
 
-use crate::job::failure;
+use crate::engine::AttemptOutcome;
+use crate::job::share::Recall;
+use crate::job::{BoxFuture, failure};
 use crate::runtime::clock::Clock;
 use crate::runtime::executor::Key;
 use crate::runtime::reader::Reader;
 use crate::runtime::run::{Run, lock};
 use crate::runtime::slots::Slots;
+use crate::value::Value;
 
 /// How many results a runtime in memory keeps.
 const KEPT_MAX: usize = 10_000;
@@ -196,44 +200,99 @@ impl fmt::Debug for Ticket {
     }
 }
 
-/// What one attempt of a run asks for shared results.
+/// What an attempt asks for the results of other runs.
 #[derive(Debug)]
-pub(crate) struct Sharing {
-    run: Arc<Run>,
-    key: Key,
-    /// Held while the attempt makes the result.
-    ticket: Mutex<Option<Ticket>>,
+pub(crate) struct Asker {
+    shared: Arc<Shared>,
+    state: Mutex<AskerState>,
 }
 
-impl Sharing {
-    pub(crate) fn new(run: &Arc<Run>, key: Key) -> Self {
-        Self {
-            run: Arc::clone(run),
-            key,
-            ticket: Mutex::default(),
-        }
-    }
+#[derive(Debug, Default)]
+struct AskerState {
+    /// Held while the attempt makes the result.
+    ticket: Option<Ticket>,
+    /// Since when it waits for another attempt.
+    since: Option<Instant>,
+    waited: Duration,
+}
 
-    /// The encoded result that a key has; without one the attempt is the one to make it.
-    pub(crate) async fn recall(&self, key: u128) -> Result<Option<Vec<u8>>, Failure> {
-        let Some(shared) = &self.run.shared else {
-            return Ok(None);
-        };
-        match shared.recall(key).await? {
-            Recalled::Known(result) => Ok(Some(result.to_vec())),
-            Recalled::Unknown(ticket) => {
-                *lock(&self.ticket) = Some(ticket);
-                Ok(None)
+impl Asker {
+    /// How long the attempt has waited for others. That is none of its own time.
+    pub(crate) fn waited(&self) -> Duration {
+        let state = lock(&self.state);
+        let waits = state.since.map(|since| since.elapsed());
+        state.waited.saturating_add(waits.unwrap_or_default())
+    }
+}
+
+impl Recall for Asker {
+    fn recall(&self, key: u128) -> BoxFuture<'_, Result<Option<Vec<u8>>, Failure>> {
+        Box::pin(async move {
+            lock(&self.state).since = Some(Instant::now());
+            let recalled = self.shared.recall(key).await;
+            let mut state = lock(&self.state);
+            if let Some(since) = state.since.take() {
+                state.waited = state.waited.saturating_add(since.elapsed());
             }
-        }
+            match recalled? {
+                Recalled::Known(result) => Ok(Some(result.to_vec())),
+                Recalled::Unknown(ticket) => {
+                    state.ticket = Some(ticket);
+                    Ok(None)
+                }
+            }
+        })
+    }
+}
+
+/// The part of an [`Asker`] that ends with the attempt, whoever keeps its context.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    run: Arc<Run>,
+    key: Key,
+    asker: Arc<Asker>,
+}
+
+impl Asking {
+    /// `None` if the attempt has nothing to share, or nobody to share it with. Boxed, because every
+    /// attempt has room for one.
+    pub(crate) fn new(run: &Arc<Run>, key: Key) -> Option<Box<Self>> {
+        let shared = run.shared.as_ref()?;
+        let shares = run.executable.code.shares(key.place.node);
+        shares.then(|| {
+            Box::new(Self {
+                run: Arc::clone(run),
+                key,
+                asker: Arc::new(Asker {
+                    shared: Arc::clone(shared),
+                    state: Mutex::default(),
+                }),
+            })
+        })
     }
 
-    /// The attempt has made the result, and its end is about to be reported.
-    pub(crate) fn keep(&self) {
-        let ticket = lock(&self.ticket).take();
-        if let Some(ticket) = ticket {
+    pub(crate) fn asker(&self) -> Arc<Asker> {
+        Arc::clone(&self.asker)
+    }
+
+    /// The attempt ends like this, and that is about to be reported.
+    pub(crate) fn conclude(&self, outcome: &AttemptOutcome<Value>) {
+        let ticket = lock(&self.asker.state).ticket.take();
+        if let AttemptOutcome::Succeeded {
+            extra: Some(extra), ..
+        } = outcome
+            && extra.shared.is_some()
+            && let Some(ticket) = ticket
+        {
             self.run.earned.keep(self.key, ticket);
         }
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let ticket = lock(&self.asker.state).ticket.take();
+        drop(ticket);
     }
 }
 

@@ -3,9 +3,12 @@
 use std::pin::Pin;
 
 use futures_util::FutureExt as _;
-use zahir_store::{Attempt, NodeId, Position};
+use zahir_store::{
+    Append, Attempt, DefinitionId, MemoryStore, NodeId, Position, RunId, RunStart, Store as _,
+};
 
 use super::*;
+use crate::runtime::reader::Questions;
 
 const KEY: u128 = 7;
 const HOUR: Duration = Duration::from_secs(3600);
@@ -169,15 +172,61 @@ fn on_record(key: u128, output: u8) -> [Record; 2] {
     [Record::ResultShared { at, key, until }, result]
 }
 
-/// Shared results whose store holds nothing; answers what it was asked.
-async fn answered(shared: &Arc<Shared>, questions: &crate::runtime::reader::Questions) -> Ticket {
-    let (mut asking, _) = ask(shared, KEY);
-    let store = zahir_store::MemoryStore::new();
+/// Answers what the store was asked.
+async fn answer(questions: &Questions, store: &MemoryStore) {
     while let Ok(question) = questions.try_recv() {
-        question(&store);
+        question(store);
     }
     tokio::task::yield_now().await;
+}
+
+/// The ticket of a key that has no result in the store.
+async fn answered(shared: &Arc<Shared>, questions: &Questions) -> Ticket {
+    let (mut asking, _) = ask(shared, KEY);
+    answer(questions, &MemoryStore::new()).await;
     ticket(poll(&mut asking))
+}
+
+/// A store in which this key has a result.
+fn store_with(output: u8) -> MemoryStore {
+    let mut records = vec![Record::RunStarted(RunStart {
+        workflow: "w".to_owned(),
+        key: None,
+        definition: DefinitionId::from_u128(1),
+        input: Vec::new(),
+    })];
+    let [shared, result] = on_record(KEY, output);
+    let at = Position {
+        frames: Vec::new(),
+        node: NodeId::new(1),
+    };
+    let attempt = Attempt::FIRST;
+    records.extend([Record::AttemptStarted { at, attempt }, shared, result]);
+    let append = Append {
+        run: RunId::from_u128(1),
+        first: 0,
+        at: Timestamp::default(),
+        records,
+        definition: Some(Arc::from([1])),
+    };
+    let store = MemoryStore::new();
+    store.append(&[append]).unwrap();
+    store
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_waited_in_vain_looks_at_the_store_first() {
+    let (reader, questions) = Reader::new();
+    let (_, slots, clock) = in_memory();
+    let shared = Arc::new(Shared::new(Some(Arc::new(reader)), clock, slots));
+    let first = answered(&shared, &questions).await;
+    let (mut second, mut third) = (ask(&shared, KEY).0, ask(&shared, KEY).0);
+    // Its run was left with the result on its way.
+    drop(first);
+    assert!(poll(&mut second).is_none());
+    answer(&questions, &store_with(5)).await;
+    assert_eq!(known(poll(&mut second)), [5]);
+    assert_eq!(known(poll(&mut third)), [5]);
 }
 
 #[tokio::test(start_paused = true)]

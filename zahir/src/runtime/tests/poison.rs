@@ -179,7 +179,7 @@ async fn who_waits_for_the_lane_holds_no_slot_and_can_be_left() {
     };
     let runtime = start().await;
     for _ in 0..2 {
-        begin(&runtime, &flow, &[1]).await.id();
+        drop(begin(&runtime, &flow, &[1]).await);
     }
     until(|| count.load(Ordering::SeqCst) == 2).await;
     drop(runtime);
@@ -190,6 +190,35 @@ async fn who_waits_for_the_lane_holds_no_slot_and_can_be_left() {
     assert_eq!(runtime.core().slots.free(), 1);
     runtime.shutdown_within(Duration::ZERO).await.unwrap();
     assert_eq!(count.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn who_is_through_the_lane_leaves_it_to_others() {
+    let _watch = watch();
+    let (count, job) = deadly();
+    let gate = Gate::new();
+    let flow = Flow::new("two")
+        .job("suspect", &[0], gate.job())
+        .job("other", &[1], job)
+        .build();
+    let store = TestStore::default();
+    let start = async || {
+        let builder = Runtime::with_store(store.clone()).crash_attempts_max(2);
+        builder.executable(&flow).start().await.unwrap()
+    };
+    let runtime = start().await;
+    for _ in 0..3 {
+        drop(begin(&runtime, &flow, &[1]).await);
+    }
+    until(|| gate.begun() == 3).await;
+    drop(runtime);
+    let runtime = start().await;
+    for nth in 1..=3 {
+        until(|| gate.begun() == 3 + nth).await;
+        gate.open.add_permits(1);
+        until(|| count.load(Ordering::SeqCst) == nth).await;
+    }
+    assert!(runtime.core().lane.try_lock().is_ok());
 }
 
 #[tokio::test]

@@ -9,7 +9,10 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use zahir_store::{DefinitionId, FailureKind, RunId, RunStart, Store, StoreError, StoredRun};
+use zahir_store::{
+    DefinitionId, FailureKind, Position, Record, Revision, RunId, RunStart, Store, StoreError,
+    StoredRun,
+};
 
 use crate::definition::Definition;
 use crate::engine::{Engine, RecoverError, Stored};
@@ -420,6 +423,46 @@ fn other_definition(
         (Some(before), Some(_), OnChange::Migrate) => Ok(Some(before)),
         _ => Err(ProblemKind::DefinitionChanged { nodes }),
     }
+}
+
+/// A run as a store has it, and what its node numbers refer to.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) stored: StoredRun,
+    /// If that is not the program's.
+    before: Option<Definition>,
+}
+
+impl Loaded {
+    /// Where a node instance is, in the words of the program that recorded it.
+    pub(crate) fn path(&self, executable: &Executable, at: &Position) -> String {
+        match &self.before {
+            Some(before) => before.path(at),
+            None => executable.path(at),
+        }
+    }
+}
+
+/// Reads a run, for a program with this definition.
+pub(crate) fn load(
+    store: &dyn Store,
+    run: RunId,
+    current: DefinitionId,
+) -> Result<Option<Loaded>, StoreError> {
+    let Some(stored) = store.load(run)? else {
+        return Ok(None);
+    };
+    let mut records = stored.steps.iter().rev().flat_map(|step| &step.records);
+    let recorded = records.find_map(|record| match record {
+        Record::RunStarted(RunStart { definition, .. })
+        | Record::RunRevised(Revision { definition, .. }) => Some(*definition),
+        _ => None,
+    });
+    let before = match recorded.filter(|recorded| *recorded != current) {
+        Some(recorded) => definition(store, recorded)?,
+        None => None,
+    };
+    Ok(Some(Loaded { stored, before }))
 }
 
 fn definition(store: &dyn Store, id: DefinitionId) -> Result<Option<Definition>, StoreError> {

@@ -7,7 +7,7 @@
 use proc_macro2::{Delimiter, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{ExprPath, Type};
+use syn::{ExprPath, Pat, Type};
 
 use crate::job::expand::Expansion;
 use crate::job::options::Function;
@@ -315,32 +315,37 @@ impl Expansion<'_> {
         let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
         let ty = &job.type_name;
         let types = self.input_types();
-        let bounds = if generics.params.is_empty() {
-            let lifetime = hidden_lifetime("'stored");
-            let written =
-                self.parameters()
-                    .zip(&types)
-                    .enumerate()
-                    .filter_map(|(place, (input, ty))| {
+        let bounds =
+            if generics.params.is_empty() {
+                let lifetime = hidden_lifetime("'stored");
+                let written = self.parameters().zip(&types).enumerate().filter_map(
+                    |(place, (input, ty))| {
                         let written = input.written(ty)?;
-                        Some(quote!(#written: __zahir::Written<#lifetime, #place>))
-                    });
-            quote!(where #(for<#lifetime> #written,)*)
-        } else {
-            where_clause.to_token_stream()
-        };
-        let entries = self.parameters().enumerate().map(|(place, input)| {
-            let (name, index) = (names::unraw(&input.name), syn::Index::from(place));
+                        Some(quote!(for<#lifetime> #written: __zahir::Written<#lifetime, #place>))
+                    },
+                );
+                quote!(where #(#written,)*)
+            } else {
+                where_clause.to_token_stream()
+            };
+        let count = self.job.parameters.inputs.len();
+        let entries = self.parameters().zip(self.places()).enumerate();
+        let entries = entries.map(|(place, (input, index))| {
+            let name = names::unraw(&input.name);
             let and = input.lent.is_none().then(|| quote!(&));
-            quote!((#name, __zahir::Written::<'_, #place>::bytes(#and arguments.#index)))
+            quote!(__zahir::Written::<'_, #place>::write(#and arguments.#index, #name, map)?;)
         });
         quote! {
             #[automatically_derived]
             impl #impl_generics __zahir::Arguments for #ty #type_generics #bounds {
-                fn write(
+                const COUNT: ::core::primitive::usize = #count;
+                #[allow(unused_variables)]
+                fn write<__M: __zahir::serde::ser::SerializeMap>(
                     arguments: &Self::Args<'_>,
-                ) -> ::core::result::Result<__zahir::Vec<u8>, __zahir::CodecError> {
-                    __zahir::written([#(#entries),*])
+                    map: &mut __M,
+                ) -> ::core::result::Result<(), __M::Error> {
+                    #(#entries)*
+                    ::core::result::Result::Ok(())
                 }
             }
         }
@@ -362,7 +367,7 @@ impl Function {
         }
     }
 
-    /// What it says about `given`. `types` and `returns` are for closures, which leave theirs away.
+    /// What it says about `given`. A closure that leaves types away has `types` and `returns`.
     fn ask(
         &self,
         given: Vec<TokenStream>,
@@ -376,8 +381,11 @@ impl Function {
             Self::Closure(closure) => {
                 let function = hidden("function");
                 let answer = located("answer", closure.body.span());
+                let is_typed = |input: &Pat| matches!(input, Pat::Type(_));
+                let ty = (!closure.inputs.iter().all(is_typed))
+                    .then(|| quote!(: fn(#(#types),*) -> #returns));
                 let block = quote_spanned! {at=>
-                    let #function: fn(#(#types),*) -> #returns = #closure;
+                    let #function #ty = #closure;
                     let #answer = #function #given;
                     #answer
                 };

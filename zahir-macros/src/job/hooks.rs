@@ -296,6 +296,7 @@ impl Expansion<'_> {
             #[automatically_derived]
             impl #impl_generics __zahir::Owned for #ty #type_generics #where_clause {
                 type Inputs = (#(#held,)*);
+                #[allow(clippy::unused_unit)]
                 fn inputs(self) -> Self::Inputs {
                     (#(#kept,)*)
                 }

@@ -303,7 +303,7 @@ mod versions {
             let runtime = Runtime::open(file).workflow::<W>().start().await.unwrap();
             let mut events = runtime.events();
             if holds {
-                runtime.run(call).key("1").start().await.unwrap();
+                drop(runtime.run(call).key("1").start().await.unwrap());
                 while let Some(event) = events.next().await {
                     if matches!(event.unwrap().kind, EventKind::AttemptSucceeded { .. }) {
                         break;

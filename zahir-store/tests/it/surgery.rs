@@ -1,10 +1,13 @@
 //! Rows that are lost, old or in each other's place are noticed, each by the check meant for it.
 
 use std::borrow::Borrow;
+use std::collections::BTreeSet;
 
 use redb::{Database, Key, TableDefinition};
 use zahir_store::conformance::{attempt, finish, revise, run, share, start};
 use zahir_store::{Append, RedbStore, SharedResult, Store, StoreErrorKind};
+
+use crate::support::Workload;
 
 type Rows<K> = TableDefinition<'static, K, &'static [u8]>;
 const ENTRIES: Rows<u64> = TableDefinition::new("entries");
@@ -181,6 +184,35 @@ fn a_lost_name_is_not_read_as_one_that_was_never_there() {
     assert_eq!(store.load(run(0)).unwrap(), None);
     let error = store.append(&[start(1, "order", None)]).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Damaged);
+}
+
+/// What proves that a name is not there: each row has the name of the next one, the last one none.
+#[test]
+fn every_name_has_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let mut workload = Workload::new(1);
+    let store = RedbStore::open(&path).unwrap();
+    for _ in 0..60 {
+        store.append(&workload.batch()).unwrap();
+    }
+    drop(store);
+    let database = Database::open(&path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let table = transaction.open_table(INDEX).unwrap();
+    let mut next = Vec::new();
+    let mut tags = BTreeSet::new();
+    for row in redb::ReadableTable::iter(&table).unwrap() {
+        let (name, row) = row.unwrap();
+        assert_eq!(name.value(), next);
+        tags.extend(name.value().first().copied());
+        // Behind the number the length, which is one byte here; before the checksum the name.
+        let row = row.value();
+        assert_eq!(row.len(), 8 + 1 + usize::from(row[8]) + 8);
+        next = row[9..row.len() - 8].to_vec();
+    }
+    assert!(next.is_empty());
+    assert_eq!(tags, BTreeSet::from(*b"DKRSV"));
 }
 
 /// A run that went on behind its end and ended again has had several heads in the same place.

@@ -187,9 +187,10 @@ pub trait Arguments: Job {
     fn write<M: SerializeMap>(args: &Self::Args<'_>, map: &mut M) -> Result<(), M::Error>;
 }
 
-/// An input as it is lent, to be written. The lifetime is there for the reason that
-/// [`StoredInput`](crate::job::arguments::StoredInput) has one.
-pub trait Written<'a> {
+/// The input number `I` as it is lent, to be written. The lifetime is there for the reason that
+/// [`StoredInput`](crate::job::arguments::StoredInput) has one; the number, so that two inputs of one
+/// type are two bounds.
+pub trait Written<'a, const I: usize> {
     /// Adds it to a map.
     ///
     /// # Errors
@@ -198,7 +199,7 @@ pub trait Written<'a> {
     fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error>;
 }
 
-impl<T: Serialize + ?Sized> Written<'_> for T {
+impl<T: Serialize + ?Sized, const I: usize> Written<'_, I> for T {
     fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
         map.serialize_entry(name, self)
     }

@@ -119,6 +119,24 @@ impl<'a> World<'a> {
             is_stopping: false,
         });
         self.perform();
+        // What came due while no process was there comes first.
+        self.pass(0);
+    }
+
+    /// When the time of a node instance, or of the run, is over; set once.
+    fn deadline(&self, position: Option<&Position>) -> Option<Timestamp> {
+        let mut found = None;
+        let queued = self.process.iter().flat_map(|it| &it.writes);
+        let queued = queued.flat_map(|(_, step)| &step.records);
+        for record in self.disk_records().chain(queued) {
+            if let Record::DeadlineSet { at, due } = record
+                && at.as_ref() == position
+            {
+                assert_eq!(found, None, "{at:?} is given its time twice");
+                found = Some(*due);
+            }
+        }
+        found
     }
 
     pub(super) fn stored(&self) -> StoredRun {
@@ -696,6 +714,19 @@ impl<'a> World<'a> {
 
     fn write(&mut self, seq: u64, first: u64, records: Vec<Record>) {
         assert!(!records.is_empty());
+        for record in &records {
+            let position = match record {
+                Record::DeadlinePassed { at, .. } => at.as_ref(),
+                Record::RecoveryBegan { at, failure, .. }
+                    if failure.kind == FailureKind::TimedOut =>
+                {
+                    Some(at)
+                }
+                _ => continue,
+            };
+            let due = self.deadline(position).expect("it had a deadline");
+            assert!(due <= self.latest, "{position:?} has time left");
+        }
         let written = self.disk_records().count();
         let process = self.process.as_mut().expect("a process runs");
         let queued = process
@@ -858,6 +889,13 @@ impl<'a> World<'a> {
                 self.is_in_last(&position, 0),
                 "{position:?} starts after a cancel"
             );
+        }
+        let node = self.plan.node(live.position.node);
+        if node.policy.total_timeout.is_some() && !self.past(&live.position).recovers {
+            let due = self
+                .deadline(Some(&live.position))
+                .expect("it has a deadline");
+            assert!(due > self.now, "{position:?} starts too late");
         }
         self.check_work(live);
         self.check_inputs(&position, &live.inputs);

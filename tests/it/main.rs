@@ -13,5 +13,6 @@ mod limits;
 mod many;
 mod poison;
 mod registered;
+mod repair;
 mod waits;
 mod watched;

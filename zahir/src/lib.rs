@@ -59,6 +59,8 @@ pub use error::{Error, Halted, OpenError, RunError, RunErrorKind, SignalError, S
 pub use event::{Event, EventKind, Events, Lost};
 pub use failure::Failure;
 pub use graph::{Argument, Edge, Exit, Graph, Node, NodeKind, Region, RegionId};
+pub use history::changes::Changes;
+pub use history::revise::BlockedJob;
 pub use job::again::Again;
 pub use job::context::Context;
 pub use job::fatal::{Fatal, FatalExt, fatal};
@@ -66,7 +68,8 @@ pub use job::policy::{Backoff, FOREVER, Policy};
 pub use job::{Call, Job, JobError, Options};
 pub use race::{Race2, Race3, Race4, Race5, Race6, Race7, Race8};
 pub use runtime::handle::{Progress, RunHandle};
-pub use runtime::recovery::{Problem, ProblemKind, Recovered, RecoveredRun};
+pub use runtime::recovery::{OnChange, Problem, ProblemKind, Recovered, RecoveredRun};
+pub use runtime::repair::{Repair, RepairError, RunRepair};
 pub use runtime::start::RunBuilder;
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use signal::{Signal, TimedOut};

@@ -41,22 +41,6 @@ pub(crate) fn entries(stored: StoredRun) -> Vec<Entry> {
     entries
 }
 
-/// A run as it is replayed. Its head says how many records it has, counting or not.
-pub(crate) fn effective(stored: StoredRun) -> StoredRun {
-    let is_revised = |step: &StoredStep| {
-        let mut records = step.records.iter();
-        records.any(|record| matches!(record, Record::RunRevised(_)))
-    };
-    if !stored.steps.iter().any(is_revised) {
-        return stored;
-    }
-    let head = stored.head.clone();
-    StoredRun {
-        head,
-        steps: steps(entries(stored)),
-    }
-}
-
 /// Records in steps, as a store has them.
 pub(crate) fn steps(entries: Vec<Entry>) -> Vec<StoredStep> {
     let mut steps: Vec<StoredStep> = Vec::new();
@@ -150,7 +134,7 @@ pub(crate) fn revise(entries: &mut Vec<Entry>, revision: &Revision) {
     let drops = Drops::of(&revision.dropped);
     let is_over = ending(entries).is_some();
     let undone = retried_undo(entries, revision);
-    let mut counts = |record: &mut Record| {
+    let counts = |record: &mut Record| {
         if is_over && !outlives(record, undone.as_ref()) {
             return false;
         }

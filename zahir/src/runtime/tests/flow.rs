@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use zahir_store::{DefinitionId, Failure, FailureKind, NodeId};
 
+use crate::definition::Definition;
 use crate::job::context::Context;
 use crate::job::policy::Policy;
 use crate::job::{BoxFuture, JobDef};
@@ -348,11 +349,8 @@ impl Code for FlowCode {
         self.names[index(node)]
     }
 
-    fn changes(&self, stored: &[u8]) -> Vec<String> {
-        let stored = String::from_utf8_lossy(stored).into_owned();
-        let names = self.names.iter();
-        let new = names.filter(|name| !stored.contains(&format!("{name:?}")));
-        new.map(|name| (*name).to_owned()).collect()
+    fn definition(&self) -> Option<&Definition> {
+        None
     }
 }
 

@@ -13,6 +13,7 @@ mod execution;
 mod flow;
 mod poison;
 mod races;
+mod sharing;
 mod signals;
 mod store;
 mod told;

@@ -18,7 +18,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A race of two, each of which gives numbers or nothing.
-const TWO: Description = Description::Race(RaceDef {
+pub(super) const TWO: Description = Description::Race(RaceDef {
     won: &[|value| value, |_| Value::new(vec![2_u64])],
 });
 

@@ -13,7 +13,9 @@
     reason = "to panic is how a test kit reports"
 )]
 
+mod revised;
 mod sample;
+mod shared;
 
 use std::sync::Arc;
 
@@ -22,8 +24,8 @@ pub use self::sample::{
 };
 use self::sample::{endings, position, revise_to, shared};
 use crate::{
-    Append, Attempt, CancelRequest, Ending, PAYLOAD_BYTES_MAX, Record, RunId, RunStatus, Store,
-    StoreError, StoreErrorKind, StoredStep, TEXT_BYTES_MAX, Timestamp,
+    Append, Attempt, CancelRequest, PAYLOAD_BYTES_MAX, Record, RunId, RunStatus, Store, StoreError,
+    StoreErrorKind, StoredStep, TEXT_BYTES_MAX, Timestamp,
 };
 
 /// Checks everything but what concerns opening a store again; `make` gives a store without runs.
@@ -38,10 +40,10 @@ pub fn check<S: Store>(make: impl Fn() -> S) {
         records_must_go_on_where_the_last_ones_ended,
         a_run_starts_with_run_started_and_only_once,
         nothing_but_a_revision_follows_run_finished,
-        a_revised_run_is_unfinished_again,
-        a_revised_run_stays_where_it_was,
-        a_run_may_be_revised_at_any_time_and_again,
-        a_refused_revision_leaves_the_run_over,
+        revised::a_revised_run_is_unfinished_again,
+        revised::a_revised_run_stays_where_it_was,
+        revised::a_run_may_be_revised_at_any_time_and_again,
+        revised::a_refused_revision_leaves_the_run_over,
         an_append_has_a_record,
         a_key_belongs_to_one_run_of_a_workflow,
         a_refused_key_stays_free,
@@ -51,10 +53,10 @@ pub fn check<S: Store>(make: impl Fn() -> S) {
         a_definition_is_stored_once,
         a_definition_that_is_named_is_stored_or_given,
         a_definition_belongs_to_one_record,
-        a_shared_result_is_found_by_its_key,
-        the_last_result_that_was_shared_with_a_key_is_found,
-        a_result_is_shared_with_the_record_before_it,
-        what_is_not_appended_is_not_shared,
+        shared::a_shared_result_is_found_by_its_key,
+        shared::the_last_result_that_was_shared_with_a_key_is_found,
+        shared::a_result_is_shared_with_the_record_before_it,
+        shared::what_is_not_appended_is_not_shared,
         what_is_too_large_is_refused,
         long_texts_are_cut,
         a_fresh_store_is_attached,
@@ -239,70 +241,6 @@ fn nothing_but_a_revision_follows_run_finished(store: &dyn Store) {
     refuse(store, &[revise(1, 2)]);
 }
 
-fn a_revised_run_is_unfinished_again(store: &dyn Store) {
-    append(store, &[start(1, "order", Some("a")), finish(1, 1)]);
-    append(store, &[revise(1, 2)]);
-    let head = store.runs(None, 1).unwrap().remove(0);
-    assert_eq!((head.status, head.records), (RunStatus::Running, 3));
-    assert_eq!(head.started_at, Timestamp::from_millis(1_000));
-    assert_eq!(head.updated_at, Timestamp::from_millis(1_002));
-    assert_eq!(store.unfinished().unwrap(), [run(1)]);
-    refuse(store, &[attempt(1, 2)]);
-    append(store, &[attempt(1, 3)]);
-    let record = Record::RunFinished(Ending::Cancelled);
-    append(store, &[more(1, 4, vec![record])]);
-    assert_eq!(store.unfinished().unwrap(), []);
-    let stored = store.load(run(1)).unwrap().unwrap();
-    assert_eq!(stored.head, store.runs(None, 1).unwrap().remove(0));
-    assert_eq!(stored.head.status, RunStatus::Cancelled);
-    assert_eq!((stored.head.records, stored.steps.len()), (5, 5));
-    assert_eq!(stored.steps[2].records, revise(1, 2).records);
-    refuse(store, &[attempt(1, 5)]);
-}
-
-fn a_revised_run_stays_where_it_was(store: &dyn Store) {
-    append(store, &[start(9, "order", Some("a")), finish(9, 1)]);
-    append(store, &[start(1, "order", None), start(5, "order", None)]);
-    append(store, &[finish(1, 1), revise(9, 2)]);
-    append(store, &[revise(1, 2)]);
-    assert_eq!(store.unfinished().unwrap(), [run(9), run(1), run(5)]);
-    let heads = store.runs(None, 9).unwrap();
-    let ids: Vec<RunId> = heads.into_iter().map(|head| head.id).collect();
-    assert_eq!(ids, [run(9), run(1), run(5)]);
-    assert_eq!(store.find("order", "a").unwrap(), Some(run(9)));
-    refuse(store, &[start(2, "order", Some("a"))]);
-    refuse(store, &[start(9, "order", None)]);
-}
-
-fn a_run_may_be_revised_at_any_time_and_again(store: &dyn Store) {
-    append(store, &[start(1, "order", None), revise(1, 1)]);
-    append(store, &[revise(1, 2)]);
-    append(store, &[finish(1, 3), revise(1, 4), finish(1, 5)]);
-    assert_eq!(store.unfinished().unwrap(), []);
-    append(store, &[revise(1, 6), finish(1, 7), revise(1, 8)]);
-    assert_eq!(store.unfinished().unwrap(), [run(1)]);
-    let mut records = [finish(1, 9), revise(1, 10), attempt(1, 11), finish(1, 12)]
-        .map(|append| append.records)
-        .concat();
-    append(store, &[more(1, 9, records.clone())]);
-    assert_eq!(store.unfinished().unwrap(), []);
-    records.remove(0);
-    append(store, &[more(1, 13, records)]);
-    assert_eq!(store.unfinished().unwrap(), []);
-    let stored = store.load(run(1)).unwrap().unwrap();
-    assert_eq!(stored.head.status, RunStatus::Succeeded);
-    assert_eq!((stored.head.records, stored.steps.len()), (16, 11));
-}
-
-fn a_refused_revision_leaves_the_run_over(store: &dyn Store) {
-    append(store, &[start(1, "order", Some("a")), finish(1, 1)]);
-    refuse(store, &[revise(1, 2), attempt(1, 4)]);
-    refuse(store, &[revise(1, 2), finish(1, 3), attempt(9, 9)]);
-    refuse(store, &[attempt(1, 2)]);
-    append(store, &[revise(1, 2), finish(1, 3)]);
-    assert_eq!(store.unfinished().unwrap(), []);
-}
-
 fn an_append_has_a_record(store: &dyn Store) {
     refuse(store, &[more(1, 0, Vec::new())]);
     append(store, &[start(1, "order", None)]);
@@ -440,95 +378,6 @@ fn a_definition_belongs_to_one_record(store: &dyn Store) {
     append(store, &[revise_to(1, 1, definition(8), Some(b"eight"))]);
     (two.first, two.definition) = (2, None);
     append(store, &[two]);
-}
-
-fn a_shared_result_is_found_by_its_key(store: &dyn Store) {
-    let results = [
-        (0, shared(b"nought", None)),
-        (u128::MAX, shared(b"", Some(u64::MAX))),
-        (1 << 64, shared(b"middle", Some(0))),
-    ];
-    append(store, &[start(1, "order", None)]);
-    assert_eq!(store.shared(0).unwrap(), None);
-    for (first, (key, result)) in (1..).step_by(2).zip(&results) {
-        append(store, &[share(1, first, *key, result.clone())]);
-    }
-    append(store, &[finish(1, 7), revise(1, 8)]);
-    for (key, result) in results {
-        assert_eq!(store.shared(key).unwrap(), Some(result));
-    }
-    for key in [1, u128::MAX - 1, 1 << 63, 1 << 65] {
-        assert_eq!(store.shared(key).unwrap(), None);
-    }
-}
-
-fn the_last_result_that_was_shared_with_a_key_is_found(store: &dyn Store) {
-    append(store, &[start(1, "order", None), start(2, "order", None)]);
-    let first = shared(b"first", Some(9));
-    append(store, &[share(1, 1, 8, first)]);
-    let second = shared(b"second", None);
-    append(store, &[share(2, 1, 8, second.clone())]);
-    assert_eq!(store.shared(8).unwrap(), Some(second));
-    let batch = [(2, 3, &b"third"[..]), (1, 3, b"fourth"), (2, 5, b"fifth")];
-    let batch = batch.map(|(run, first, output)| share(run, first, 8, shared(output, Some(3))));
-    append(store, &batch);
-    assert_eq!(store.shared(8).unwrap(), Some(shared(b"fifth", Some(3))));
-    let mut two = share(1, 5, 8, shared(b"sixth", None));
-    two.records
-        .extend(share(1, 7, 8, shared(b"seventh", Some(1))).records);
-    two.records
-        .extend(share(1, 9, 9, shared(b"other", None)).records);
-    append(store, &[two]);
-    assert_eq!(store.shared(8).unwrap(), Some(shared(b"seventh", Some(1))));
-    assert_eq!(store.shared(9).unwrap(), Some(shared(b"other", None)));
-}
-
-fn a_result_is_shared_with_the_record_before_it(store: &dyn Store) {
-    append(store, &[start(1, "order", None)]);
-    let whole = share(1, 1, 8, shared(b"eight", None)).records;
-    let [says, result] = [whole[0].clone(), whole[1].clone()];
-    let elsewhere = Record::AttemptSucceeded {
-        at: position(4),
-        attempt: Attempt::FIRST,
-        output: Vec::new(),
-    };
-    for records in [
-        vec![says.clone()],
-        vec![result.clone(), says.clone()],
-        vec![says.clone(), elsewhere],
-        vec![says.clone(), attempt(1, 2).records.remove(0)],
-        vec![says.clone(), says.clone(), result.clone()],
-    ] {
-        refuse(store, &[more(1, 1, records)]);
-    }
-    let says_alone = more(1, 1, vec![says.clone()]);
-    refuse(store, &[says_alone, more(1, 2, vec![result])]);
-    assert_eq!(store.shared(8).unwrap(), None);
-
-    let recovered = Record::AttemptRecovered {
-        at: position(3),
-        attempt: Attempt::FIRST,
-        output: b"recovered".to_vec(),
-    };
-    append(store, &[more(1, 1, vec![says, recovered])]);
-    assert_eq!(store.shared(8).unwrap(), Some(shared(b"recovered", None)));
-}
-
-fn what_is_not_appended_is_not_shared(store: &dyn Store) {
-    append(store, &[start(1, "order", None)]);
-    let eight = |first| share(1, first, 8, shared(b"eight", None));
-    refuse(store, &[eight(1), attempt(9, 9)]);
-    assert_eq!(store.shared(8).unwrap(), None);
-    append(store, &[eight(1)]);
-    refuse(
-        store,
-        &[
-            share(1, 3, 8, shared(b"", Some(1))),
-            start(2, "order", None),
-            start(1, "order", None),
-        ],
-    );
-    assert_eq!(store.shared(8).unwrap(), Some(shared(b"eight", None)));
 }
 
 fn what_is_too_large_is_refused(store: &dyn Store) {

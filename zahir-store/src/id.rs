@@ -63,7 +63,8 @@ impl FromStr for RunId {
 
 /// The content hash of a workflow's definition: its nodes, their names, kinds and edges.
 ///
-/// [`NodeId`]s in records count the nodes of the definition that the run was started with.
+/// [`NodeId`]s in records count the nodes of the definition that the run was started with, or that
+/// the last revision before them names.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DefinitionId(u128);
 

@@ -1,8 +1,10 @@
 //! Where zahir keeps the records of its runs.
 //!
 //! A run is a sequence of [`Record`]s. A [`Store`] appends them, in batches that are written whole
-//! or not at all, and gives them back. [`RedbStore`] keeps them in one file; [`MemoryStore`] keeps
-//! the same contract without a disk.
+//! or not at all, and gives them back. A run that is over goes on only with a
+//! [`Record::RunRevised`]. A result that a run shares is also found by its key, see
+//! [`Store::shared`]. [`RedbStore`] keeps all of this in one file; [`MemoryStore`] keeps the same
+//! contract without a disk.
 //!
 //! # What a file promises
 //!
@@ -25,12 +27,14 @@
 //!   bit is damaged the store is read as it was one append earlier; this can't be told from a crash
 //!   in the middle of a commit.
 //! * A page of the file that holds an older copy of itself (a write that went elsewhere) can make the
-//!   store be read as it was some appends earlier: 2 of 40,000 random damages did.
+//!   store be read as it was some appends earlier: 3 of 40,000 random damages did.
 //! * Damage in redb's own lists of free pages, which no read meets, can end the process when it
 //!   next appends or closes the file: redb then panics while it unwinds a panic. Once damage was
 //!   seen, a file is closed without a write.
-//! * An input, output, error, signal or definition has at most 16 MiB, a name or idempotency key
-//!   4 KiB; of longer messages and reasons the first 4 KiB are kept.
+//! * An input, output, error, signal, saved state or definition has at most 16 MiB, a name or
+//!   idempotency key 4 KiB; of longer messages and reasons the first 4 KiB are kept.
+//! * A shared result is stored twice, in its run and under its key, and stays there when its time
+//!   is over.
 //!
 //! # Features
 //!

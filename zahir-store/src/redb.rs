@@ -1,8 +1,9 @@
 //! The store in one redb file.
 //!
 //! One thread appends, any number read. What the writer knows of unfinished runs is in memory, so
-//! an append reads nothing from the file; reads see only what is committed. After an error that a
-//! commit may have survived the store takes no append until it is opened again.
+//! an append to one reads nothing from the file, unless it names something; reads see only what is
+//! committed. After an error that a commit may have survived the store takes no append until it is
+//! opened again.
 
 mod batch;
 mod file;

@@ -325,6 +325,13 @@ impl<V: Clone> Engine<V> {
                 self.run_task(task);
                 continue;
             }
+            if let Some((due, place)) = self.deadlines.first().copied()
+                && due <= self.now
+            {
+                self.deadlines.pop_first();
+                self.pass_deadline(place);
+                continue;
+            }
             if self.open_next_frame() {
                 continue;
             }
@@ -346,12 +353,6 @@ impl<V: Clone> Engine<V> {
             && self.phase == Phase::Going
         {
             self.pass_run_deadline(since, due);
-        }
-        while let Some((due, place)) = self.deadlines.first().copied()
-            && due <= self.now
-        {
-            self.deadlines.pop_first();
-            self.pass_deadline(place);
         }
         while let Some((due, place)) = self.timers.first().copied()
             && due <= self.now

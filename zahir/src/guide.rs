@@ -2,3 +2,6 @@
 
 #[doc = include_str!("guide/control_flow.md")]
 pub mod control_flow {}
+
+#[doc = include_str!("guide/failure.md")]
+pub mod failure {}

@@ -15,20 +15,22 @@ pub use crate::failure::Failure;
 pub use crate::graph::Graph;
 pub use crate::graph::instance::{intern, per_type};
 pub use crate::graph::shape::{Argument, Exit, NodeShape, RegionShape, Shape, ShapeKind};
-pub use crate::job::again::{Kept, Returned, again, state};
+pub use crate::job::again::{Kept, Returned, Stateful, again, kept, state};
 pub use crate::job::arguments::{
     Build, Field, IsResult, NotResult, OwnedField, StoredInput, deserialize,
 };
-pub use crate::job::attempt::checked;
+pub use crate::job::attempt::{Answer, checked};
 pub use crate::job::context::Context;
 pub use crate::job::effect::{
-    Attempted, Attempts, Auxiliary, Retriable, Retries, Undoable, Undone,
+    Assists, Attempted, Attempts, Auxiliary, Retriable, Retries, Takes, Undoable, Undone,
 };
 pub use crate::job::policy::{Backoff, FOREVER, Settings};
-pub use crate::job::recovery::{ErrorOf, Recover, Recoverer, RecoversTyped, Recovery, RecoveryDef};
+pub use crate::job::recovery::{
+    ErrorOf, OutputOf, Recover, Recovering, RecoversTyped, Recovery, RecoveryDef,
+};
 pub use crate::job::share::{SharingKey, key_bytes};
 pub use crate::job::stored::{
-    Arguments, NotStorable, NotWritable, Owned, Storable, StoredDef, Writable, Written, written,
+    Arguments, NotStorable, NotWritable, Owned, Storable, StoredDef, Writable, Written,
 };
 pub use crate::job::undo::{Undo, UndoDef, Undoing};
 pub use crate::job::{BoxError, BoxFuture, Call, Fallible, Job, JobDef, Options, boxed};

@@ -1,5 +1,5 @@
 include!("../prelude.rs");
-#[job(limit = "smtp" / 4, spawns(Measure), at_most_once, pure, retry_if = transient, needs = gate)]
+#[job(limit = "smtp" / 4, spawns(Measure), needs = gate)]
 async fn later(user: &User) -> u64 { user.id }
 workflow! {
     async fn uses_it(user: User) -> u64 { later(&user) }

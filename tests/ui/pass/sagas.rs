@@ -5,6 +5,10 @@ include!("../prelude.rs");
 async fn take(ctx: &Context, user: &User, count: u64) -> Result<Ticket, MailError> { let _ = (ctx, user); Ok(Ticket { id: count }) }
 #[job]
 async fn give_back(user: &User, count: u64, ticket: &Ticket) { let _ = (user, count, ticket); }
+#[job(undo = join)]
+async fn split(whole: u64, parts: u64, names: &[u64], other: &[u64], a: &str, b: String) -> u64 { let _ = (names, other, a, b); whole / parts }
+#[job]
+async fn join(whole: u64, parts: u64, names: &[u64], other: &[u64], a: &str, b: String, part: &u64) { let _ = (whole, parts, names, other, a, b, part); }
 #[job(no_undo)]
 async fn tell(user: &User, error: &str) -> u64 { let _ = error; user.id }
 #[job(pure)]
@@ -36,6 +40,7 @@ workflow! {
         let called = call_customer(&user).timeout(30s).total_timeout(1m).rescue(|err| tell(&user, &format!("{err}")).retry(1));
         let mut sum = 0;
         while sum < 3 { sum = add(sum, inner(called)); }
+        split(sum, 2, &rest.iter().map(|ticket| ticket.id).collect::<Vec<_>>(), &[sum], "a", word.clone());
         { take(&user, 2) }.finally(tell(&user, "end")).result();
         race((take(&user, told), signal::<u64>("stop"), sleep(1s)));
         let limit = same(rest.len() as u64).backoff(1s..1m).retry(zahir::FOREVER).after(told);

@@ -1,20 +1,17 @@
 //! Options that can't stand beside each other.
 
-use syn::Ident;
-
 use crate::errors::Errors;
 use crate::job::options::Options;
 
-const TWICE: &str = "an `at_most_once` job is never started a second time: leave this away, or \
-                     `at_most_once`";
+const TWICE: &str = "such a job is never started a second time; leave one of the two away";
 
-const OTHERS: &str = "the result of such a job is that of other runs, too, so none of them may \
-                      undo it: leave this away, or what makes it run once";
+const OTHERS: &str = "the result is that of other runs, too, so none of them may undo it; leave one \
+                      of the two away";
 
-const PURE: &str = "a `pure` job has no effect that could happen twice: leave this away, or \
-                    `pure`; `cache = 1h` gives its results to other runs";
+const PURE: &str = "such a job has no effect that could happen twice; leave one of the two away, or \
+                    write `cache = 1h` to give its results to other runs";
 
-/// What is wrong beside what, and what to say about it.
+/// What can't stand beside what, and why.
 const EXCLUSIVE: [(&str, &str, &str); 12] = [
     ("retry", "at_most_once", TWICE),
     ("backoff", "at_most_once", TWICE),
@@ -22,17 +19,17 @@ const EXCLUSIVE: [(&str, &str, &str); 12] = [
     (
         "pure",
         "at_most_once",
-        "a `pure` job may run as often as one likes: leave this away, or `at_most_once`",
+        "what is pure may run as often as one likes; leave one of the two away",
     ),
     (
         "no_undo",
         "undo",
-        "`undo` says how the result is undone: leave this away, or `undo`",
+        "that says how the result is undone; leave one of the two away",
     ),
     (
         "undo",
         "pure",
-        "a `pure` job has no effect, so there is nothing to undo: leave this away, or `pure`",
+        "such a job has no effect, so there is nothing to undo; leave one of the two away",
     ),
     ("undo", "once", OTHERS),
     ("undo", "once_by", OTHERS),
@@ -41,34 +38,35 @@ const EXCLUSIVE: [(&str, &str, &str); 12] = [
     (
         "no_undo",
         "pure",
-        "`pure` says that already: there is no effect to undo; leave this away",
+        "that says already that there is nothing to undo; leave `no_undo` away",
     ),
     (
         "once",
         "once_by",
-        "`once_by` says what the result is found by, and this that it is the inputs: leave one of \
-         them away",
+        "that says by what the result is found, and `once` that it is the inputs; leave one of the \
+         two away",
     ),
 ];
 
 /// Reports what can't be, and takes it away.
 pub(crate) fn check(options: &mut Options, errors: &Errors) {
-    let wrong = EXCLUSIVE.iter().filter_map(|(key, beside, message)| {
-        options.given(beside)?;
-        Some((options.given(key)?.clone(), *message))
-    });
-    let mut wrong: Vec<(Ident, &str)> = wrong.collect();
+    let mut reported = Vec::new();
+    for (key, beside, why) in EXCLUSIVE {
+        if !reported.contains(&key)
+            && options.given(beside).is_some()
+            && let Some(at) = options.given(key)
+        {
+            reported.push(key);
+            errors.at(at, format!("`{key}` can't stand beside `{beside}`: {why}"));
+            options.forget(key);
+        }
+    }
     if let Some(cache) = options.given("cache")
         && options.given("pure").is_none()
     {
         let message = "only what a `pure` job gives can be cached: add `pure` if it has no effect, \
                        or write `once` if that is to happen once";
-        wrong.push((cache.clone(), message));
-    }
-    for (at, (key, message)) in wrong.iter().enumerate() {
-        if wrong.iter().take(at).all(|(earlier, _)| earlier != key) {
-            errors.at(key, *message);
-            options.forget(&key.to_string());
-        }
+        errors.at(cache, message);
+        options.forget("cache");
     }
 }

@@ -3,7 +3,7 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
-use syn::{Signature, Visibility};
+use syn::{Lifetime, Signature, Visibility};
 
 use crate::errors::Errors;
 use crate::job::options::Options;
@@ -45,23 +45,7 @@ impl Stub<'_> {
         } = self;
         let name = &self.signature.ident;
         let lifetime = hidden_lifetime("'job");
-        let mut unknown = Vec::new();
-        let parameters: Vec<TokenStream> = self
-            .parameters
-            .iter()
-            .enumerate()
-            .map(|(index, parameter)| {
-                let name = &parameter.name;
-                if parameter.broken {
-                    let any = format_ident!("__Any{index}");
-                    unknown.push(any.clone());
-                    quote!(#name: #any)
-                } else {
-                    let ty = parameter.declared(&lifetime);
-                    quote!(#name: #ty)
-                }
-            })
-            .collect();
+        let (parameters, unknown) = self.parameters(&lifetime);
         let generics = self.signature.generics.params.iter();
         let generics = generics.filter(|param| !matches!(param, syn::GenericParam::Lifetime(_)));
         quote! {
@@ -104,6 +88,24 @@ impl Stub<'_> {
                 }
             }
         }
+    }
+
+    /// The parameters of the function; those of a broken type have any, which are listed, too.
+    fn parameters(&self, lifetime: &Lifetime) -> (Vec<TokenStream>, Vec<Ident>) {
+        let mut unknown = Vec::new();
+        let mut parameters = Vec::new();
+        for (index, parameter) in self.parameters.iter().enumerate() {
+            let name = &parameter.name;
+            parameters.push(if parameter.broken {
+                let any = format_ident!("__Any{index}");
+                unknown.push(any.clone());
+                quote!(#name: #any)
+            } else {
+                let ty = parameter.declared(lifetime);
+                quote!(#name: #ty)
+            });
+        }
+        (parameters, unknown)
     }
 
     /// All that may be done with a call of it.

@@ -7,7 +7,7 @@
 use proc_macro2::{Delimiter, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{ExprPath, Type, parse_quote};
+use syn::{ExprPath, Pat, Type};
 
 use crate::job::expand::Expansion;
 use crate::job::options::Function;
@@ -63,17 +63,14 @@ impl Expansion<'_> {
 
     /// What the function returned: its output, its error, or the wish to be run again.
     pub(super) fn settle(&self) -> TokenStream {
-        let again = self.job.again.as_ref().map(|again| {
-            let blamed = again.state.as_ref().unwrap_or(&again.ty);
-            shown_at(quote!(__zahir::again), blamed.span())
-        });
-        let settled = match (&self.job.error, again) {
-            (Fallible::No, None) => quote!(__zahir::Returned::Output(returned)),
-            (Fallible::Yes(_), None) => quote!(__zahir::Returned::from(returned)),
-            (Fallible::No, Some(again)) => quote!(#again(returned)),
-            (Fallible::Yes(_), Some(again)) => quote! {
+        let is_again = self.job.again.is_some();
+        let settled = match (&self.job.error, is_again) {
+            (Fallible::No, false) => quote!(__zahir::Returned::Output(returned)),
+            (Fallible::Yes(_), false) => quote!(__zahir::Returned::from(returned)),
+            (Fallible::No, true) => quote!(__zahir::again::<Self>(returned)),
+            (Fallible::Yes(_), true) => quote! {
                 match returned {
-                    ::core::result::Result::Ok(returned) => #again(returned),
+                    ::core::result::Result::Ok(returned) => __zahir::again::<Self>(returned),
                     ::core::result::Result::Err(error) => __zahir::Returned::Error(error),
                 }
             },
@@ -83,6 +80,27 @@ impl Expansion<'_> {
                 #settled
             }
         }
+    }
+
+    /// What an attempt leaves for the next.
+    fn stateful(&self) -> Option<TokenStream> {
+        let again = self.job.again.as_ref()?;
+        let (impl_generics, type_generics, where_clause) =
+            self.job.signature.generics.split_for_impl();
+        let ty = &self.job.type_name;
+        let state = match &again.state {
+            Some(state) => state.to_token_stream(),
+            None => quote!(()),
+        };
+        let blamed = again.state.as_ref().unwrap_or(&again.ty);
+        let kept = shown_at(quote!(__zahir::kept::<Self::State>()), blamed.span());
+        Some(quote! {
+            #[automatically_derived]
+            impl #impl_generics __zahir::Stateful for #ty #type_generics #where_clause {
+                type State = #state;
+                const CODEC: __zahir::Typed<Self::State> = #kept;
+            }
+        })
     }
 
     /// The state, behind the inputs.
@@ -98,27 +116,17 @@ impl Expansion<'_> {
 
     fn resume(&self) -> Option<TokenStream> {
         let state = self.job.parameters.state.as_ref()?;
-        let left: Type = match self
-            .job
-            .again
-            .as_ref()
-            .and_then(|again| again.state.clone())
-        {
-            Some(left) => left,
-            None => parse_quote!(()),
-        };
         let place = syn::Index::from(self.job.parameters.inputs.len());
         // If it is not what the attempt before leaves, that is said about the parameter.
         let span = state.ty.span();
-        let read = quote_spanned!(span=> __zahir::state::<#left>);
-        let arguments = located("arguments", span);
-        let take = quote_spanned!(span=> #arguments.#place = ::core::option::Option::Some(state););
+        let (arguments, left) = (located("arguments", span), located("left", span));
+        let take = quote_spanned!(span=> #arguments.#place = #left;);
         Some(quote! {
             fn resume(
                 #arguments: &mut Self::Args<'_>,
                 bytes: &[u8],
             ) -> ::core::result::Result<(), __zahir::CodecError> {
-                let state = #read(bytes)?;
+                let #left = __zahir::state::<Self>(bytes)?;
                 #take
                 ::core::result::Result::Ok(())
             }
@@ -154,12 +162,13 @@ impl Expansion<'_> {
     /// Calls a function of the user's with all inputs, by reference.
     fn ask_inputs(&self, function: &Function) -> Asked {
         let lifetime = hidden_lifetime("'asked");
-        let arguments = located("arguments", function.extent().last);
+        let at = function.extent().last;
+        let arguments = located("arguments", at);
         let given = self.parameters().enumerate().map(|(index, input)| {
             let index = syn::Index::from(index);
             match input.lent {
-                Some(_) => quote!(#arguments.#index),
-                None => quote!(&#arguments.#index),
+                Some(_) => quote_spanned!(at=> #arguments.#index),
+                None => quote_spanned!(at=> &#arguments.#index),
             }
         });
         let types = self.input_types();
@@ -211,7 +220,11 @@ impl Expansion<'_> {
             at.last,
             quote!(#error, #(#inputs),*),
         );
-        let by = method_at(at, "by", quote!(|#error, #arguments| #job #given));
+        let by = method_at(
+            at,
+            "by",
+            quote_spanned!(at.first=> |#error, #arguments| #job #given),
+        );
         let recovery = method_at(at, "recovery", TokenStream::new());
         quote! {
             fn recovery<#lifetime>(
@@ -230,7 +243,11 @@ impl Expansion<'_> {
         let (arguments, output) = (located("arguments", at.last), located("output", at.last));
         let inputs = self.places().map(|index| quote!(#arguments.#index,));
         let given = group_at(Delimiter::Parenthesis, at.last, quote!(#(#inputs)* #output));
-        let by = method_at(at, "by", quote!(|#arguments, #output| #job #given));
+        let by = method_at(
+            at,
+            "by",
+            quote_spanned!(at.first=> |#arguments, #output| #job #given),
+        );
         quote! {
             const UNDOES: ::core::primitive::bool = true;
             fn undo<#lifetime>(
@@ -245,11 +262,12 @@ impl Expansion<'_> {
         (0..self.job.parameters.inputs.len()).map(syn::Index::from)
     }
 
-    /// How the call is taken apart, and how its inputs are written.
+    /// How the call is taken apart, how its inputs are written, and what attempts leave.
     pub(super) fn stored(&self) -> TokenStream {
         let owned = self.owned();
         let written = self.keeps_arguments().then(|| self.written());
-        quote!(#owned #written)
+        let stateful = self.stateful();
+        quote!(#owned #written #stateful)
     }
 
     fn owned(&self) -> TokenStream {
@@ -278,6 +296,7 @@ impl Expansion<'_> {
             #[automatically_derived]
             impl #impl_generics __zahir::Owned for #ty #type_generics #where_clause {
                 type Inputs = (#(#held,)*);
+                #[allow(clippy::unused_unit)]
                 fn inputs(self) -> Self::Inputs {
                     (#(#kept,)*)
                 }
@@ -297,28 +316,37 @@ impl Expansion<'_> {
         let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
         let ty = &job.type_name;
         let types = self.input_types();
-        let bounds = if generics.params.is_empty() {
-            let lifetime = hidden_lifetime("'stored");
-            let written = self
-                .parameters()
-                .zip(&types)
-                .filter_map(|(input, ty)| input.written(ty));
-            quote!(where #(for<#lifetime> #written: __zahir::Written<#lifetime>,)*)
-        } else {
-            where_clause.to_token_stream()
-        };
-        let entries = self.parameters().zip(self.places()).map(|(input, index)| {
+        let bounds =
+            if generics.params.is_empty() {
+                let lifetime = hidden_lifetime("'stored");
+                let written = self.parameters().zip(&types).enumerate().filter_map(
+                    |(place, (input, ty))| {
+                        let written = input.written(ty)?;
+                        Some(quote!(for<#lifetime> #written: __zahir::Written<#lifetime, #place>))
+                    },
+                );
+                quote!(where #(#written,)*)
+            } else {
+                where_clause.to_token_stream()
+            };
+        let count = self.job.parameters.inputs.len();
+        let entries = self.parameters().zip(self.places()).enumerate();
+        let entries = entries.map(|(place, (input, index))| {
             let name = names::unraw(&input.name);
             let and = input.lent.is_none().then(|| quote!(&));
-            quote!((#name, __zahir::Written::bytes(#and arguments.#index)))
+            quote!(__zahir::Written::<'_, #place>::write(#and arguments.#index, #name, map)?;)
         });
         quote! {
             #[automatically_derived]
             impl #impl_generics __zahir::Arguments for #ty #type_generics #bounds {
-                fn write(
+                const COUNT: ::core::primitive::usize = #count;
+                #[allow(unused_variables)]
+                fn write<__M: __zahir::serde::ser::SerializeMap>(
                     arguments: &Self::Args<'_>,
-                ) -> ::core::result::Result<__zahir::Vec<u8>, __zahir::CodecError> {
-                    __zahir::written([#(#entries),*])
+                    map: &mut __M,
+                ) -> ::core::result::Result<(), __M::Error> {
+                    #(#entries)*
+                    ::core::result::Result::Ok(())
                 }
             }
         }
@@ -340,7 +368,7 @@ impl Function {
         }
     }
 
-    /// What it says about `given`. `types` and `returns` are for closures, which leave theirs away.
+    /// What it says about `given`. A closure that leaves types away has `types` and `returns`.
     fn ask(
         &self,
         given: Vec<TokenStream>,
@@ -353,10 +381,16 @@ impl Function {
             Self::Path(path) => quote!(#path #given),
             Self::Closure(closure) => {
                 let function = hidden("function");
-                quote! {{
-                    let #function: fn(#(#types),*) -> #returns = #closure;
-                    #function #given
-                }}
+                let answer = located("answer", closure.body.span());
+                let is_typed = |input: &Pat| matches!(input, Pat::Type(_));
+                let ty = (!closure.inputs.iter().all(is_typed))
+                    .then(|| quote!(: fn(#(#types),*) -> #returns));
+                let block = quote_spanned! {at=>
+                    let #function #ty = #closure;
+                    let #answer = #function #given;
+                    #answer
+                };
+                group_at(Delimiter::Brace, closure.body.span(), block).into()
             }
         }
     }

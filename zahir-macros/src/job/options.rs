@@ -189,7 +189,6 @@ impl Options {
             "retry_if" => self.retry_if = None,
             "undo" => self.undo = None,
             "no_undo" => self.no_undo = false,
-            "at_most_once" => self.at_most_once = false,
             "pure" => self.pure = false,
             "once" => self.once = false,
             "once_by" => self.once_by = None,

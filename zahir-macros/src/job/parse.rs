@@ -136,7 +136,7 @@ fn check_state(parameters: &Parameters, again: Option<&Again>, errors: &Errors) 
             if let Some(state) = &again.state
                 && !is_unit(state)
             {
-                let shown = canonical::shown(&state.to_token_stream());
+                let shown = shown(state);
                 let message = format!(
                     "nothing takes what this leaves for the next attempt: add a parameter \
                      `#[state] state: Option<{shown}>`, or write `()`"
@@ -148,7 +148,7 @@ fn check_state(parameters: &Parameters, again: Option<&Again>, errors: &Errors) 
             if again.state.is_none()
                 && let Some(taken) = signature::option_type(&state.ty)
             {
-                let shown = canonical::shown(&taken.to_token_stream());
+                let shown = shown(&taken);
                 let message = format!(
                     "this leaves nothing for the next attempt, which takes a state: write \
                      `Again<T, {shown}>`"
@@ -157,6 +157,15 @@ fn check_state(parameters: &Parameters, again: Option<&Again>, errors: &Errors) 
             }
         }
     }
+}
+
+/// A type as one would write it.
+fn shown(ty: &Type) -> String {
+    let mut text = canonical::shown(&ty.to_token_stream());
+    for (spaced, tight) in [(" <", "<"), ("< ", "<"), (" >", ">")] {
+        text = text.replace(spaced, tight);
+    }
+    text
 }
 
 fn is_unit(ty: &Type) -> bool {

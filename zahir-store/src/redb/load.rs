@@ -3,7 +3,7 @@
 //! Every function copies out what it needs and ends its read transaction: one that stays open
 //! keeps every page alive that is replaced meanwhile.
 
-use redb::{ReadTransaction, ReadableTableMetadata, TableDefinition};
+use redb::{ReadTransaction, ReadableTableMetadata, TableDefinition, TableError};
 
 use crate::{DefinitionId, RunHead, RunId, SharedResult, StoredRun};
 
@@ -227,21 +227,32 @@ impl Snapshot<'_> {
             .map_err(|what| damaged(what.0))
     }
 
+    /// The result shared with a key. The index and the table have to agree, also that there is
+    /// none: a page of either may be an old one.
     pub(super) fn shared(&self, key: u128) -> Result<Option<SharedResult>, Fault> {
         let damaged = |what| self.damaged(&format!("the shared result {key:032x}: {what}"));
-        match index::find(&self.transaction.open_table(INDEX)?, &shared_key(key))? {
-            Ok(Found::Number(sequence)) => {
-                let table = self.transaction.open_table(SHARED)?;
-                let row = table.get(key)?.ok_or_else(|| damaged("it is missing"))?;
-                match decode_shared(key, row.value()) {
-                    Ok((shared, found)) if found == sequence => Ok(Some(shared)),
-                    Ok(_) => Err(damaged("it is not the last one")),
-                    Err(what) => Err(damaged(what.0)),
-                }
-            }
-            Ok(Found::Absent) => Ok(None),
-            Err(what) => Err(damaged(what.0)),
+        let named = index::find(&self.transaction.open_table(INDEX)?, &shared_key(key))?
+            .map_err(|what| damaged(what.0))?;
+        match (named, self.shared_row(key)?) {
+            (Found::Absent, None) => Ok(None),
+            (Found::Number(sequence), Some(row)) => match decode_shared(key, &row) {
+                Ok((shared, found)) if found == sequence => Ok(Some(shared)),
+                Ok(_) => Err(damaged("it is not the last one")),
+                Err(what) => Err(damaged(what.0)),
+            },
+            (Found::Absent, Some(_)) => Err(damaged("its name is missing")),
+            (Found::Number(_), None) => Err(damaged("it is missing")),
         }
+    }
+
+    fn shared_row(&self, key: u128) -> Result<Option<Vec<u8>>, Fault> {
+        let table = match self.transaction.open_table(SHARED) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let row = table.get(key)?;
+        Ok(row.map(|row| row.value().to_vec()))
     }
 
     fn ledger(&self) -> Result<Ledger, Fault> {

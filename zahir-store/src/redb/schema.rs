@@ -33,9 +33,9 @@
 //! * **Index**: a name is `R` and a run id, big-endian; or `K`, a workflow as text and an
 //!   idempotency key; or `D` and a definition id, big-endian, with the number 0; or `S` and the key
 //!   of a shared result, big-endian, with the sequence in its row in place of a run number; or `V`
-//!   and the id, big-endian, of a run that went on behind an end of it, with the sequence of the
-//!   last entry of the append that did so: a head of the run in `ended` that ends with an earlier
-//!   entry is an old one. The row of the empty name is the first. See `redb::index`.
+//!   and the id, big-endian, of a run that was over and went on, with the sequence of the last entry
+//!   of the commit in which it last did: a head of it in `ended` whose last entry is an earlier one
+//!   is old. The row of the empty name is the first. See `redb::index`.
 //! * **Ledger**: how many runs were started, how many of them are over, sequence of the next entry,
 //!   rows of `index`, rows of `definitions`, all varints; digest `u64`: the wrapping sum of the
 //!   checksums of all heads in `live`. It is compared at each open, so that no unfinished run can be
@@ -44,7 +44,7 @@
 //!   idempotency key, 0 or 1 and a text.
 //! * **Shared result**: sequence of the entry that has it, varint; until when it holds, 0 or 1 and
 //!   a varint of milliseconds; output, varint length and bytes. A copy: it is found without the run.
-//!   The index says that there is one, and which.
+//!   The index says whether there is one, and which; no count of these rows is in the ledger.
 //!
 //! What came after the first file of version 1 adds to it: programs that know neither `shared` nor
 //! the names `S` and `V` can read and go on with such a file. They never look into a table or for a

@@ -104,7 +104,8 @@ impl Sample {
                 "a page in the wrong place"
             }
             _ => {
-                image.truncate(rng.index(self.image.len()));
+                // A disk without a byte is one that a store is made on.
+                image.truncate(1 + rng.index(self.image.len() - 1));
                 "a truncated file"
             }
         };

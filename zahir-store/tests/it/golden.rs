@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `format-1.zahir` | the records with tags up to 8 |
 //! | `format-1-tag-16.zahir` | those with tags up to 16 |
+//! | `format-1-tag-30.zahir` | those with tags up to 30, runs that went on behind their ends, shared results |
 //!
 //! A file was written by this test with `ZAHIR_GOLDEN=write` set, and one that exists is never
 //! written again: a record that is added gets a file of its own, any other change of the format a
@@ -11,8 +12,10 @@
 
 use std::path::{Path, PathBuf};
 
-use zahir_store::conformance::{attempt, finish, inner_records, more, run, start};
-use zahir_store::{Append, CancelRequest, Ending, Record, RedbStore, Store};
+use zahir_store::conformance::{attempt, finish, inner_records, more, revise, run, share, start};
+use zahir_store::{
+    Append, CancelRequest, Ending, Record, RedbStore, SharedResult, Store, Timestamp,
+};
 
 use crate::support::Content;
 
@@ -39,6 +42,32 @@ fn batches(records: Vec<Record>) -> Vec<Vec<Append>> {
 /// With the first of [`inner_records`].
 fn first_batches(records: usize) -> Vec<Vec<Append>> {
     batches(inner_records()[..records].to_vec())
+}
+
+/// With all of them; run 1 goes on and runs 2 and 5 have ended twice and three times.
+fn last_batches() -> Vec<Vec<Append>> {
+    let mut batches = batches(inner_records());
+    let result = |output: &[u8], until| SharedResult {
+        output: output.to_vec(),
+        until,
+    };
+    let until = Some(Timestamp::from_millis(1_700_000_000_000));
+    batches.extend([
+        vec![start(5, "order", None), revise(1, 2), finish(5, 1)],
+        vec![
+            share(1, 3, 8, result(b"first", until)),
+            revise(2, 3),
+            revise(5, 2),
+            finish(2, 4),
+        ],
+        vec![finish(5, 3), share(1, 5, 8, result(b"second", None))],
+        vec![
+            revise(5, 4),
+            finish(5, 5),
+            share(1, 7, 9, result(b"", until)),
+        ],
+    ]);
+    batches
 }
 
 fn golden(file: &str) -> PathBuf {
@@ -70,6 +99,7 @@ fn check(file: &str, batches: &[Vec<Append>]) {
         assert_eq!(records.collect::<Vec<_>>(), append.records);
     }
     assert_eq!(store.find("refund", "a").unwrap(), Some(run(2)));
+    assert_eq!(store.shared(10).unwrap(), None);
     store.append(&[attempt(4, 1)]).unwrap();
 }
 
@@ -84,15 +114,24 @@ fn a_file_with_tags_up_to_16_stays_readable() {
 }
 
 #[test]
-fn an_older_file_takes_records_with_higher_tags() {
+fn a_file_with_tags_up_to_30_stays_readable() {
+    check("format-1-tag-30.zahir", &last_batches());
+}
+
+#[test]
+fn an_older_file_takes_what_came_later() {
     for (file, records) in [("format-1.zahir", FIRST), ("format-1-tag-16.zahir", SECOND)] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store");
         std::fs::copy(golden(file), &path).unwrap();
         let mut batches = first_batches(records);
         batches.push(vec![more(4, 1, inner_records()[records..].to_vec())]);
-        let last = batches.last().unwrap();
-        RedbStore::open(&path).unwrap().append(last).unwrap();
+        batches.push(vec![revise(1, 2), revise(2, 3)]);
+        let store = RedbStore::open(&path).unwrap();
+        for last in &batches[4..] {
+            store.append(last).unwrap();
+        }
+        drop(store);
         let store = RedbStore::open(&path).unwrap();
         assert_eq!(Content::of(&store).unwrap(), Content::after(&batches));
     }
@@ -111,8 +150,5 @@ fn the_bytes_of_records_stay_the_same() {
     };
     assert_eq!(hash(&first_batches(FIRST)), (483, 0x6DD8_BF90_757F_38D6));
     assert_eq!(hash(&first_batches(SECOND)), (670, 0xEB03_6D53_EB07_8C1D));
-    assert_eq!(
-        hash(&batches(inner_records())),
-        (1_394, 0x7001_C67C_8FD1_C393)
-    );
+    assert_eq!(hash(&last_batches()), (1_646, 0xBF81_158C_9EB5_1258));
 }

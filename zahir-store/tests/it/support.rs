@@ -1,7 +1,7 @@
 //! What the tests share: random numbers from a seed, random but valid appends, and all there is in
 //! a store as one value that can be compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use zahir_store::conformance::{finish, inner_records, more, revise, run, share, start};
 use zahir_store::{
@@ -167,8 +167,9 @@ impl Workload {
             let key = format!("key {number}");
             return start(number, "order", self.rng.one_in(2).then_some(&key));
         }
-        if !self.over.is_empty() && self.rng.one_in(12) {
-            let index = self.rng.index(self.over.len());
+        if !self.over.is_empty() && self.rng.one_in(8) {
+            // One of a few, so that some go on more than once.
+            let index = self.rng.index(self.over.len().min(4));
             let (number, first) = self.over.swap_remove(index);
             self.open.push((number, first + 1));
             return revise(number, first);
@@ -243,4 +244,25 @@ fn any_records(rng: &mut Rng) -> Vec<Record> {
         attempt: Attempt::FIRST,
         output,
     }]
+}
+
+/// The tests that cut a workload short rest on it: runs go on behind their ends, some more than
+/// once, and keys are shared again.
+#[test]
+fn a_workload_goes_on_behind_ends_and_shares_again() {
+    let mut workload = Workload::new(1);
+    (0..60).for_each(|_| drop(workload.batch()));
+    let mut ends: HashMap<RunId, usize> = HashMap::new();
+    let mut keys: HashMap<u128, usize> = HashMap::new();
+    for append in workload.batches.iter().flatten() {
+        if matches!(append.records.last(), Some(Record::RunFinished(_))) {
+            *ends.entry(append.run).or_default() += 1;
+        }
+        for key in append.records.iter().filter_map(shared_key) {
+            *keys.entry(key).or_default() += 1;
+        }
+    }
+    assert!(ends.values().filter(|ends| **ends > 1).count() > 3);
+    assert!(ends.values().any(|ends| *ends > 2));
+    assert!(keys.values().filter(|shares| **shares > 1).count() > 3);
 }

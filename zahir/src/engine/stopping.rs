@@ -121,7 +121,8 @@ impl<V: Clone> Engine<V> {
             return;
         };
         let is_dropped = why == Stop::Cancelled;
-        if is_dropped || !matches!(instance.state, State::Running(_)) {
+        let goes_on = matches!(instance.state, State::Running(_)) || self.owed.contains(&place);
+        if is_dropped || !goes_on {
             self.drop_deadline(place);
         }
         let Some(instance) = self.instance(place) else {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::value::{self, CodecError, Payload};
+use crate::job::Job;
+use crate::value::{self, CodecError, Payload, Typed};
 
 /// What a job returns that may ask to be run again later.
 ///
@@ -79,6 +80,14 @@ impl<O, E> From<Result<O, E>> for Returned<O, E> {
     }
 }
 
+/// A job that may ask to be run again.
+pub trait Stateful: Job {
+    /// What one attempt leaves for the next.
+    type State: 'static;
+    /// What stores it.
+    const CODEC: Typed<Self::State>;
+}
+
 /// What one attempt can leave for the next.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be kept for the next attempt: it can't be stored",
@@ -91,14 +100,21 @@ pub trait Kept: Payload {}
 #[diagnostic::do_not_recommend]
 impl<T: Payload> Kept for T {}
 
+/// The codec of a state. A function for the reason that [`codec`](value::codec) is one.
+#[must_use]
+pub const fn kept<S: Kept>() -> Typed<S> {
+    value::codec()
+}
+
 /// What a job that gives an [`Again`] has returned.
-pub fn again<O, S: Kept, E>(again: Again<O, S>) -> Returned<O, E> {
+pub fn again<J: Stateful>(again: Again<J::Output, J::State>) -> Returned<J::Output, J::Error> {
     match again {
         Again::Done(output) => Returned::Output(output),
-        Again::After { wait, state } => Returned::Again {
-            wait,
-            state: value::encode(&state),
-        },
+        Again::After { wait, state } => {
+            let state = (<J as Stateful>::CODEC.erase)(state);
+            let state = (<J as Stateful>::CODEC.codec.encode)(&state);
+            Returned::Again { wait, state }
+        }
     }
 }
 
@@ -106,7 +122,8 @@ pub fn again<O, S: Kept, E>(again: Again<O, S>) -> Returned<O, E> {
 ///
 /// # Errors
 ///
-/// If these bytes are no `S`.
-pub fn state<S: Kept>(bytes: &[u8]) -> Result<S, CodecError> {
-    value::decode(bytes)
+/// If that is not what these bytes are.
+pub fn state<J: Stateful>(bytes: &[u8]) -> Result<Option<J::State>, CodecError> {
+    let state = (<J as Stateful>::CODEC.codec.decode)(bytes)?;
+    (<J as Stateful>::CODEC.take)(state).map(Some)
 }

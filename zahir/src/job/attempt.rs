@@ -266,11 +266,33 @@ pub(crate) fn describe(error: &(dyn Error + 'static)) -> String {
     text
 }
 
+/// What a check of the user's says: nothing against it, or why not.
+#[diagnostic::on_unimplemented(
+    message = "a check answers with a `Result<(), E>`, and not with a `{Self}`",
+    label = "gives a `{Self}`",
+    note = "write `Ok(())`, or `Err(..)` with a text or an error that says what is wrong"
+)]
+pub trait Answer {
+    /// Why not, boxed.
+    ///
+    /// # Errors
+    ///
+    /// What it says against it.
+    fn checked(self) -> Result<(), BoxError>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: JobError> Answer for Result<(), E> {
+    fn checked(self) -> Result<(), BoxError> {
+        self.map_err(E::into)
+    }
+}
+
 /// What a check of the user's says.
 ///
 /// # Errors
 ///
 /// What it says against it.
-pub fn checked<E: JobError>(answer: Result<(), E>) -> Result<(), BoxError> {
-    answer.map_err(E::into)
+pub fn checked(answer: impl Answer) -> Result<(), BoxError> {
+    answer.checked()
 }

@@ -3,7 +3,7 @@
 //! Each fact is two traits: the one that the macros implement, and the one that a call demands,
 //! which only has its words. So rustc says these, and lists no jobs that do better.
 
-use crate::job::Job;
+use crate::job::{Call, Job};
 use crate::wire::Def;
 
 /// A job, and no workflow.
@@ -14,6 +14,10 @@ pub trait Retriable: Job {}
 
 /// A job whose effect can be undone, or needs no undoing; a workflow of which all jobs are so.
 pub trait Undoable: Job {}
+
+/// A job that can take over for another or undo it: no workflow, and none that gives an
+/// [`Again`](crate::Again).
+pub trait Auxiliary: Job {}
 
 /// Demanded by `.timeout(..)` and the like.
 #[diagnostic::on_unimplemented(
@@ -58,11 +62,31 @@ pub trait Undone: Job {
 #[diagnostic::do_not_recommend]
 impl<J: Undoable> Undone for J {}
 
-/// A job that can take over for another or undo it: no workflow, and none that gives an
-/// [`Again`](crate::Again).
+/// Demanded of what `recover = ..` and `undo = ..` name.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` can't stand in for another job, nor undo it",
+    message = "`{Self}` can neither take over for a job nor undo it",
     label = "a workflow, or a job that may ask to be run again later",
-    note = "a recovery job, and one that undoes, is a `#[job]` that does not return `Again`"
+    note = "`recover` and `undo` take a `#[job]` that does not return `Again`"
 )]
-pub trait Auxiliary: Job {}
+pub trait Assists: Job {}
+
+#[diagnostic::do_not_recommend]
+impl<J: Auxiliary> Assists for J {}
+
+/// What a function gives that is named as a recovery job, or as what undoes a job: a call.
+#[diagnostic::on_unimplemented(
+    message = "this is not a job",
+    label = "expected a `#[job]` function; this gives a `{Self}`",
+    note = "put `#[job]` on the function"
+)]
+pub trait Takes<'a, R: Job> {
+    #[doc(hidden)]
+    fn call(self) -> Call<'a, R>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a, R: Job> Takes<'a, R> for Call<'a, R> {
+    fn call(self) -> Self {
+        self
+    }
+}

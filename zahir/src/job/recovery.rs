@@ -3,12 +3,12 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use crate::job::attempt::{self, Fail, bug, kept};
+use crate::job::attempt::{self, Fail, kept};
 use crate::job::context::Context;
-use crate::job::effect::Auxiliary;
+use crate::job::effect::{Assists, Takes};
 use crate::job::{BoxFuture, Job, Options};
 use crate::value::{Codec, Payload, Value};
-use crate::wire::{IntoCall, Outcome};
+use crate::wire::{Lend, Outcome};
 
 /// What takes over for a job.
 #[derive(Clone, Copy, Debug)]
@@ -43,11 +43,10 @@ pub enum Recovery<'e, J: Job> {
     None,
 }
 
-/// A call that takes over. It is given an `F`.
-pub struct Recoverer<'e, J: Job, F: ?Sized, R, C> {
-    ask: Recover<'e, J>,
-    call: C,
-    given: PhantomData<fn(&F) -> R>,
+/// A call that takes over for a job that fails with an `E`. It is given an `F`.
+pub struct Recovering<'e, J: Job, F: ?Sized, E> {
+    recovery: Recovery<'e, J>,
+    given: PhantomData<fn(&F, &E)>,
 }
 
 impl<'e, J: Job> Recover<'e, J> {
@@ -72,111 +71,95 @@ impl<'e, J: Job> Recover<'e, J> {
     }
 
     /// This call takes over.
-    pub fn by<F, R, C, Made>(self, call: C) -> Recoverer<'e, J, F, R, C>
+    pub fn by<F, R, C>(
+        self,
+        call: impl FnOnce(&'e F, J::Args<'e>) -> C,
+    ) -> Recovering<'e, J, F, J::Error>
     where
-        F: ?Sized + 'static,
-        R: Auxiliary,
-        C: FnOnce(&'e F, J::Args<'e>) -> Made,
-        Made: IntoCall<'e, R>,
+        F: ?Sized + Lend,
+        R: Assists,
+        R::Output: OutputOf<J::Output>,
+        C: Takes<'e, R>,
     {
-        Recoverer {
-            ask: self,
-            call,
+        let recovery = match self.0 {
+            Some(spent) => {
+                let error = F::lend(Some(spent.error));
+                let call = call(error, spent.args).call();
+                Recovery::Begun(attempt::alone(call, spent.context, spent.encodes))
+            }
+            None => Recovery::Described(
+                RecoveryDef {
+                    name: R::name(),
+                    options: const { &R::OPTIONS },
+                    error: None,
+                },
+                None,
+            ),
+        };
+        Recovering {
+            recovery,
             given: PhantomData,
         }
     }
 }
 
-impl<'e, J, R, C, Made> Recoverer<'e, J, crate::Failure, R, C>
-where
-    J: Job,
-    R: Auxiliary,
-    C: FnOnce(&'e crate::Failure, J::Args<'e>) -> Made,
-    Made: IntoCall<'e, R>,
-{
+impl<'e, J: Job, E> Recovering<'e, J, crate::Failure, E> {
     /// The call is given any failure.
     pub fn recovery(self) -> Recovery<'e, J> {
-        self.decided(None, Value::get)
+        self.recovery
     }
 }
 
 /// A call that is given the job's own error. Found after the one that is given any failure.
-pub trait RecoversTyped<'e, J: Job, F: ?Sized> {
+pub trait RecoversTyped<'e, J: Job<Error = E>, F: ?Sized, E>: Sized {
     /// The call is given the job's error.
     fn recovery(self) -> Recovery<'e, J>
     where
-        F: ErrorOf<J::Error>;
+        F: ErrorOf<E>;
 }
 
-impl<'e, J, F, R, C, Made> RecoversTyped<'e, J, F> for Recoverer<'e, J, F, R, C>
-where
-    J: Job,
-    F: ?Sized + 'static,
-    R: Auxiliary,
-    C: FnOnce(&'e F, J::Args<'e>) -> Made,
-    Made: IntoCall<'e, R>,
-{
+impl<'e, J: Job<Error = E>, F: ?Sized, E> RecoversTyped<'e, J, F, E> for Recovering<'e, J, F, E> {
     fn recovery(self) -> Recovery<'e, J>
     where
-        F: ErrorOf<J::Error>,
+        F: ErrorOf<E>,
     {
-        self.decided(Some(F::kept::<J>()), F::lend)
+        match self.recovery {
+            Recovery::Described(def, _) => {
+                let (codec, fail) = F::kept::<J>();
+                let error = Some(codec);
+                Recovery::Described(RecoveryDef { error, ..def }, Some(fail))
+            }
+            begun @ (Recovery::Begun(_) | Recovery::None) => begun,
+        }
     }
 }
 
-impl<'e, J, F, R, C, Made> Recoverer<'e, J, F, R, C>
-where
-    J: Job,
-    F: ?Sized + 'static,
-    R: Auxiliary,
-    C: FnOnce(&'e F, J::Args<'e>) -> Made,
-    Made: IntoCall<'e, R>,
-{
-    fn decided(
-        self,
-        kept: Option<(Codec, Fail<J>)>,
-        lend: fn(&Value) -> Option<&F>,
-    ) -> Recovery<'e, J> {
-        let Some(spent) = self.ask.0 else {
-            let def = RecoveryDef {
-                name: R::name(),
-                options: const { &R::OPTIONS },
-                error: kept.map(|(codec, _)| codec),
-            };
-            return Recovery::Described(def, kept.map(|(_, fail)| fail));
-        };
-        Recovery::Begun(match lend(spent.error) {
-            Some(error) => {
-                let call = (self.call)(error, spent.args).into_call();
-                attempt::alone(call, spent.context, spent.encodes)
-            }
-            None => attempt::ended(bug("its recovery job takes another error").into()),
-        })
-    }
-}
+/// The output of a recovery job.
+#[diagnostic::on_unimplemented(
+    message = "this recovery job gives a `{Self}`, and the job itself a `{O}`",
+    label = "gives a `{Self}`",
+    note = "what takes over for a job gives what the job would have given"
+)]
+pub trait OutputOf<O> {}
+
+#[diagnostic::do_not_recommend]
+impl<O> OutputOf<O> for O {}
 
 /// The error of a job, for its recovery job.
 #[diagnostic::on_unimplemented(
-    message = "a recovery job can't be given `{Self}` when this job has failed",
+    message = "the failure of this job can't be given to the recovery job as a `{Self}`",
     label = "takes a `&{Self}` first",
-    note = "first it takes either `&zahir::Failure`, or the job's own error, `&{E}`, if that implements serde's `Serialize` and `Deserialize`"
+    note = "first it takes a `&zahir::Failure`; or the job's own error, `&{E}`, if that implements serde's `Serialize` and `Deserialize`"
 )]
 pub trait ErrorOf<E> {
     #[doc(hidden)]
     fn kept<J: Job<Error = E>>() -> (Codec, Fail<J>);
-
-    #[doc(hidden)]
-    fn lend(value: &Value) -> Option<&Self>;
 }
 
 #[diagnostic::do_not_recommend]
 impl<E: Payload> ErrorOf<E> for E {
     fn kept<J: Job<Error = E>>() -> (Codec, Fail<J>) {
         (Codec::of::<E>(), kept::<J>)
-    }
-
-    fn lend(value: &Value) -> Option<&E> {
-        value.get()
     }
 }
 
@@ -186,9 +169,9 @@ impl<J: Job> fmt::Debug for Recover<'_, J> {
     }
 }
 
-impl<J: Job, F: ?Sized, R, C> fmt::Debug for Recoverer<'_, J, F, R, C> {
+impl<J: Job, F: ?Sized, E> fmt::Debug for Recovering<'_, J, F, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Recoverer")
+        self.recovery.fmt(f)
     }
 }
 

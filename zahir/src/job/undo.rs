@@ -5,10 +5,10 @@ use std::fmt;
 use futures_util::FutureExt;
 
 use crate::job::context::Context;
-use crate::job::effect::Auxiliary;
+use crate::job::effect::{Assists, Takes};
 use crate::job::{BoxFuture, Job, Options, attempt};
 use crate::value::Value;
-use crate::wire::{IntoCall, Outcome, Produced};
+use crate::wire::{Outcome, Produced};
 
 /// What undoes the results of a job.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +60,7 @@ impl<'e, J: Job> Undo<'e, J> {
     }
 
     /// This call undoes it.
-    pub fn by<R: Auxiliary, C: IntoCall<'e, R>>(
+    pub fn by<R: Assists, C: Takes<'e, R>>(
         self,
         call: impl FnOnce(J::Args<'e>, &'e J::Output) -> C,
     ) -> Undoing<'e> {
@@ -70,7 +70,7 @@ impl<'e, J: Job> Undo<'e, J> {
                 options: const { &R::OPTIONS },
             });
         };
-        let call = call(done.args, done.output).into_call();
+        let call = call(done.args, done.output).call();
         let attempt = attempt::alone(call, done.context, false);
         // What it gives is of no use to anybody.
         Undoing::Begun(Box::pin(attempt.map(|outcome| match outcome {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zahir_store::{Attempt, Ending, Failure, FailureKind, NodeId, RunId, RunStart, Timestamp};
 
-use super::plans::{self, Program, here, node, region};
+use super::plans::{Program, here, node, region};
 use crate::engine::{Action, AttemptOutcome, Engine, Extra, Place, Report, Verdict, Work};
 use crate::job::policy::Policy;
 use crate::plan::{PlanKind, PlanNode, Recovery};

@@ -119,6 +119,24 @@ impl<'a> World<'a> {
             is_stopping: false,
         });
         self.perform();
+        // What came due while no process was there comes first.
+        self.pass(0);
+    }
+
+    /// When the time of a node instance, or of the run, is over; set once.
+    fn deadline(&self, position: Option<&Position>) -> Option<Timestamp> {
+        let mut found = None;
+        let queued = self.process.iter().flat_map(|it| &it.writes);
+        let queued = queued.flat_map(|(_, step)| &step.records);
+        for record in self.disk_records().chain(queued) {
+            if let Record::DeadlineSet { at, due } = record
+                && at.as_ref() == position
+            {
+                assert_eq!(found, None, "{at:?} is given its time twice");
+                found = Some(*due);
+            }
+        }
+        found
     }
 
     pub(super) fn stored(&self) -> StoredRun {
@@ -319,8 +337,15 @@ impl<'a> World<'a> {
     /// What happened to a node instance so far, durably.
     fn past(&self, position: &Position) -> Past {
         let mut past = Past::default();
+        let mut is_under_way = false;
         for record in self.disk_records() {
             match record {
+                Record::AttemptStarted { at, .. } if at == position => {
+                    past.crashes += u32::from(is_under_way);
+                    is_under_way = true;
+                    continue;
+                }
+                Record::AttemptInterrupted { at, .. } if at == position => {}
                 Record::AttemptFailed { at, retry_at, .. } if at == position => {
                     past.due = *retry_at;
                     if past.recovers {
@@ -332,18 +357,21 @@ impl<'a> World<'a> {
                 Record::AttemptPostponed { at, due, state, .. } if at == position => {
                     past.due = Some(*due);
                     past.postponed += 1;
+                    past.crashes = 0;
                     past.state = Some(state.as_slice().into());
                 }
                 Record::RecoveryBegan { at, .. } if at == position => {
                     past.recovers = true;
+                    past.crashes = 0;
                     past.due = None;
                 }
                 Record::UndoFailed { at, retry_at, .. } if at == position => {
                     past.due = *retry_at;
                     past.failed_undos += 1;
                 }
-                _ => {}
+                _ => continue,
             }
+            is_under_way = false;
         }
         past
     }
@@ -686,6 +714,19 @@ impl<'a> World<'a> {
 
     fn write(&mut self, seq: u64, first: u64, records: Vec<Record>) {
         assert!(!records.is_empty());
+        for record in &records {
+            let position = match record {
+                Record::DeadlinePassed { at, .. } => at.as_ref(),
+                Record::RecoveryBegan { at, failure, .. }
+                    if failure.kind == FailureKind::TimedOut =>
+                {
+                    Some(at)
+                }
+                _ => continue,
+            };
+            let due = self.deadline(position).expect("it had a deadline");
+            assert!(due <= self.latest, "{position:?} has time left");
+        }
         let written = self.disk_records().count();
         let process = self.process.as_mut().expect("a process runs");
         let queued = process
@@ -738,6 +779,11 @@ impl<'a> World<'a> {
         assert!(
             past.due.is_none_or(|due| due <= latest),
             "{:?} is tried again too early",
+            live.position
+        );
+        assert!(
+            past.crashes < self.program.crashes_max,
+            "{:?} is tried again although it is poisoned",
             live.position
         );
         let slots = self.slots;
@@ -843,6 +889,13 @@ impl<'a> World<'a> {
                 self.is_in_last(&position, 0),
                 "{position:?} starts after a cancel"
             );
+        }
+        let node = self.plan.node(live.position.node);
+        if node.policy.total_timeout.is_some() && !self.past(&live.position).recovers {
+            let due = self
+                .deadline(Some(&live.position))
+                .expect("it has a deadline");
+            assert!(due > self.now, "{position:?} starts too late");
         }
         self.check_work(live);
         self.check_inputs(&position, &live.inputs);
@@ -959,6 +1012,12 @@ impl<'a> World<'a> {
                 Record::AttemptSucceeded { at, output, .. }
                 | Record::AttemptRecovered { at, output, .. } => {
                     assert!(successes.insert(at.clone()), "{at:?} has two results");
+                    let is_recovered = matches!(record, Record::AttemptRecovered { .. });
+                    assert_eq!(
+                        is_recovered,
+                        self.past(at).recovers,
+                        "whose result {at:?} has"
+                    );
                     let job = self.expected.jobs.get(at).expect("a job that can succeed");
                     assert_eq!(*output, job.output.to_be_bytes(), "the result of {at:?}");
                 }
@@ -1063,6 +1122,8 @@ struct Past {
     recovers: bool,
     failed_recoveries: u32,
     failed_undos: u32,
+    /// How often the process died during an attempt that was followed by another one.
+    crashes: u32,
     /// Until when it waits.
     due: Option<Timestamp>,
     /// What it left for its next attempt.

@@ -12,10 +12,10 @@ use super::waits::TWO;
 use super::*;
 use crate::job::context::Context;
 use crate::plan::{Exit, PlanKind};
+use crate::runtime::RuntimeBuilder;
 use crate::runtime::executor::Key;
 use crate::runtime::run::{Message, Run};
 use crate::runtime::shared::Recalled;
-use crate::runtime::{RuntimeBuilder, inline};
 use crate::wire::{Extra, Outcome, Step};
 
 const KEY: u128 = 7;

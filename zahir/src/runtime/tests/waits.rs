@@ -9,7 +9,6 @@ use zahir_store::{Record, RunId, RunStatus, Timestamp};
 use super::*;
 use crate::event::EventKind;
 use crate::plan::{Exit, PlanKind};
-use crate::runtime::inline;
 use crate::signal::Signal;
 use crate::wire::{Description, RaceDef, Step};
 

@@ -7,7 +7,7 @@
 use proc_macro2::{Delimiter, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{ExprPath, Pat, Type};
+use syn::{ExprPath, Pat};
 
 use crate::job::expand::Expansion;
 use crate::job::options::Function;
@@ -103,15 +103,17 @@ impl Expansion<'_> {
         })
     }
 
-    /// The state, behind the inputs.
-    pub(super) fn state_type(&self) -> Option<&Type> {
-        self.job.parameters.state.as_ref().map(|state| &state.ty)
+    /// The type of the state, behind those of the inputs.
+    pub(super) fn state_type(&self) -> Option<TokenStream> {
+        let state = self.job.parameters.state.as_ref()?;
+        let ty = &state.ty;
+        Some(quote!(#ty,))
     }
 
     /// The state of a call.
     pub(super) fn no_state(&self) -> Option<TokenStream> {
         let state = self.job.parameters.state.as_ref();
-        state.map(|_| quote!(::core::option::Option::None))
+        state.map(|_| quote!(::core::option::Option::None,))
     }
 
     fn resume(&self) -> Option<TokenStream> {
@@ -176,7 +178,11 @@ impl Expansion<'_> {
             .parameters()
             .zip(&types)
             .map(|(input, ty)| input.lent_for(&lifetime, ty));
-        let answer = function.ask(given.collect(), types.collect(), &quote!(_));
+        let answer = function.ask(
+            &given.collect::<Vec<_>>(),
+            &types.collect::<Vec<_>>(),
+            &quote!(_),
+        );
         Asked {
             lifetime: lifetime.to_token_stream(),
             arguments: arguments.to_token_stream(),
@@ -186,8 +192,8 @@ impl Expansion<'_> {
 
     fn verify(&self, verify: &Function) -> TokenStream {
         let output = located("output", verify.extent().last);
-        let given = vec![output.to_token_stream()];
-        let answer = verify.ask(given, vec![quote!(&Self::Output)], &quote!(_));
+        let given = [output.to_token_stream()];
+        let answer = verify.ask(&given, &[quote!(&Self::Output)], &quote!(_));
         let checked = wrapped(verify, &quote!(__zahir::checked), answer);
         quote! {
             fn verify(
@@ -201,8 +207,8 @@ impl Expansion<'_> {
     fn may_retry(&self, retry_if: &Function) -> TokenStream {
         let error = located("error", retry_if.extent().last);
         let bool = quote!(::core::primitive::bool);
-        let given = vec![error.to_token_stream()];
-        let answer = retry_if.ask(given, vec![quote!(&Self::Error)], &bool);
+        let given = [error.to_token_stream()];
+        let answer = retry_if.ask(&given, &[quote!(&Self::Error)], &bool);
         quote! {
             fn may_retry(#error: &Self::Error) -> #bool {
                 #answer
@@ -294,9 +300,9 @@ impl Expansion<'_> {
         let none = self.no_state();
         quote! {
             #[automatically_derived]
+            #[allow(clippy::unused_unit, clippy::let_unit_value)]
             impl #impl_generics __zahir::Owned for #ty #type_generics #where_clause {
                 type Inputs = (#(#held,)*);
-                #[allow(clippy::unused_unit)]
                 fn inputs(self) -> Self::Inputs {
                     (#(#kept,)*)
                 }
@@ -316,25 +322,26 @@ impl Expansion<'_> {
         let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
         let ty = &job.type_name;
         let types = self.input_types();
-        let bounds =
-            if generics.params.is_empty() {
-                let lifetime = hidden_lifetime("'stored");
-                let written = self.parameters().zip(&types).enumerate().filter_map(
-                    |(place, (input, ty))| {
+        let bounds = if generics.params.is_empty() {
+            let lifetime = hidden_lifetime("'stored");
+            let written =
+                self.parameters()
+                    .zip(&types)
+                    .enumerate()
+                    .filter_map(|(place, (input, ty))| {
                         let written = input.written(ty)?;
-                        Some(quote!(for<#lifetime> #written: __zahir::Written<#lifetime, #place>))
-                    },
-                );
-                quote!(where #(#written,)*)
-            } else {
-                where_clause.to_token_stream()
-            };
+                        Some(quote!(#written: __zahir::Written<#lifetime, #place>))
+                    });
+            quote!(where #(for<#lifetime> #written,)*)
+        } else {
+            where_clause.to_token_stream()
+        };
         let count = self.job.parameters.inputs.len();
-        let entries = self.parameters().zip(self.places()).enumerate();
-        let entries = entries.map(|(place, (input, index))| {
-            let name = names::unraw(&input.name);
+        let entries = self.parameters().enumerate().map(|(place, input)| {
+            let (name, index) = (names::unraw(&input.name), syn::Index::from(place));
             let and = input.lent.is_none().then(|| quote!(&));
-            quote!(__zahir::Written::<'_, #place>::write(#and arguments.#index, #name, map)?;)
+            let write = quote!(__zahir::Written::<'_, #place>::write);
+            quote!(#write(#and arguments.#index, #name, map)?;)
         });
         quote! {
             #[automatically_derived]
@@ -371,8 +378,8 @@ impl Function {
     /// What it says about `given`. A closure that leaves types away has `types` and `returns`.
     fn ask(
         &self,
-        given: Vec<TokenStream>,
-        types: Vec<TokenStream>,
+        given: &[TokenStream],
+        types: &[TokenStream],
         returns: &TokenStream,
     ) -> TokenStream {
         let at = self.extent().last;

@@ -13,5 +13,6 @@ mod many;
 mod poison;
 mod registered;
 mod repair;
+mod upgrade;
 mod waits;
 mod watched;

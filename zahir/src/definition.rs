@@ -327,7 +327,7 @@ impl DefinedNode {
             by: node.kind.assigned_by().map(NodeId::number),
             signature: job.map(|job| job.signature.to_owned()).unwrap_or_default(),
             version: job.map_or(0, |job| job.options.declared_version()),
-            effect: job.map_or("", |job| effect(&job.options)).to_owned(),
+            effect: job.map_or("", |job| effect(job.options)).to_owned(),
         }
     }
 

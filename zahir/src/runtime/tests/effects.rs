@@ -9,7 +9,7 @@ use super::durable::Gate;
 use super::flow::{Raw, produced, raw};
 use super::*;
 use crate::job::context::{Context, Role};
-use crate::job::policy::{Backoff, Policy};
+use crate::job::policy::{Backoff, FOREVER, Policy};
 use crate::wire::{Extra, Outcome};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -71,9 +71,9 @@ async fn how_a_run_failed_reads_the_same_after_a_restart() {
     let _watch = watch();
     let slow = raw(|_, _| std::future::pending());
     let slow = Flow::new("slow").raw("slow", &[0], slow).policy(|policy| {
-        policy.timeout = Some(Duration::from_millis(5));
-        policy.total_timeout = Some(Duration::from_millis(12));
-        (policy.retry, policy.backoff) = (9, Backoff::Fixed(Duration::from_millis(1)));
+        policy.timeout = Some(Duration::from_millis(2));
+        policy.total_timeout = Some(Duration::from_millis(200));
+        (policy.retry, policy.backoff) = (FOREVER, Backoff::Fixed(Duration::from_millis(1)));
     });
     for flow in [recovered(9).build(), slow.build()] {
         let store = TestStore::default();

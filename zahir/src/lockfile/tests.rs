@@ -159,10 +159,14 @@ fn what_was_not_written_is_refused() {
     check(
         "kind = \"input\"",
         "kind = \"thing\"",
-        "13: a kind of node that is not known",
+        "14: in the node above, a kind of node that is not known",
     );
-    check("kind = \"input\"", "", "13: no `kind`");
-    check("kind = \"input\"", "kind = 3", "13: `kind` is no text");
+    check("kind = \"input\"", "", "14: in the node above, no `kind`");
+    check(
+        "kind = \"input\"",
+        "kind = 3",
+        "14: in the node above, `kind` is no text",
+    );
     check(
         "kind = \"input\"",
         "kind = \"input",
@@ -186,7 +190,7 @@ fn what_was_not_written_is_refused() {
     check(
         "kind = \"input\"",
         "kind = \"input\"\nin = [\"x\"]",
-        "14: nothing before it is `x`",
+        "15: in the node above, nothing before it is `x`",
     );
     check(
         "kind = \"input\"",
@@ -196,17 +200,17 @@ fn what_was_not_written_is_refused() {
     check(
         "kind = \"input\"",
         "kind = \"input\"\nin = \"x\"",
-        "14: `in` is no list",
+        "15: in the node above, `in` is no list",
     );
     check(
         "kind = \"input\"",
         "kind = \"input\"\nsize = 4",
-        "14: `size` is not known here",
+        "15: in the node above, `size` is not known here",
     );
     check(
         "fingerprint = \"",
         "fingerprint = \"x",
-        "13: no fingerprint",
+        "14: in the node above, no fingerprint",
     );
     check("[[workflow]]", "", "6: `name` is not known here");
     assert_eq!(

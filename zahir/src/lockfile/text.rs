@@ -286,9 +286,15 @@ impl Workflow {
     }
 
     fn end_node(&mut self) -> Result<(), String> {
-        let Some(mut facts) = self.node.take() else {
-            return Ok(());
-        };
+        match self.node.take() {
+            Some(facts) => self
+                .add_node(facts)
+                .map_err(|reason| format!("in the node above, {reason}")),
+            None => Ok(()),
+        }
+    }
+
+    fn add_node(&mut self, mut facts: BTreeMap<String, Fact>) -> Result<(), String> {
         let name = text(&mut facts, "name")?;
         let around = texts(&mut facts, "in")?;
         let region = if around.is_empty() {

@@ -5,6 +5,7 @@ mod blocks;
 mod branches;
 mod control;
 mod crash;
+mod failure;
 mod guide;
 mod kill;
 mod language;

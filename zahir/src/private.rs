@@ -30,7 +30,7 @@ pub use crate::job::recovery::{
 };
 pub use crate::job::share::{SharingKey, key_bytes};
 pub use crate::job::stored::{
-    Arguments, NotStorable, NotWritable, Owned, Storable, StoredDef, Writable, Written, written,
+    Arguments, NotStorable, NotWritable, Owned, Storable, StoredDef, Writable, Written,
 };
 pub use crate::job::undo::{Undo, UndoDef, Undoing};
 pub use crate::job::{BoxError, BoxFuture, Call, Fallible, Job, JobDef, Options, boxed};

@@ -173,6 +173,12 @@ impl CodecError {
         self
     }
 
+    /// The same, told of another type.
+    pub(crate) fn of<T: ?Sized>(mut self) -> Self {
+        self.type_name = std::any::type_name::<T>();
+        self
+    }
+
     /// The type that was to be written or read.
     #[must_use]
     pub fn type_name(&self) -> &'static str {

@@ -434,6 +434,7 @@ impl Expansion<'_> {
                 fn names() -> &'static [&'static ::core::primitive::str] {
                     &[#(#keys),*]
                 }
+                #[allow(clippy::unused_unit)]
                 fn none() -> Self::Inputs {
                     (#(#none,)*)
                 }

@@ -60,8 +60,6 @@ impl Stub<'_> {
             }
             #effects
             #[automatically_derived]
-            impl #zahir::__private::Auxiliary for #type_name {}
-            #[automatically_derived]
             #[allow(unused_variables, clippy::all, clippy::pedantic)]
             impl #zahir::Job for #type_name {
                 type Args<#lifetime> = ();

@@ -7,7 +7,7 @@
 use proc_macro2::{Delimiter, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{ExprPath, Type};
+use syn::{ExprPath, Pat};
 
 use crate::job::expand::Expansion;
 use crate::job::options::Function;
@@ -103,15 +103,17 @@ impl Expansion<'_> {
         })
     }
 
-    /// The state, behind the inputs.
-    pub(super) fn state_type(&self) -> Option<&Type> {
-        self.job.parameters.state.as_ref().map(|state| &state.ty)
+    /// The type of the state, behind those of the inputs.
+    pub(super) fn state_type(&self) -> Option<TokenStream> {
+        let state = self.job.parameters.state.as_ref()?;
+        let ty = &state.ty;
+        Some(quote!(#ty,))
     }
 
     /// The state of a call.
     pub(super) fn no_state(&self) -> Option<TokenStream> {
         let state = self.job.parameters.state.as_ref();
-        state.map(|_| quote!(::core::option::Option::None))
+        state.map(|_| quote!(::core::option::Option::None,))
     }
 
     fn resume(&self) -> Option<TokenStream> {
@@ -176,7 +178,11 @@ impl Expansion<'_> {
             .parameters()
             .zip(&types)
             .map(|(input, ty)| input.lent_for(&lifetime, ty));
-        let answer = function.ask(given.collect(), types.collect(), &quote!(_));
+        let answer = function.ask(
+            &given.collect::<Vec<_>>(),
+            &types.collect::<Vec<_>>(),
+            &quote!(_),
+        );
         Asked {
             lifetime: lifetime.to_token_stream(),
             arguments: arguments.to_token_stream(),
@@ -186,8 +192,8 @@ impl Expansion<'_> {
 
     fn verify(&self, verify: &Function) -> TokenStream {
         let output = located("output", verify.extent().last);
-        let given = vec![output.to_token_stream()];
-        let answer = verify.ask(given, vec![quote!(&Self::Output)], &quote!(_));
+        let given = [output.to_token_stream()];
+        let answer = verify.ask(&given, &[quote!(&Self::Output)], &quote!(_));
         let checked = wrapped(verify, &quote!(__zahir::checked), answer);
         quote! {
             fn verify(
@@ -201,8 +207,8 @@ impl Expansion<'_> {
     fn may_retry(&self, retry_if: &Function) -> TokenStream {
         let error = located("error", retry_if.extent().last);
         let bool = quote!(::core::primitive::bool);
-        let given = vec![error.to_token_stream()];
-        let answer = retry_if.ask(given, vec![quote!(&Self::Error)], &bool);
+        let given = [error.to_token_stream()];
+        let answer = retry_if.ask(&given, &[quote!(&Self::Error)], &bool);
         quote! {
             fn may_retry(#error: &Self::Error) -> #bool {
                 #answer
@@ -294,6 +300,7 @@ impl Expansion<'_> {
         let none = self.no_state();
         quote! {
             #[automatically_derived]
+            #[allow(clippy::unused_unit, clippy::let_unit_value)]
             impl #impl_generics __zahir::Owned for #ty #type_generics #where_clause {
                 type Inputs = (#(#held,)*);
                 fn inputs(self) -> Self::Inputs {
@@ -329,18 +336,24 @@ impl Expansion<'_> {
         } else {
             where_clause.to_token_stream()
         };
+        let count = self.job.parameters.inputs.len();
         let entries = self.parameters().enumerate().map(|(place, input)| {
             let (name, index) = (names::unraw(&input.name), syn::Index::from(place));
             let and = input.lent.is_none().then(|| quote!(&));
-            quote!((#name, __zahir::Written::<'_, #place>::bytes(#and arguments.#index)))
+            let write = quote!(__zahir::Written::<'_, #place>::write);
+            quote!(#write(#and arguments.#index, #name, map)?;)
         });
         quote! {
             #[automatically_derived]
             impl #impl_generics __zahir::Arguments for #ty #type_generics #bounds {
-                fn write(
+                const COUNT: ::core::primitive::usize = #count;
+                #[allow(unused_variables)]
+                fn write<__M: __zahir::serde::ser::SerializeMap>(
                     arguments: &Self::Args<'_>,
-                ) -> ::core::result::Result<__zahir::Vec<u8>, __zahir::CodecError> {
-                    __zahir::written([#(#entries),*])
+                    map: &mut __M,
+                ) -> ::core::result::Result<(), __M::Error> {
+                    #(#entries)*
+                    ::core::result::Result::Ok(())
                 }
             }
         }
@@ -362,11 +375,11 @@ impl Function {
         }
     }
 
-    /// What it says about `given`. `types` and `returns` are for closures, which leave theirs away.
+    /// What it says about `given`. A closure that leaves types away has `types` and `returns`.
     fn ask(
         &self,
-        given: Vec<TokenStream>,
-        types: Vec<TokenStream>,
+        given: &[TokenStream],
+        types: &[TokenStream],
         returns: &TokenStream,
     ) -> TokenStream {
         let at = self.extent().last;
@@ -376,8 +389,11 @@ impl Function {
             Self::Closure(closure) => {
                 let function = hidden("function");
                 let answer = located("answer", closure.body.span());
+                let is_typed = |input: &Pat| matches!(input, Pat::Type(_));
+                let ty = (!closure.inputs.iter().all(is_typed))
+                    .then(|| quote!(: fn(#(#types),*) -> #returns));
                 let block = quote_spanned! {at=>
-                    let #function: fn(#(#types),*) -> #returns = #closure;
+                    let #function #ty = #closure;
                     let #answer = #function #given;
                     #answer
                 };

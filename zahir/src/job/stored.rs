@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::ser::{SerializeMap, Serializer};
 use zahir_store::FailureKind;
 
 use crate::job::attempt::{self, Fail, bug};
@@ -172,14 +173,36 @@ pub(crate) fn unreadable<J: Job>(what: &str, error: &CodecError) -> Failed {
     Failed::last(failure(FailureKind::Undecodable, text))
 }
 
-/// How the inputs of a call are written while the call goes on to use them.
+/// How the inputs of a call are written while the call goes on to use them: as serde writes the call
+/// itself.
 pub trait Arguments: Job {
-    /// One map from their names, as serde writes the call.
+    /// How many there are.
+    const COUNT: usize;
+
+    /// Adds them to a map from their names.
     ///
     /// # Errors
     ///
     /// If an input can't be written.
-    fn write(args: &Self::Args<'_>) -> Result<Vec<u8>, CodecError>;
+    fn write<M: SerializeMap>(args: &Self::Args<'_>, map: &mut M) -> Result<(), M::Error>;
+}
+
+/// The input number `I` as it is lent, to be written. The lifetime is there for the reason that
+/// [`StoredInput`](crate::job::arguments::StoredInput) has one; the number, so that two inputs of one
+/// type are two bounds.
+pub trait Written<'a, const I: usize> {
+    /// Adds it to a map.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be written.
+    fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error>;
+}
+
+impl<T: Serialize + ?Sized, const I: usize> Written<'_, I> for T {
+    fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry(name, self)
+    }
 }
 
 /// The inputs of a job as bytes: `Writable::<J>::write(args)`. Where they can't be, which is reported
@@ -194,7 +217,7 @@ impl<J: Arguments> Writable<J> {
     ///
     /// If an input can't be written.
     pub fn write(args: &J::Args<'_>) -> Result<Vec<u8>, CodecError> {
-        J::write(args)
+        value::encode(&Lent::<J>(args)).map_err(CodecError::of::<J>)
     }
 }
 
@@ -212,38 +235,13 @@ pub trait NotWritable<J: Job> {
 
 impl<J: Job> NotWritable<J> for Writable<J> {}
 
-/// The input number `I` as it is lent, to be written. The lifetime is there for the reason that
-/// [`StoredInput`](crate::job::arguments::StoredInput) has one; the number, so that two inputs of one
-/// type are two bounds.
-pub trait Written<'a, const I: usize> {
-    /// Its bytes.
-    ///
-    /// # Errors
-    ///
-    /// If it can't be written.
-    fn bytes(&self) -> Result<Vec<u8>, CodecError>;
-}
+/// The inputs of a call, to be written.
+struct Lent<'a, 'b, J: Job>(&'a J::Args<'b>);
 
-impl<T: Serialize + ?Sized, const I: usize> Written<'_, I> for T {
-    fn bytes(&self) -> Result<Vec<u8>, CodecError> {
-        value::encode(self)
+impl<J: Arguments> Serialize for Lent<'_, '_, J> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(J::COUNT))?;
+        J::write(self.0, &mut map)?;
+        map.end()
     }
-}
-
-/// A map from names to what was written.
-///
-/// # Errors
-///
-/// If one of them could not be written.
-pub fn written<const N: usize>(
-    entries: [(&'static str, Result<Vec<u8>, CodecError>); N],
-) -> Result<Vec<u8>, CodecError> {
-    let mut bytes = Vec::new();
-    value::write_map_header(&mut bytes, u32::try_from(N).unwrap_or(u32::MAX));
-    for (name, entry) in entries {
-        let entry = entry.map_err(|error| error.within(name))?;
-        value::write_str(&mut bytes, name);
-        bytes.extend(entry);
-    }
-    Ok(bytes)
 }

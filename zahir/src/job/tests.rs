@@ -1,5 +1,7 @@
 //! What an attempt makes of what a job returns.
 
+mod attempts;
+
 use std::fmt;
 
 use zahir_store::FailureKind;

@@ -132,6 +132,7 @@ fn what_is_written_can_be_read() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one case after the other")]
 fn what_was_not_written_is_refused() {
     let definitions = programs(&[Inner::graph()]);
     let text = text::write(definitions.values());

@@ -5,7 +5,9 @@
 //! - [`Runtime::open`] runs workflows and keeps their results in one file; [`Runtime::in_memory`] runs
 //!   them without. Awaiting a call of a workflow runs it right there, as a test does.
 //! - [`RunHandle`] is a run: its output, status, progress, events, and how to cancel it.
-//! - [`guide`] explains control flow: branches, loops, waits, and handlers of failures.
+//! - [`guide`] explains [control flow](guide::control_flow), as branches, loops, waits and handlers of
+//!   failures, and [failure](guide::failure): retries, time-outs, effects and what undoes them, repairs,
+//!   changes of code.
 //! - [`Graph`] is a workflow as data, for petgraph, Graphviz or Mermaid, read without running anything.
 //!
 //! # What is promised
@@ -308,7 +310,8 @@ pub mod __private;
 /// it. The rounds of a `for` run at the same time, so a body can't assign what is declared around it,
 /// and there is no `break` out of it.
 ///
-/// [The guide](guide::control_flow) shows each of these at work, and what a restart finds of it.
+/// The guide shows each of these at work, and what a restart finds of it:
+/// [control flow](guide::control_flow), [failure](guide::failure).
 #[macro_export]
 macro_rules! workflow {
     ($($body:tt)*) => {

@@ -14,5 +14,6 @@ mod many;
 mod poison;
 mod registered;
 mod repair;
+mod shared;
 mod waits;
 mod watched;

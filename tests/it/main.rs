@@ -15,5 +15,6 @@ mod poison;
 mod registered;
 mod repair;
 mod shared;
+mod upgrade;
 mod waits;
 mod watched;

@@ -135,6 +135,7 @@ pub trait Job: Sized + 'static {
 
     /// `retry_if = ..`: whether it may be tried again after this error.
     #[doc(hidden)]
+    #[must_use]
     fn may_retry(_: &Self::Error) -> bool {
         true
     }
@@ -213,7 +214,7 @@ pub struct JobDef {
     pub(crate) fingerprint: u64,
     /// Its types, as they are written.
     pub(crate) signature: &'static str,
-    pub(crate) options: Options,
+    pub(crate) options: &'static Options,
     pub(crate) output: Codec,
     /// How the error of this call is stored, if a handler is given the error itself.
     pub(crate) error: Option<Codec>,
@@ -240,7 +241,7 @@ impl JobDef {
             },
             stored: J::STORED,
             signature: J::SIGNATURE,
-            options: J::OPTIONS,
+            options: const { &J::OPTIONS },
             ..Self::new(J::name(), Self::fingerprint::<J>(), J::CODEC.codec)
         }
     }
@@ -251,7 +252,7 @@ impl JobDef {
             name,
             fingerprint,
             signature: "",
-            options: Options::NONE,
+            options: &Options::NONE,
             output,
             error: None,
             fail: None,
@@ -282,10 +283,22 @@ impl JobDef {
         self.name
     }
 
+    /// The name of the job that takes over when its attempts are spent.
+    #[must_use]
+    pub fn recovered_by(&self) -> Option<&'static str> {
+        self.recovery.map(|recovery| (recovery.name)())
+    }
+
+    /// The name of the job that undoes its results.
+    #[must_use]
+    pub fn undone_by(&self) -> Option<&'static str> {
+        self.undo.map(|undo| (undo.name)())
+    }
+
     /// What `#[job(..)]` says about it.
     #[must_use]
     pub fn options(&self) -> &Options {
-        &self.options
+        self.options
     }
 }
 

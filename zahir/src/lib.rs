@@ -46,6 +46,7 @@ mod graph;
 pub mod guide;
 mod history;
 mod job;
+pub mod lockfile;
 mod plan;
 mod program;
 mod race;
@@ -108,7 +109,9 @@ pub use workflow::Workflow;
 /// What the function is called with and what it returns is stored, so it takes and gives owned data
 /// that serde can write and read ([`Payload`]): parameters are `T`, `&T`, `&str` or `&[T]`, after an
 /// optional `ctx: &Context`. It returns a plain value, or a `Result` (or an alias whose name ends in
-/// `Result`) with any error that converts into `Box<dyn Error + Send + Sync>`.
+/// `Result`) with any error that converts into `Box<dyn Error + Send + Sync>`. A job that may ask to be
+/// run again later returns [`Again`] in place of the value; what it leaves for the next attempt is a
+/// parameter `#[state] name: Option<S>`.
 ///
 /// Calling `send_mail(&user, text)` makes a [`Call`]: awaiting it runs the body right there,
 /// `.with(&ctx)` runs it with a context of your own, and in a [`workflow!`] it is a node.
@@ -116,15 +119,92 @@ pub use workflow::Workflow;
 ///
 /// | option | meaning | default |
 /// | --- | --- | --- |
-/// | `retry = 3` | up to so many more attempts after a failure | 0 |
+/// | `retry = 3`, `retry = forever` | up to so many more attempts after a failure | 0 |
 /// | `backoff = 100ms..10s` | the wait before the second attempt, doubled each time, and the longest | `100ms..30s` |
+/// | `backoff = 5s`, `backoff = [1s, 10s, 1m]` | always the same wait; one after the other, and then always the last | |
+/// | `backoff = waits` | what `fn(u32) -> Duration` says, given how many attempts in a row have failed | |
+/// | `retry_if = is_busy` | after which errors to try again: `fn(&E) -> bool` | all but a [`Fatal`] |
 /// | `timeout = 30s` | an attempt that takes longer has failed | none |
+/// | `total_timeout = 5m` | the same for all attempts together, with the waits between them | none |
+/// | `check = is_payable` | refuses inputs before every attempt: `fn(&A, &B) -> Result<(), E>`, given all of them by reference. What is refused is not tried again | none |
+/// | `verify = adds_up` | refuses an output: `fn(&T) -> Result<(), E>`. The attempt has failed, and is followed by another one as `retry` says | none |
+/// | `recover = pay_later` | the job that takes over when this one has failed for good | none |
+/// | `undo = refund` | the job that undoes the result when the run fails or is cancelled after it | none |
+/// | `no_undo` | says that nothing has to be undone, for a workflow that is a `#[saga]` | |
+/// | `at_most_once` | it is never started a second time. If the process dies meanwhile, it has failed | at least once |
+/// | `pure` | it has no effect, so it may be computed again, and there is nothing to undo | |
+/// | `cache = 1h` | with `pure`: other runs are given the result, too, for so long | not |
+/// | `once` | for the same inputs it succeeds once, whatever the run; other runs are given the result | once a run |
+/// | `once_by = \|order\| order.id` | the same for the same key: `fn(&A, &B) -> K`, where serde can write a `K` | |
 /// | `tags = ["mail"]` | words to find the job by | none |
 /// | `version = 2` | raise it when older results are no longer valid | 0 |
 /// | `name = "mail::send"` | what stored runs know the job by | its module path and name |
 /// | `crate = app::zahir` | where this crate is, if it is not `::zahir` | `::zahir` |
 ///
-/// Durations are whole numbers with a unit: `us`, `ms`, `s`, `m`, `h`, `d`, as in `1h30m`.
+/// Durations are whole numbers with a unit: `us`, `ms`, `s`, `m`, `h`, `d`, as in `1h30m`. A function
+/// is named by its path, or is a closure: `check = |order| ..`.
+///
+/// # Recovery
+///
+/// The job that `recover` names takes what went wrong, and then the same inputs; it gives the same
+/// output. If the first is `&E`, the error of the job itself ([`Payload`]), it takes over for these
+/// errors only, and not for a panic or a time-out. If it is `&`[`Failure`], it takes over whatever has
+/// failed. Its own `retry`, `backoff`, time-outs, `retry_if`, `check` and `verify` hold for it. If it
+/// fails, too, both have failed.
+///
+/// The job that `undo` names takes the same inputs, and then the output, by reference. What it gives is
+/// not looked at. Its own options hold for it, too.
+///
+/// ```
+/// use zahir::job;
+///
+/// # #[derive(Clone, serde::Serialize, serde::Deserialize)]
+/// # pub struct Order { id: u64, cents: u64 }
+/// # #[derive(Clone, serde::Serialize, serde::Deserialize)]
+/// # pub struct Receipt { id: u64 }
+/// # #[derive(Debug, serde::Serialize, serde::Deserialize)] pub enum BankError { Busy, Declined }
+/// # impl std::fmt::Display for BankError {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("no") }
+/// # }
+/// # impl std::error::Error for BankError {}
+/// fn is_payable(order: &Order) -> Result<(), String> {
+///     match order.cents {
+///         0 => Err(format!("order {} is free", order.id)),
+///         _ => Ok(()),
+///     }
+/// }
+///
+/// #[job(
+///     retry = 5,
+///     retry_if = |error| matches!(error, BankError::Busy),
+///     check = is_payable,
+///     recover = send_bill,
+///     undo = refund,
+/// )]
+/// async fn charge(order: &Order) -> Result<Receipt, BankError> {
+///     # let error = BankError::Declined;
+///     // ..
+///     # if order.cents > 1000 { Err(error) } else {
+///     Ok(Receipt { id: order.id })
+///     # }
+/// }
+///
+/// #[job]
+/// async fn send_bill(error: &BankError, order: &Order) -> Receipt {
+///     // .. when the bank has declined, and after six times busy
+///     # let _ = error;
+///     Receipt { id: order.id }
+/// }
+///
+/// #[job(retry = forever)]
+/// async fn refund(order: &Order, receipt: &Receipt) {
+///     // ..
+///     # let _ = (order, receipt);
+/// }
+/// ```
+///
+/// [The guide](guide::failure) says what is tried again, what counts for a time-out, and what a restart
+/// finds of all this.
 pub use zahir_macros::job;
 pub use zahir_store::{
     FailureKind, RunHead, RunId, RunStatus, StoreError, StoreErrorKind, Timestamp,

@@ -56,7 +56,7 @@ fn node(
     let kind = kind(number, shape, inputs, wire);
     let policy = kind
         .job()
-        .map_or(Policy::ONCE, |job| Policy::of(&job.options, shape.settings));
+        .map_or(Policy::ONCE, |job| Policy::of(job.options, shape.settings));
     let ids = |numbers: &[u32]| numbers.iter().copied().map(NodeId::new).collect();
     Node {
         id: NodeId::new(number),

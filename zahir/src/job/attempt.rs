@@ -113,7 +113,7 @@ fn recover<'e, J: Job>(
     let undo = undo_arguments::<J>(&call.args, context)?;
     let ask = Recover::begin(error, call.args, context, encodes || J::UNDOES);
     let Recovery::Begun(attempt) = J::recovery(ask) else {
-        return Err(bug("it has no recovery job").into());
+        return Err(bug("it has no recovery job"));
     };
     if undo.is_none() {
         return Ok(attempt);

@@ -14,7 +14,7 @@ use crate::wire::{Lend, Outcome};
 #[derive(Clone, Copy, Debug)]
 pub struct RecoveryDef {
     /// The name of the job that does.
-    pub(crate) name: &'static str,
+    pub(crate) name: fn() -> &'static str,
     pub(crate) options: &'static Options,
     /// How the error is stored, if it takes that and not a [`Failure`](crate::Failure).
     pub(crate) error: Option<Codec>,
@@ -89,7 +89,7 @@ impl<'e, J: Job> Recover<'e, J> {
             }
             None => Recovery::Described(
                 RecoveryDef {
-                    name: R::name(),
+                    name: R::name,
                     options: const { &R::OPTIONS },
                     error: None,
                 },
@@ -105,6 +105,7 @@ impl<'e, J: Job> Recover<'e, J> {
 
 impl<'e, J: Job, E> Recovering<'e, J, crate::Failure, E> {
     /// The call is given any failure.
+    #[must_use]
     pub fn recovery(self) -> Recovery<'e, J> {
         self.recovery
     }

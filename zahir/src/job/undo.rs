@@ -14,7 +14,7 @@ use crate::wire::{Outcome, Produced};
 #[derive(Clone, Copy, Debug)]
 pub struct UndoDef {
     /// The name of the job that does.
-    pub(crate) name: &'static str,
+    pub(crate) name: fn() -> &'static str,
     pub(crate) options: &'static Options,
 }
 
@@ -66,7 +66,7 @@ impl<'e, J: Job> Undo<'e, J> {
     ) -> Undoing<'e> {
         let Some(done) = self.0 else {
             return Undoing::Described(UndoDef {
-                name: R::name(),
+                name: R::name,
                 options: const { &R::OPTIONS },
             });
         };

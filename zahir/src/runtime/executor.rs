@@ -386,9 +386,10 @@ fn begin<'e>(
             ..
         }) => code.begin_with(place.node, context, arguments, encodes),
         Some(Role::Run { .. } | Role::Recover { .. }) | None => {
-            match code.step(place.node, context, inputs, encodes) {
-                Step::Run(job) => Some(job),
-                _ => None,
+            if let Step::Run(job) = code.step(place.node, context, inputs, encodes) {
+                Some(job)
+            } else {
+                None
             }
         }
     };

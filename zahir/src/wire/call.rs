@@ -97,7 +97,7 @@ where
     pub fn keep(self) -> Keep<J, J::Error> {
         Keep {
             codec: Some(Codec::of::<J::Error>()),
-            fail: const { &(kept::<J> as Fail<J>) },
+            fail: const { &fail::<J>(kept::<J>) },
             error: PhantomData,
         }
     }
@@ -110,7 +110,7 @@ pub trait Untyped<J: Job>: Sized {
     fn keep(self) -> Keep<J, crate::Failure> {
         Keep {
             codec: None,
-            fail: const { &(told::<J> as Fail<J>) },
+            fail: const { &fail::<J>(told::<J>) },
             error: PhantomData,
         }
     }
@@ -126,6 +126,10 @@ pub struct Keep<J: Job, E> {
     codec: Option<Codec>,
     fail: &'static Fail<J>,
     error: PhantomData<fn() -> E>,
+}
+
+const fn fail<J: Job>(fail: Fail<J>) -> Fail<J> {
+    fail
 }
 
 impl<J: Job, E> Clone for Keep<J, E> {

@@ -78,10 +78,14 @@ fn is_refused(outcome: Outcome, kind: FailureKind, message: &str, is_final: bool
     assert_eq!((failed.failure.kind, failed.is_final), (kind, is_final));
 }
 
+fn len(text: &str) -> u64 {
+    u64::try_from(text.len()).unwrap()
+}
+
 static SEEN: AtomicU32 = AtomicU32::new(0);
 
 #[job(
-    check = |order, note| if note.len() as u64 == order.cents { Err("odd") } else { Ok(()) },
+    check = |order, note| if len(note) == order.cents { Err("odd") } else { Ok(()) },
     verify = |paid| if *paid > 100 { Err(format!("{paid} is too much")) } else { Ok(()) },
     retry_if = |error| *error == PayError::Busy,
 )]
@@ -247,10 +251,13 @@ async fn pay_later(ctx: &Context, error: &PayError, order: Order, note: &str, ta
     let _ = tags;
     assert!(ctx.idempotency_key().ends_with("/3/recover"));
     assert_eq!(*error, PayError::Declined);
-    order.cents + note.len() as u64
+    order.cents + len(note)
 }
 
-static REFUNDED: Mutex<Vec<(Order, String, Vec<u64>, u64)>> = Mutex::new(Vec::new());
+/// What was given back: the inputs and the result.
+type GivenBack = (Order, String, Vec<u64>, u64);
+
+static REFUNDED: Mutex<Vec<GivenBack>> = Mutex::new(Vec::new());
 
 #[job(retry = forever)]
 async fn refund(
@@ -281,7 +288,8 @@ fn the_error_is_kept_for_a_recovery_job_that_takes_it() {
     let def = JobDef::of::<Charge>();
     let recovery = def.recovery.unwrap();
     assert!(recovery.error.is_some() && def.error.is_none());
-    assert!(recovery.name.ends_with("::pay_later"));
+    assert!(def.recovered_by().unwrap().ends_with("::pay_later"));
+    assert!(def.undone_by().unwrap().ends_with("::refund"));
     assert_eq!(recovery.options.retry_max(), 2);
     assert_eq!(def.undo.unwrap().options.retry_max(), crate::FOREVER);
 }
@@ -405,12 +413,16 @@ fn inputs_that_are_too_large_to_be_undone_are_refused_before_anything_happens() 
     assert!(failed.is_final && failed.error.is_none());
 }
 
+const fn fail_of<J: Job>(fail: attempt::Fail<J>) -> attempt::Fail<J> {
+    fail
+}
+
 /// An attempt with inputs that were stored in place of those of the node.
 fn with_arguments<J: Job>(arguments: &[u8], keeps_error: bool) -> Outcome {
     let def = JobDef::of::<J>();
     let fail = keeps_error.then(|| {
         let fail: &'static (dyn std::any::Any + Send + Sync) =
-            const { &(attempt::kept::<Pay> as attempt::Fail<Pay>) };
+            const { &fail_of::<Pay>(attempt::kept::<Pay>) };
         fail
     });
     let begin = def.stored.unwrap().begin;
@@ -475,12 +487,12 @@ static RUNS: AtomicU32 = AtomicU32::new(0);
 #[job(once)]
 async fn invoice(order: &Order, text: String) -> u64 {
     RUNS.fetch_add(1, Ordering::Relaxed);
-    order.cents + text.len() as u64
+    order.cents + len(&text)
 }
 
 #[job(once_by = |order, _| order.id)]
 async fn remind(order: &Order, text: String) -> u64 {
-    order.cents + text.len() as u64
+    order.cents + len(&text)
 }
 
 #[job(pure, cache = 1h)]
@@ -497,12 +509,13 @@ fn shared<J: Job>(
         result,
         ..Stored::default()
     });
+    let asked: Arc<dyn Recall> = Arc::<Stored>::clone(&stored);
     let task = Task {
         role: Role::Run {
             state: None,
             arguments: None,
         },
-        shared: Some(Arc::clone(&stored) as Arc<dyn Recall>),
+        shared: Some(asked),
         value_bytes_max: 200,
     };
     let outcome = attempted(call, with_task(Some(task)));

@@ -344,11 +344,7 @@ impl DefinedNode {
             by: node.kind.assigned_by().map(NodeId::number),
             signature: job.map(|job| job.signature.to_owned()).unwrap_or_default(),
             version: job.map_or(0, |job| job.options.declared_version()),
-<<<<<<< HEAD
-            effect: job.map_or("", |job| effect(job.options)).to_owned(),
-=======
             effect: job.map(effect).unwrap_or_default(),
->>>>>>> h-history
         }
     }
 
@@ -412,10 +408,10 @@ fn effect(job: &JobDef) -> String {
             words.push(word.to_owned());
         }
     }
-    words.extend(job.undo.map(|undo| format!("undo = {}", undo.name)));
+    words.extend(job.undo.map(|undo| format!("undo = {}", (undo.name)())));
     words.extend(
         job.recovery
-            .map(|recovery| format!("recover = {}", recovery.name)),
+            .map(|recovery| format!("recover = {}", (recovery.name)())),
     );
     words.join(", ")
 }

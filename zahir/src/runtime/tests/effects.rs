@@ -258,6 +258,33 @@ async fn what_was_done_is_undone_backwards() {
 }
 
 #[tokio::test]
+async fn a_wait_beside_it_does_not_keep_a_run_from_undoing() {
+    let _watch = watch();
+    let logs = Mutex::new(Vec::new());
+    let flow = || {
+        let log = Log::default();
+        logs.lock().unwrap().push(Arc::clone(&log));
+        let slowly = effect("charge", &log, |_| async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Ok(())
+        });
+        Flow::new("waiting")
+            .raw("charge", &[0], slowly)
+            .undoes(TWICE)
+            .signal("go", &[], None)
+            .job("ship", &[1], fails())
+            .build()
+    };
+    assert_eq!(
+        everywhere(flow).await.unwrap_err(),
+        "node `ship` failed: no truck"
+    );
+    for log in logs.into_inner().unwrap() {
+        assert_eq!(log.lock().unwrap().last().unwrap(), "undo charge [1, 2]");
+    }
+}
+
+#[tokio::test]
 async fn a_run_that_succeeds_undoes_nothing() {
     let _watch = watch();
     let log = Log::default();

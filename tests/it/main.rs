@@ -14,6 +14,7 @@ mod many;
 mod poison;
 mod registered;
 mod repair;
+mod shared;
 mod upgrade;
 mod waits;
 mod watched;

@@ -34,18 +34,20 @@ impl Place {
     fn killed(&self, version: &str) -> String {
         let mut command = self.command(version, "hold");
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut said = String::new();
+        let (mut said, mut holds) = (String::new(), false);
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
             let line = line.unwrap();
-            if line == "holding" {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                return said;
+            holds = line == "holding";
+            if holds {
+                break;
             }
             said.push_str(&line);
             said.push('\n');
         }
-        panic!("it ended: {said}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(holds, "it ended: {said}");
+        said
     }
 
     /// Runs a version to its end. What it said.

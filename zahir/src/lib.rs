@@ -48,6 +48,7 @@ mod graph;
 pub mod guide;
 mod history;
 mod job;
+pub mod lockfile;
 mod plan;
 mod program;
 mod race;

@@ -197,7 +197,6 @@ impl Runtime {
     /// one. For a run that has ended, [`RunHandle`] has the same methods.
     ///
     /// Whether there is such a run is found out when the repair is planned or started.
-    #[must_use]
     pub fn repair<W: Workflow>(&self, run: RunId) -> RunRepair<W::Output> {
         RunRepair::new(self.core(), W::name(), run)
     }

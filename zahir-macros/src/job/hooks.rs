@@ -324,24 +324,21 @@ impl Expansion<'_> {
         let types = self.input_types();
         let bounds = if generics.params.is_empty() {
             let lifetime = hidden_lifetime("'stored");
-            let written =
-                self.parameters()
-                    .zip(&types)
-                    .enumerate()
-                    .filter_map(|(place, (input, ty))| {
-                        let written = input.written(ty)?;
-                        Some(quote!(#written: __zahir::Written<#lifetime, #place>))
-                    });
-            quote!(where #(for<#lifetime> #written,)*)
+            let inputs = self.parameters().zip(&types).enumerate();
+            let written = inputs.filter_map(|(place, (input, ty))| {
+                let written = input.written(ty)?;
+                Some(quote!(for<#lifetime> #written: __zahir::Written<#lifetime, #place>))
+            });
+            quote!(where #(#written,)*)
         } else {
             where_clause.to_token_stream()
         };
         let count = self.job.parameters.inputs.len();
-        let entries = self.parameters().enumerate().map(|(place, input)| {
-            let (name, index) = (names::unraw(&input.name), syn::Index::from(place));
+        let entries = self.parameters().zip(self.places()).enumerate();
+        let entries = entries.map(|(place, (input, index))| {
+            let name = names::unraw(&input.name);
             let and = input.lent.is_none().then(|| quote!(&));
-            let write = quote!(__zahir::Written::<'_, #place>::write);
-            quote!(#write(#and arguments.#index, #name, map)?;)
+            quote!(__zahir::Written::<'_, #place>::write(#and arguments.#index, #name, map)?;)
         });
         quote! {
             #[automatically_derived]

@@ -56,6 +56,7 @@ impl Facts {
         facts
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each record")]
     fn add(&mut self, entry: &Entry) {
         let number = entry.number;
         match &entry.record {

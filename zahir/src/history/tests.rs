@@ -160,6 +160,7 @@ impl Run {
     }
 
     /// Adds the records that a line of words tells of.
+    #[expect(clippy::too_many_lines, reason = "one arm for each record")]
     fn tell(&mut self, line: &str) {
         let (node, what) = line.rsplit_once(' ').unwrap_or(("", line));
         let failed = |kind| Failure {

@@ -453,10 +453,14 @@ pub(crate) fn load(
         return Ok(None);
     };
     let mut records = stored.steps.iter().rev().flat_map(|step| &step.records);
-    let recorded = records.find_map(|record| match record {
-        Record::RunStarted(RunStart { definition, .. })
-        | Record::RunRevised(Revision { definition, .. }) => Some(*definition),
-        _ => None,
+    let recorded = records.find_map(|record| {
+        if let Record::RunStarted(RunStart { definition, .. })
+        | Record::RunRevised(Revision { definition, .. }) = record
+        {
+            Some(*definition)
+        } else {
+            None
+        }
     });
     let before = match recorded.filter(|recorded| *recorded != current) {
         Some(recorded) => definition(store, recorded)?,

@@ -494,6 +494,7 @@ impl<'a> World<'a> {
     }
 
     /// Takes actions until there are none.
+    #[expect(clippy::too_many_lines, reason = "one arm for each action")]
     fn perform(&mut self) {
         while let Some(action) = self.process().engine.poll_action() {
             if let Some(trace) = &mut self.trace {

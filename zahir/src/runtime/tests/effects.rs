@@ -9,7 +9,7 @@ use super::durable::Gate;
 use super::flow::{Raw, produced, raw};
 use super::*;
 use crate::job::context::{Context, Role};
-use crate::job::policy::{Backoff, Policy};
+use crate::job::policy::{Backoff, FOREVER, Policy};
 use crate::wire::{Extra, Outcome};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -71,9 +71,9 @@ async fn how_a_run_failed_reads_the_same_after_a_restart() {
     let _watch = watch();
     let slow = raw(|_, _| std::future::pending());
     let slow = Flow::new("slow").raw("slow", &[0], slow).policy(|policy| {
-        policy.timeout = Some(Duration::from_millis(5));
-        policy.total_timeout = Some(Duration::from_millis(12));
-        (policy.retry, policy.backoff) = (9, Backoff::Fixed(Duration::from_millis(1)));
+        policy.timeout = Some(Duration::from_millis(2));
+        policy.total_timeout = Some(Duration::from_millis(200));
+        (policy.retry, policy.backoff) = (FOREVER, Backoff::Fixed(Duration::from_millis(1)));
     });
     for flow in [recovered(9).build(), slow.build()] {
         let store = TestStore::default();
@@ -254,6 +254,33 @@ async fn what_was_done_is_undone_backwards() {
             "undo reserve [1, 2]",
         ];
         assert_eq!(told[3..], expected);
+    }
+}
+
+#[tokio::test]
+async fn a_wait_beside_it_does_not_keep_a_run_from_undoing() {
+    let _watch = watch();
+    let logs = Mutex::new(Vec::new());
+    let flow = || {
+        let log = Log::default();
+        logs.lock().unwrap().push(Arc::clone(&log));
+        let slowly = effect("charge", &log, |_| async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Ok(())
+        });
+        Flow::new("waiting")
+            .raw("charge", &[0], slowly)
+            .undoes(TWICE)
+            .signal("go", &[], None)
+            .job("ship", &[1], fails())
+            .build()
+    };
+    assert_eq!(
+        everywhere(flow).await.unwrap_err(),
+        "node `ship` failed: no truck"
+    );
+    for log in logs.into_inner().unwrap() {
+        assert_eq!(log.lock().unwrap().last().unwrap(), "undo charge [1, 2]");
     }
 }
 

@@ -72,6 +72,8 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     let runtime = Runtime::open(&options.store)
         .workflow::<Survey>()
         .jobs_max(64)
+        // It only reads: whoever kills it again and again does so from outside.
+        .crash_attempts_max(100)
         .value_bytes_max(16 << 20)
         .start()
         .await?;

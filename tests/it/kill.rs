@@ -99,7 +99,8 @@ async fn nothing_acknowledged_is_lost_by_kill_9() {
     let before: BTreeMap<String, u32> = executions(&ledger);
 
     let builder = Runtime::open(&store).workflow::<Fulfil>();
-    let runtime = builder.workflow::<Settle>().start().await.unwrap();
+    let builder = builder.workflow::<Settle>();
+    let runtime = builder.crash_attempts_max(u32::MAX).start().await.unwrap();
     assert!(
         runtime.recovered().problems().is_empty(),
         "{:?}",

@@ -13,5 +13,8 @@ mod limits;
 mod many;
 mod poison;
 mod registered;
+mod repair;
+mod shared;
+mod upgrade;
 mod waits;
 mod watched;

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use zahir_store::{DefinitionId, FrameStep, NodeId, Position};
 
 use crate::graph::{Exit, NodeDef};
-use crate::job::Options;
+use crate::job::JobDef;
 use crate::plan::index;
 use crate::program::Site;
 
@@ -114,6 +114,15 @@ impl Definition {
         }
     }
 
+    /// A definition of which this much is known.
+    pub(crate) fn known(id: DefinitionId, shape: Shape) -> Self {
+        Self {
+            id,
+            bytes: Arc::new([]),
+            shape,
+        }
+    }
+
     /// The definition that was stored under this id, as these bytes.
     pub(crate) fn decode(id: DefinitionId, bytes: &[u8]) -> Option<Self> {
         let shape = rmp_serde::from_slice(bytes).ok()?;
@@ -143,6 +152,14 @@ impl Definition {
         }
         path.push_str(name(at.node));
         path
+    }
+
+    /// Where the nodes are, without the numbers of items and rounds, each for one who reads its
+    /// workflow.
+    pub(crate) fn places(&self) -> Vec<String> {
+        let placed = self.shape.placed();
+        let places = placed.iter().map(|it| it.place.written(&it.node.workflow));
+        places.collect()
     }
 
     /// The number of the first node of a workflow.
@@ -327,7 +344,7 @@ impl DefinedNode {
             by: node.kind.assigned_by().map(NodeId::number),
             signature: job.map(|job| job.signature.to_owned()).unwrap_or_default(),
             version: job.map_or(0, |job| job.options.declared_version()),
-            effect: job.map_or("", |job| effect(job.options)).to_owned(),
+            effect: job.map(effect).unwrap_or_default(),
         }
     }
 
@@ -376,13 +393,27 @@ const fn exit(exit: Exit) -> &'static str {
     }
 }
 
-/// What a job says of its effect.
-const fn effect(options: &Options) -> &'static str {
-    if options.is_at_most_once() {
-        AT_MOST_ONCE
-    } else {
-        ""
+/// What a job says of its effect, in the words of `#[job]`.
+fn effect(job: &JobDef) -> String {
+    let options = &job.options;
+    let mut words = Vec::new();
+    for (is_so, word) in [
+        (options.is_at_most_once(), AT_MOST_ONCE),
+        (options.is_pure(), "pure"),
+        (options.is_once(), "once"),
+        (options.cache_time().is_some(), "cache"),
+        (options.needs_no_undo() && !options.is_pure(), "no_undo"),
+    ] {
+        if is_so {
+            words.push(word.to_owned());
+        }
     }
+    words.extend(job.undo.map(|undo| format!("undo = {}", (undo.name)())));
+    words.extend(
+        job.recovery
+            .map(|recovery| format!("recover = {}", (recovery.name)())),
+    );
+    words.join(", ")
 }
 
 pub(crate) const AT_MOST_ONCE: &str = "at_most_once";
@@ -401,6 +432,30 @@ const CARRIED: &str = "a variable of a loop";
 const CAUGHT: &str = "an error";
 const RESULT: &str = "a result";
 const WORKFLOW: &str = "a workflow";
+
+/// All that a node can be.
+pub(crate) const KINDS: &[&str] = &[
+    "an input",
+    ITEM,
+    CARRIED,
+    CAUGHT,
+    "an assigned variable",
+    JOB,
+    "a value",
+    EACH,
+    BRANCH,
+    LOOP,
+    RESCUE,
+    RESULT,
+    FINALLY,
+    RACE,
+    SLEEP,
+    SIGNAL,
+    WORKFLOW,
+];
+
+/// How a region ends that does not leave what is around it.
+pub(crate) const VALUE_EXIT: &str = exit(Exit::Value);
 
 const fn kind(kind: &NodeDef) -> &'static str {
     match kind {

@@ -421,12 +421,6 @@ impl<V: Clone> Engine<V> {
         is_quiet && self.undoing.running() == 0 && !self.outbox.is_waiting()
     }
 
-    /// The position that records name a node instance by.
-    #[cfg(test)]
-    fn position(&self, place: Place) -> Position {
-        self.frames.position(place)
-    }
-
     fn live(&self) -> usize {
         self.frames.get(self.body).map_or(0, |body| body.live)
     }

@@ -14,6 +14,8 @@ use zahir_store::{Failure, FailureKind, RunId, StoreError};
 use crate::failure::happened;
 pub use signal::SignalError;
 
+use crate::runtime::repair::RepairError;
+
 /// A path of more names than this is shortened in messages.
 const PATH_NAMES_MAX: usize = 16;
 
@@ -35,6 +37,8 @@ pub enum Error {
     Run(RunError),
     /// A run did not take a signal.
     Signal(SignalError),
+    /// A run was not repaired.
+    Repair(RepairError),
     /// The store could not be read.
     Store(StoreError),
     /// The runtime has halted.
@@ -479,6 +483,7 @@ impl fmt::Display for Error {
             Self::Start(error) => fmt::Display::fmt(error, f),
             Self::Run(error) => fmt::Display::fmt(error, f),
             Self::Signal(error) => fmt::Display::fmt(error, f),
+            Self::Repair(error) => fmt::Display::fmt(error, f),
             Self::Store(error) => fmt::Display::fmt(error, f),
             Self::Halted(halted) => fmt::Display::fmt(halted, f),
         }
@@ -492,6 +497,7 @@ impl StdError for Error {
             Self::Start(error) => error.source(),
             Self::Run(error) => error.source(),
             Self::Signal(error) => error.source(),
+            Self::Repair(error) => error.source(),
             Self::Store(error) => error.source(),
             Self::Halted(halted) => halted.source(),
         }
@@ -519,6 +525,12 @@ impl From<OpenError> for Error {
 impl From<StartError> for Error {
     fn from(error: StartError) -> Self {
         Self::Start(error)
+    }
+}
+
+impl From<RepairError> for Error {
+    fn from(error: RepairError) -> Self {
+        Self::Repair(error)
     }
 }
 

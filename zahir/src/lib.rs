@@ -5,7 +5,9 @@
 //! - [`Runtime::open`] runs workflows and keeps their results in one file; [`Runtime::in_memory`] runs
 //!   them without. Awaiting a call of a workflow runs it right there, as a test does.
 //! - [`RunHandle`] is a run: its output, status, progress, events, and how to cancel it.
-//! - [`guide`] explains control flow: branches, loops, waits, and handlers of failures.
+//! - [`guide`] explains [control flow](guide::control_flow), as branches, loops, waits and handlers of
+//!   failures, and [failure](guide::failure): retries, time-outs, effects and what undoes them, repairs,
+//!   changes of code.
 //! - [`Graph`] is a workflow as data, for petgraph, Graphviz or Mermaid, read without running anything.
 //!
 //! # What is promised
@@ -46,6 +48,7 @@ mod graph;
 pub mod guide;
 mod history;
 mod job;
+pub mod lockfile;
 mod plan;
 mod program;
 mod race;
@@ -59,6 +62,8 @@ pub use error::{Error, Halted, OpenError, RunError, RunErrorKind, SignalError, S
 pub use event::{Event, EventKind, Events, Lost};
 pub use failure::Failure;
 pub use graph::{Argument, Edge, Exit, Graph, Node, NodeKind, Region, RegionId};
+pub use history::changes::Changes;
+pub use history::revise::BlockedJob;
 pub use job::again::Again;
 pub use job::context::Context;
 pub use job::fatal::{Fatal, FatalExt, fatal};
@@ -66,7 +71,8 @@ pub use job::policy::{Backoff, FOREVER, Policy};
 pub use job::{Call, Job, JobError, Options};
 pub use race::{Race2, Race3, Race4, Race5, Race6, Race7, Race8};
 pub use runtime::handle::{Progress, RunHandle};
-pub use runtime::recovery::{Problem, ProblemKind, Recovered, RecoveredRun};
+pub use runtime::recovery::{OnChange, Problem, ProblemKind, Recovered, RecoveredRun};
+pub use runtime::repair::{Repair, RepairError, RunRepair};
 pub use runtime::start::RunBuilder;
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use signal::{Signal, TimedOut};
@@ -304,7 +310,8 @@ pub mod __private;
 /// it. The rounds of a `for` run at the same time, so a body can't assign what is declared around it,
 /// and there is no `break` out of it.
 ///
-/// [The guide](guide::control_flow) shows each of these at work, and what a restart finds of it.
+/// The guide shows each of these at work, and what a restart finds of it:
+/// [control flow](guide::control_flow), [failure](guide::failure).
 #[macro_export]
 macro_rules! workflow {
     ($($body:tt)*) => {

@@ -16,6 +16,7 @@ mod lane;
 mod open;
 mod reader;
 pub(crate) mod recovery;
+pub(crate) mod repair;
 pub(crate) mod run;
 mod shared;
 mod shutdown;
@@ -40,7 +41,8 @@ use crate::runtime::clock::Clock;
 use crate::runtime::core::Core;
 use crate::runtime::executable::Executable;
 use crate::runtime::handle::RunHandle;
-use crate::runtime::recovery::Recovered;
+use crate::runtime::recovery::{OnChange, Recovered};
+use crate::runtime::repair::RunRepair;
 use crate::runtime::start::RunBuilder;
 use crate::workflow::{Workflow, WorkflowDef};
 
@@ -98,6 +100,7 @@ pub struct RuntimeBuilder {
     jobs_max: usize,
     crash_attempts_max: u32,
     value_bytes_max: usize,
+    on_change: OnChange,
     attached_interval: Duration,
     clock: Option<Arc<Clock>>,
 }
@@ -117,7 +120,8 @@ impl Runtime {
     }
 
     /// A runtime that stores nothing. Its runs end with it, and a key is held only as long as its
-    /// run is under way.
+    /// run is under way. Of the results that its runs share (`once`, `cache`) it keeps the last
+    /// 10,000, of 64 MiB together at most; what it has forgotten is made again.
     pub fn in_memory() -> RuntimeBuilder {
         RuntimeBuilder::new(Source::Memory)
     }
@@ -187,6 +191,14 @@ impl Runtime {
         let executable = start::executable::<W>(self.core())?;
         let run = start::find_key(self.core(), &executable, key).await?;
         Ok(run.map(|run| RunHandle::new(Arc::clone(self.core()), run)))
+    }
+
+    /// Repairs of a run, under way in no process: one that has ended, or that could not go on in this
+    /// one. For a run that has ended, [`RunHandle`] has the same methods.
+    ///
+    /// Whether there is such a run is found out when the repair is planned or started.
+    pub fn repair<W: Workflow>(&self, run: RunId) -> RunRepair<W::Output> {
+        RunRepair::new(self.core(), W::name(), run)
     }
 
     /// At most `limit` runs of the store in the order they were started, beginning behind `after`.
@@ -275,6 +287,7 @@ impl RuntimeBuilder {
             jobs_max: JOBS_MAX,
             crash_attempts_max: CRASH_ATTEMPTS_MAX,
             value_bytes_max: VALUE_BYTES_MAX,
+            on_change: OnChange::Migrate,
             attached_interval: ATTACHED_INTERVAL,
             clock: None,
         }
@@ -314,6 +327,13 @@ impl RuntimeBuilder {
     /// At most this many bytes for one encoded value; 2 MiB if nothing else is said, 16 MiB at most.
     pub const fn value_bytes_max(mut self, value_bytes_max: usize) -> Self {
         self.value_bytes_max = value_bytes_max;
+        self
+    }
+
+    /// What becomes of unfinished runs whose workflow was changed since they were started:
+    /// [`OnChange::Migrate`] if nothing else is said.
+    pub const fn on_change(mut self, on_change: OnChange) -> Self {
+        self.on_change = on_change;
         self
     }
 

@@ -226,10 +226,22 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecE
 /// The value of `bytes`; every byte must belong to it.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     scan::check(bytes, DEPTH_MAX).map_err(CodecError::new::<T>)?;
-    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
-    // serde asks more than once for one level of nesting (an option, a newtype, their content).
-    deserializer.set_max_depth(DEPTH_MAX * 4);
-    T::deserialize(&mut deserializer).map_err(CodecError::new::<T>)
+    let reader = || {
+        let mut reader = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
+        // serde asks more than once for one level of nesting (an option, a newtype, their content).
+        reader.set_max_depth(DEPTH_MAX * 4);
+        reader
+    };
+    T::deserialize(&mut reader()).map_err(|error| {
+        // Read once more, to find out which field it is.
+        let field = serde_path_to_error::deserialize::<_, T>(&mut reader()).err();
+        let field = field.map(|error| error.path().to_string());
+        let error = CodecError::new::<T>(error);
+        match field.filter(|field| field != ".") {
+            Some(field) => error.within(&field),
+            None => error,
+        }
+    })
 }
 
 #[cfg(test)]

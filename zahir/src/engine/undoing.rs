@@ -255,11 +255,12 @@ impl Undoing {
             return;
         }
         let id = plan.region(region).nodes[slot];
-        let at_once = match plan.node(id).kind {
-            // What came later may rest on what came before.
-            PlanKind::Loop { .. } | PlanKind::Rescue { .. } | PlanKind::Finally => 1,
-            _ => node.frames.len(),
-        };
+        // What came later may rest on what came before.
+        let is_sequence = matches!(
+            plan.node(id).kind,
+            PlanKind::Loop { .. } | PlanKind::Rescue { .. } | PlanKind::Finally
+        );
+        let at_once = if is_sequence { 1 } else { node.frames.len() };
         for _ in 0..at_once {
             self.open_next(plan, level, slot, id);
         }

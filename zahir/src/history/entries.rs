@@ -26,35 +26,20 @@ pub(crate) fn entries(stored: StoredRun) -> Vec<Entry> {
     let mut number = 0;
     for (step, StoredStep { at, records }) in stored.steps.into_iter().enumerate() {
         for record in records {
-            match record {
-                Record::RunRevised(revision) => revise(&mut entries, &revision),
-                record => entries.push(Entry {
+            if let Record::RunRevised(revision) = record {
+                revise(&mut entries, &revision);
+            } else {
+                entries.push(Entry {
                     step,
                     at,
                     number,
                     record,
-                }),
+                });
             }
             number += 1;
         }
     }
     entries
-}
-
-/// A run as it is replayed. Its head says how many records it has, counting or not.
-pub(crate) fn effective(stored: StoredRun) -> StoredRun {
-    let is_revised = |step: &StoredStep| {
-        let mut records = step.records.iter();
-        records.any(|record| matches!(record, Record::RunRevised(_)))
-    };
-    if !stored.steps.iter().any(is_revised) {
-        return stored;
-    }
-    let head = stored.head.clone();
-    StoredRun {
-        head,
-        steps: steps(entries(stored)),
-    }
 }
 
 /// Records in steps, as a store has them.
@@ -150,25 +135,23 @@ pub(crate) fn revise(entries: &mut Vec<Entry>, revision: &Revision) {
     let drops = Drops::of(&revision.dropped);
     let is_over = ending(entries).is_some();
     let undone = retried_undo(entries, revision);
-    let mut counts = |record: &mut Record| {
+    let counts = |record: &mut Record| {
         if is_over && !outlives(record, undone.as_ref()) {
             return false;
         }
-        match record {
-            Record::RunStarted(start) => start.definition = revision.definition,
-            Record::UndoingBegan {
-                ending: Ending::Failed { at, .. },
-            } => *at = at.take().and_then(|at| moved.position(at)),
-            record => {
-                let Some(at) = position_mut(record) else {
-                    return true;
-                };
-                let Some(now) = moved.position(at.clone()) else {
-                    return false;
-                };
-                *at = now;
-                return !drops.cover(at);
-            }
+        if let Record::RunStarted(start) = record {
+            start.definition = revision.definition;
+        } else if let Record::UndoingBegan {
+            ending: Ending::Failed { at, .. },
+        } = record
+        {
+            *at = at.take().and_then(|at| moved.position(at));
+        } else if let Some(at) = position_mut(record) {
+            let Some(now) = moved.position(at.clone()) else {
+                return false;
+            };
+            *at = now;
+            return !drops.cover(at);
         }
         true
     };
@@ -190,9 +173,12 @@ pub(crate) fn is_stuck(entries: &[Entry]) -> bool {
 
 /// What was undone.
 pub(crate) fn undone(entries: &[Entry]) -> BTreeSet<Position> {
-    let undone = entries.iter().filter_map(|entry| match &entry.record {
-        Record::UndoSucceeded { at, .. } => Some(at.clone()),
-        _ => None,
+    let undone = entries.iter().filter_map(|entry| {
+        if let Record::UndoSucceeded { at, .. } = &entry.record {
+            Some(at.clone())
+        } else {
+            None
+        }
     });
     undone.collect()
 }

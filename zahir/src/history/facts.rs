@@ -56,6 +56,7 @@ impl Facts {
         facts
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each record")]
     fn add(&mut self, entry: &Entry) {
         let number = entry.number;
         match &entry.record {
@@ -144,23 +145,6 @@ impl Facts {
             first: number,
             ..Fact::default()
         })
-    }
-
-    /// What is on record inside a node instance, in its frame of this number.
-    pub(crate) fn inside<'f>(
-        &'f self,
-        at: &'f Position,
-        index: u32,
-    ) -> impl Iterator<Item = (&'f Position, &'f Fact)> {
-        let depth = at.frames.len();
-        let is_inside = move |position: &Position| {
-            let step = position.frames.get(depth);
-            position.frames.get(..depth) == Some(&at.frames)
-                && step.is_some_and(|step| step.node == at.node && step.index == index)
-        };
-        self.nodes
-            .iter()
-            .filter(move |(position, _)| is_inside(position))
     }
 }
 

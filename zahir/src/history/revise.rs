@@ -5,7 +5,7 @@ use std::fmt;
 
 use zahir_store::{
     DefinitionId, Dropped, Ending, Failure, FailureKind, FrameStep, NodeId, Position, Record,
-    Revision, StoredRun, StoredStep,
+    Revision,
 };
 
 use super::address::is_meant;
@@ -17,7 +17,7 @@ use super::failures::{self, Stopper};
 use super::reach::Reach;
 use crate::definition::Definition;
 use crate::definition::matching::Matching;
-use crate::plan::{Plan, PlanKind};
+use crate::plan::Plan;
 
 /// What is revised, and for which program.
 pub(crate) struct Case<'a> {
@@ -39,13 +39,26 @@ pub(crate) enum Wish {
     GoOn,
     /// That what failed is tried again.
     RetryFailed,
-    /// That these node instances run again. In their numbers, [`super::drops::EVERY`] stands for
-    /// every frame.
-    Again {
-        nodes: Vec<Position>,
-        /// What the first of them is given in place of what it is wired to.
-        arguments: Option<Vec<u8>>,
-    },
+    /// That these run again.
+    Again(Again),
+}
+
+/// What is to run again.
+#[derive(Clone, Debug)]
+pub(crate) struct Again {
+    pub(crate) nodes: Vec<Named>,
+    /// Whether that is so if they have their results.
+    pub(crate) even_if_done: bool,
+    /// What the first of them, one node instance, is given in place of what it is wired to.
+    pub(crate) arguments: Option<Vec<u8>>,
+}
+
+/// Node instances by the name that somebody gave.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    pub(crate) name: String,
+    /// In their numbers, [`super::drops::EVERY`] stands for every frame.
+    pub(crate) nodes: Vec<Position>,
 }
 
 /// How a run goes on.
@@ -63,8 +76,12 @@ pub(crate) struct Revised {
 pub(crate) enum Refused {
     /// Nothing has failed.
     NothingFailed,
-    /// Nothing of this node instance is on record.
-    NeverRan(Position),
+    /// Nothing of what has this name is on record.
+    NeverRan(String),
+    /// All that has this name has its result.
+    Succeeded(String),
+    /// What has this name is to be given inputs, and is not one node instance.
+    Several(String),
     /// These jobs are never started twice, and would be.
     Twice(Vec<BlockedJob>),
     /// The run is being undone, and of this nobody would know any more how to undo it.
@@ -116,6 +133,9 @@ pub(crate) fn revise(case: Case<'_>, wish: &Wish) -> Result<Revised, Refused> {
 #[derive(Default)]
 struct Seeds {
     again: BTreeSet<Position>,
+    /// Those of them that somebody named, and the one that is given inputs.
+    named: Vec<Position>,
+    given: Option<Position>,
     /// Not this itself, but what depends on it.
     behind: Option<Position>,
 }
@@ -148,10 +168,10 @@ impl<'a> Reviser<'a> {
         let dropped = reach.dropped();
         let after = Facts::of(&self.revised(moved.clone(), dropped.clone()));
         self.check_undoing(&after)?;
-        self.check_twice(&after, wish)?;
+        self.check_twice(&after, &seeds.named)?;
         let changes = self.changes(&after);
         let mut follows = self.follows(&after, &reach);
-        follows.extend(replaced(wish, &seeds.again, &facts));
+        follows.extend(replaced(wish, &seeds, &facts));
         let revision = Revision {
             definition: self.case.id,
             moved,
@@ -205,14 +225,21 @@ impl<'a> Reviser<'a> {
                 }
                 seeds
             }
-            Wish::Again { nodes, .. } => {
-                let never = nodes.iter().find(|at| !self.has_run(at, facts));
-                if let Some(at) = never {
-                    return Err(Refused::NeverRan(at.clone()));
-                }
+            Wish::Again(again) => {
                 // As long as a failure counts, nothing goes on.
                 let mut seeds = self.failed(facts);
-                seeds.again.extend(nodes.iter().cloned());
+                for (at, named) in again.nodes.iter().enumerate() {
+                    let is_given = at == 0 && again.arguments.is_some();
+                    let found = self.meant(named, again.even_if_done)?;
+                    if is_given && found.len() != 1 {
+                        return Err(Refused::Several(named.name.clone()));
+                    }
+                    if is_given {
+                        seeds.given = found.first().cloned();
+                    }
+                    seeds.named.extend(found);
+                }
+                seeds.again.extend(seeds.named.iter().cloned());
                 seeds
             }
         };
@@ -224,7 +251,7 @@ impl<'a> Reviser<'a> {
     fn failed(&self, facts: &Facts) -> Seeds {
         let mut seeds = Seeds {
             again: failures::unhandled(self.case.plan, facts),
-            behind: None,
+            ..Seeds::default()
         };
         if let Some(Ending::Failed { at: Some(at), .. }) = entries::ending(&self.entries) {
             // What is pure is computed again anyway. A loop goes on where it was.
@@ -333,17 +360,37 @@ impl<'a> Reviser<'a> {
         }
     }
 
-    /// Whether something of a node instance, or in it, is or was on record.
-    fn has_run(&self, at: &Position, facts: &Facts) -> bool {
-        let only = Drops::of(&[Dropped {
-            at: at.clone(),
-            from: None,
-        }]);
-        let before = self.before.nodes.keys();
-        facts.nodes.keys().any(|at| only.cover(at))
-            || before
-                .filter_map(|at| self.translated(at))
-                .any(|at| only.cover(&at))
+    /// What a name means: of jobs, sleeps and waits those that are on record; of a construct all of
+    /// it, if anything in it is.
+    fn meant(&self, named: &Named, even_if_done: bool) -> Result<Vec<Position>, Refused> {
+        let mut found = Vec::new();
+        let mut has_run = false;
+        for meant in &named.nodes {
+            let only = Drops::of(&[Dropped {
+                at: meant.clone(),
+                from: None,
+            }]);
+            let known = self.before.nodes.iter();
+            let known = known.filter_map(|(at, fact)| Some((self.translated(at)?, fact)));
+            let known: Vec<_> = known.filter(|(at, _)| only.cover(at)).collect();
+            has_run |= !known.is_empty();
+            if known
+                .iter()
+                .any(|(at, fact)| fact.is_run && is_meant(meant, at))
+            {
+                let wanted = known
+                    .iter()
+                    .filter(|(at, fact)| is_meant(meant, at) && (even_if_done || !fact.is_done));
+                found.extend(wanted.map(|(at, _)| at.clone()));
+            } else if !known.is_empty() {
+                found.push(meant.clone());
+            }
+        }
+        match (found.is_empty(), has_run) {
+            (false, _) => Ok(found),
+            (true, true) => Err(Refused::Succeeded(named.name.clone())),
+            (true, false) => Err(Refused::NeverRan(named.name.clone())),
+        }
     }
 
     /// What is recorded behind the revision, so that nothing is taken for under way that is not.
@@ -411,11 +458,7 @@ impl<'a> Reviser<'a> {
     }
 
     /// What is never started twice is not, unless somebody names it.
-    fn check_twice(&self, after: &Facts, wish: &Wish) -> Result<(), Refused> {
-        let named = match wish {
-            Wish::Again { nodes, .. } => nodes.as_slice(),
-            Wish::GoOn | Wish::RetryFailed => &[],
-        };
+    fn check_twice(&self, after: &Facts, named: &[Position]) -> Result<(), Refused> {
         let is_named = |at: &Position| named.iter().any(|named| is_meant(named, at));
         let mut twice = BTreeMap::new();
         for (was, fact) in self.before.nodes.iter().filter(|(_, fact)| fact.is_tried) {
@@ -512,18 +555,16 @@ impl Fact {
 
 /// The inputs that node instances are given in place of those they are wired to: what is new, and
 /// what they were given before.
-fn replaced(wish: &Wish, seeds: &BTreeSet<Position>, facts: &Facts) -> Vec<Record> {
-    let given = match wish {
-        Wish::Again {
-            nodes,
-            arguments: Some(arguments),
-        } => nodes.first().map(|at| (at, arguments)),
-        Wish::Again { .. } | Wish::GoOn | Wish::RetryFailed => None,
+fn replaced(wish: &Wish, seeds: &Seeds, facts: &Facts) -> Vec<Record> {
+    let arguments = match wish {
+        Wish::Again(again) => again.arguments.as_ref(),
+        Wish::GoOn | Wish::RetryFailed => None,
     };
+    let given = seeds.given.as_ref().zip(arguments);
     let mut records = Vec::new();
     for (at, fact) in &facts.nodes {
         if let Some(arguments) = &fact.arguments
-            && seeds.iter().any(|seed| is_meant(seed, at))
+            && seeds.again.iter().any(|seed| is_meant(seed, at))
             && given.is_none_or(|(given, _)| given != at)
         {
             records.push((at, arguments));
@@ -549,15 +590,5 @@ fn append(entries: &mut Vec<Entry>, records: &[Record]) {
             number: number + more,
             record: record.clone(),
         });
-    }
-}
-
-/// The run as it is replayed once the revision is on record. Its head stays: what is appended is
-/// numbered by it.
-pub(crate) fn revised_run(stored: StoredRun, entries: Vec<Entry>) -> StoredRun {
-    let steps: Vec<StoredStep> = entries::steps(entries);
-    StoredRun {
-        head: stored.head,
-        steps,
     }
 }

@@ -11,7 +11,7 @@ use zahir_store::{
 
 use super::address;
 use super::entries;
-use super::revise::{self, Case, Refused, Revised, Wish};
+use super::revise::{self, Again, Case, Named, Refused, Revised, Wish};
 use crate::graph::Graph;
 use crate::program::Program;
 use crate::{job, workflow};
@@ -160,6 +160,7 @@ impl Run {
     }
 
     /// Adds the records that a line of words tells of.
+    #[expect(clippy::too_many_lines, reason = "one arm for each record")]
     fn tell(&mut self, line: &str) {
         let (node, what) = line.rsplit_once(' ').unwrap_or(("", line));
         let failed = |kind| Failure {
@@ -339,10 +340,15 @@ impl Run {
     }
 
     fn again(&self, names: &[&str]) -> Wish {
-        Wish::Again {
-            nodes: names.iter().flat_map(|name| self.find(name)).collect(),
+        let named = names.iter().map(|name| Named {
+            name: (*name).to_owned(),
+            nodes: self.find(name),
+        });
+        Wish::Again(Again {
+            nodes: named.collect(),
+            even_if_done: true,
             arguments: None,
-        }
+        })
     }
 
     /// The records in words, as far as they make a difference.
@@ -401,9 +407,7 @@ impl Run {
 
     /// The records that count.
     fn counting(&self) -> Vec<Record> {
-        let run = entries::effective(self.stored());
-        assert_eq!(run.head, self.stored().head);
-        run.steps
+        entries::steps(entries::entries(self.stored()))
             .into_iter()
             .flat_map(|step| step.records)
             .collect()

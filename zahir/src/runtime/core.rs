@@ -18,6 +18,8 @@ use crate::runtime::clock::Clock;
 use crate::runtime::executable::Executable;
 use crate::runtime::lane::Lane;
 use crate::runtime::reader::Reader;
+use crate::runtime::recovery::OnChange;
+use crate::runtime::repair::Repairs;
 use crate::runtime::run::{Left, Message, Outcome, Run, lock};
 use crate::runtime::shared::Shared;
 use crate::runtime::slots::Slots;
@@ -46,6 +48,9 @@ pub(crate) struct Core {
     pub(crate) ids: Ids,
     pub(crate) tokio: tokio::runtime::Handle,
     pub(crate) value_bytes_max: usize,
+    pub(crate) on_change: OnChange,
+    /// The runs that are being repaired.
+    pub(crate) repairs: Repairs,
     /// In how many attempts of a job the process may die.
     pub(crate) crash_attempts_max: u32,
     /// How many tasks of a run may poll fresh attempts.

@@ -452,7 +452,8 @@ impl Driver {
             return self.acknowledge(seq);
         }
         self.landings.append(seq, &records);
-        let definition = (first == 0).then(|| Arc::clone(&self.run.executable.definition_bytes));
+        let names_it = first == 0 || matches!(records.first(), Some(Record::RunRevised(_)));
+        let definition = names_it.then(|| Arc::clone(&self.run.executable.definition_bytes));
         self.core.writer.submit(Submission {
             run: Arc::clone(&self.run),
             seq,

@@ -68,8 +68,8 @@ pub(crate) trait Code: Send + Sync + 'static {
     /// What the node is called in the source.
     fn node_name(&self, node: NodeId) -> &'static str;
 
-    /// How this definition differs from a stored one, node by node.
-    fn changes(&self, stored: &[u8]) -> Vec<String>;
+    /// The definition that node numbers refer to; `None` if runs of another one can't go on with it.
+    fn definition(&self) -> Option<&Definition>;
 
     /// The job that a node calls.
     fn job(&self, node: NodeId) -> Option<&JobDef>;
@@ -278,9 +278,7 @@ impl Code for WorkflowCode {
         self.program.job(node)
     }
 
-    fn changes(&self, stored: &[u8]) -> Vec<String> {
-        Definition::decode(self.program.definition.id, stored).map_or_else(Vec::new, |stored| {
-            stored.differences(&self.program.definition)
-        })
+    fn definition(&self) -> Option<&Definition> {
+        Some(&self.program.definition)
     }
 }

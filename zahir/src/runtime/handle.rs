@@ -23,8 +23,8 @@ use crate::value::{Payload, Value};
 /// Clones are handles to the same run. Dropping a handle does not cancel the run.
 #[must_use = "the run goes on without its handle; use `let _ =` if nobody waits for it"]
 pub struct RunHandle<O> {
-    core: Arc<Core>,
-    run: Arc<Run>,
+    pub(super) core: Arc<Core>,
+    pub(super) run: Arc<Run>,
     output: PhantomData<fn() -> O>,
 }
 

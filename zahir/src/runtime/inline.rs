@@ -1,7 +1,8 @@
 //! Runs a workflow in the task of whoever awaits it, with nothing stored and without a runtime.
 //!
-//! Dropping the future drops the run. Retries, time-outs and sleeps need tokio's timers, nothing else
-//! does. Nobody can send such a run a signal.
+//! Dropping the future drops the run: nothing of it is undone then. Retries, time-outs and sleeps need
+//! tokio's timers, nothing else does. Nobody can send such a run a signal, and it shares its results
+//! with no other: every run of a job that is `once`, or has a `cache`, runs it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock};

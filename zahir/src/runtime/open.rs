@@ -23,6 +23,7 @@ use crate::runtime::executable::Executable;
 use crate::runtime::executor;
 use crate::runtime::reader::{self, Questions, Reader};
 use crate::runtime::recovery::{self, Found, FoundRun, Recovered, RecoveredRun};
+use crate::runtime::repair::Repairs;
 use crate::runtime::shared::Shared;
 use crate::runtime::slots::Slots;
 use crate::runtime::writer::{self, Writer, guard};
@@ -56,6 +57,8 @@ pub(super) async fn start(builder: RuntimeBuilder) -> Result<Runtime, OpenError>
         runners_max: tokio.metrics().num_workers(),
         tokio,
         value_bytes_max: builder.value_bytes_max,
+        on_change: builder.on_change,
+        repairs: Repairs::default(),
         crash_attempts_max: builder.crash_attempts_max,
         attached_interval: builder.attached_interval,
         halted: OnceLock::new(),
@@ -222,12 +225,12 @@ impl Drop for StoreThread {
 
 /// Goes on with what is unfinished.
 async fn recover(core: &Arc<Core>) -> Result<Recovered, OpenError> {
-    let executables = core.executables.clone();
+    let (executables, on_change) = (core.executables.clone(), core.on_change);
     let Found { runs, problems } = core
         .reader
         .ask(move |store| {
             store.check_attached()?;
-            recovery::find(store, &executables)
+            recovery::find(store, &executables, on_change)
         })
         .await?;
     for problem in &problems {
@@ -246,6 +249,7 @@ async fn recover(core: &Arc<Core>) -> Result<Recovered, OpenError> {
             id: run.id,
             workflow: run.executable.name,
             key: run.key.clone(),
+            changes: run.changes.clone(),
         })
         .collect();
     if !runs.is_empty() || !problems.is_empty() {
@@ -266,9 +270,12 @@ fn resume(core: &Arc<Core>, found: FoundRun) {
         id,
         executable,
         engine,
+        changes,
         key: _,
     } = found;
-    let run = Arc::new(core.run(id, executable));
+    let mut run = core.run(id, executable);
+    run.changes = changes;
+    let run = Arc::new(run);
     run.set_started();
     if let Some(admission) = core.admit(&run) {
         let driver = Driver::new(core, &run, engine);

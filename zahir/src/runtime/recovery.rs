@@ -1,16 +1,24 @@
 //! Finds what an earlier process left unfinished, and brings it back to where it was.
 //!
 //! Each run stands for itself: one that can't go on is reported and left as it is, and the others
-//! go on.
+//! go on. A run of another version of its workflow is revised first: what of its records counts for
+//! this one. The revision is the first record that it appends when it goes on.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use zahir_store::{FailureKind, Record, RunId, RunStart, Store, StoreError, StoredRun};
+use zahir_store::{
+    DefinitionId, FailureKind, Position, Record, Revision, RunId, RunStart, Store, StoreError,
+    StoredRun,
+};
 
+use crate::definition::Definition;
 use crate::engine::{Engine, RecoverError, Stored};
+use crate::history::changes::{Changes, quoted};
+use crate::history::entries;
+use crate::history::revise::{self, BlockedJob, Case, Refused, Wish};
 use crate::job::failure;
 use crate::runtime::executable::Executable;
 use crate::runtime::executor::contain;
@@ -24,12 +32,26 @@ pub struct Recovered {
     pub(crate) problems: Vec<Problem>,
 }
 
+/// What becomes of an unfinished run whose workflow is another one than when it was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnChange {
+    /// It goes on with the workflow as it is now. What did not change keeps its results; what did, and
+    /// what depends on it, runs again; [`RecoveredRun::changes`] tells which. If a job would be started
+    /// again that is `at_most_once`, the run is a [`Problem`].
+    #[default]
+    Migrate,
+    /// It is a [`Problem`], and kept as it is for the program that it was started with.
+    Refuse,
+}
+
 /// A run that goes on. [`Runtime::handle`](crate::Runtime::handle) gives a handle to it.
 #[derive(Debug)]
 pub struct RecoveredRun {
     pub(crate) id: RunId,
     pub(crate) workflow: &'static str,
     pub(crate) key: Option<String>,
+    pub(crate) changes: Option<Arc<Changes>>,
 }
 
 impl RecoveredRun {
@@ -49,6 +71,13 @@ impl RecoveredRun {
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
+    }
+
+    /// What of it is kept and what runs again, if its workflow was changed since it was started, or
+    /// since it went on last.
+    #[must_use]
+    pub fn changes(&self) -> Option<&Changes> {
+        self.changes.as_deref()
     }
 }
 
@@ -80,9 +109,21 @@ pub struct Problem {
 pub enum ProblemKind {
     /// The workflow was not given to the builder.
     UnknownWorkflow,
-    /// The workflow is another one than when the run was started.
+    /// The workflow is another one than when the run was started, and the runtime was told to
+    /// [refuse](OnChange::Refuse) that, or can't read what it was.
     DefinitionChanged {
         /// What differs, node by node, in words.
+        nodes: Vec<String>,
+    },
+    /// The workflow was changed, and these jobs would be started again, which are `at_most_once`.
+    Blocked {
+        /// The jobs, each with what it was and what it is.
+        jobs: Vec<BlockedJob>,
+    },
+    /// The run was being undone, and the workflow was changed so that nobody knows any more how to
+    /// undo this.
+    UndoChanged {
+        /// The nodes.
         nodes: Vec<String>,
     },
     /// A recorded value can't be decoded any more.
@@ -127,6 +168,8 @@ impl ProblemKind {
         match self {
             Self::UnknownWorkflow => "unknown workflow",
             Self::DefinitionChanged { .. } => "definition changed",
+            Self::Blocked { .. } => "a job would be started twice",
+            Self::UndoChanged { .. } => "what is undone has changed",
             Self::Undecodable { .. } => "undecodable value",
             Self::Misfit { .. } => "records do not fit",
             Self::Damaged(_) => "damaged records",
@@ -160,6 +203,13 @@ impl fmt::Display for ProblemKind {
                 "its workflow was changed since: {}; finish it with the program it was started with",
                 nodes.join(", ")
             ),
+            Self::Blocked { jobs } => write_blocked(f, jobs),
+            Self::UndoChanged { nodes } => write!(
+                f,
+                "it is being undone, and its workflow was changed since in what is still to be undone: \
+                 {}; let the program that it was started with finish it",
+                quoted(nodes)
+            ),
             Self::Undecodable { at, reason } => write!(
                 f,
                 "the recorded value of {at} can't be decoded: {reason}; it is kept as it is"
@@ -168,6 +218,22 @@ impl fmt::Display for ProblemKind {
             Self::Damaged(error) => write!(f, "its records can't be read: {error}"),
         }
     }
+}
+
+fn write_blocked(f: &mut fmt::Formatter<'_>, jobs: &[BlockedJob]) -> fmt::Result {
+    f.write_str(
+        "its workflow was changed since, and what is never started twice (`at_most_once`) would be: ",
+    )?;
+    for (at, job) in jobs.iter().enumerate() {
+        let comma = if at == 0 { "" } else { "; " };
+        write!(f, "{comma}{job}")?;
+    }
+    let node = jobs.first().map_or("..", BlockedJob::node);
+    write!(
+        f,
+        ". Let the program that it was started with finish it, or make the job what it was, or let it \
+         run again on purpose: `runtime.repair::<..>(run).rerun_from(\"{node}\")`"
+    )
 }
 
 /// What recovery hands to the drivers.
@@ -183,19 +249,34 @@ pub(crate) struct FoundRun {
     pub(crate) key: Option<String>,
     pub(crate) executable: Arc<Executable>,
     pub(crate) engine: Engine<Value>,
+    pub(crate) changes: Option<Arc<Changes>>,
 }
 
 /// Reads all that is unfinished. Runs on the reader's thread.
 pub(crate) fn find(
     store: &dyn Store,
     executables: &BTreeMap<&'static str, Arc<Executable>>,
+    on_change: OnChange,
 ) -> Result<Found, StoreError> {
     let mut found = Found::default();
     for id in store.unfinished()? {
         let mut workflow = None;
-        match recover(store, executables, id, &mut workflow) {
-            Ok(Some(run)) => found.runs.push(run),
-            Ok(None) => {}
+        let stored = match guard(|| store.load(id)) {
+            Ok(Some(stored)) => stored,
+            Ok(None) => continue,
+            Err(error) => {
+                let kind = ProblemKind::Damaged(error);
+                found.problems.push(Problem {
+                    run: id,
+                    workflow,
+                    kind,
+                });
+                continue;
+            }
+        };
+        workflow = Some(stored.head.workflow.clone());
+        match recover(store, executables, on_change, stored) {
+            Ok(run) => found.runs.push(run),
             Err(kind) => found.problems.push(Problem {
                 run: id,
                 workflow,
@@ -209,52 +290,188 @@ pub(crate) fn find(
 fn recover(
     store: &dyn Store,
     executables: &BTreeMap<&'static str, Arc<Executable>>,
-    id: RunId,
-    workflow: &mut Option<String>,
-) -> Result<Option<FoundRun>, ProblemKind> {
-    let Some(stored) = guard(|| store.load(id)).map_err(ProblemKind::Damaged)? else {
-        return Ok(None);
-    };
-    *workflow = Some(stored.head.workflow.clone());
+    on_change: OnChange,
+    stored: StoredRun,
+) -> Result<FoundRun, ProblemKind> {
     let executable = executables
         .get(stored.head.workflow.as_str())
         .ok_or(ProblemKind::UnknownWorkflow)?;
-    let start = run_start(&stored)?;
-    check_definition(store, executable, start)?;
-    let replayed = contain(AssertUnwindSafe(|| replay(executable, &stored, start)));
-    let engine = replayed.unwrap_or_else(|failure| {
-        Err(ProblemKind::Misfit {
-            reason: format!("going over them panicked: {}", failure.message),
-        })
-    })?;
-    Ok(Some(FoundRun {
+    let (id, key) = (stored.head.id, stored.head.key.clone());
+    let going = go_on(store, executable, on_change, stored, &Wish::GoOn);
+    let Going { engine, changes } = going.map_err(Obstacle::into_problem)?;
+    Ok(FoundRun {
         id,
-        key: stored.head.key.clone(),
+        key,
         executable: Arc::clone(executable),
         engine,
-    }))
+        changes: changes.map(Arc::new),
+    })
 }
 
-fn run_start(stored: &StoredRun) -> Result<&RunStart, ProblemKind> {
-    match stored.steps.first().and_then(|step| step.records.first()) {
-        Some(Record::RunStarted(start)) => Ok(start),
-        _ => Err(ProblemKind::Misfit {
-            reason: "the first record does not start the run".to_owned(),
-        }),
+/// A run that is about to go on.
+pub(crate) struct Going {
+    pub(crate) engine: Engine<Value>,
+    /// What is told, if the run was revised.
+    pub(crate) changes: Option<Changes>,
+}
+
+/// Why a run does not go on.
+pub(crate) enum Obstacle {
+    Problem(ProblemKind),
+    Refused(Refused),
+}
+
+impl Obstacle {
+    fn into_problem(self) -> ProblemKind {
+        let refused = match self {
+            Self::Problem(kind) => return kind,
+            Self::Refused(refused) => refused,
+        };
+        match refused {
+            Refused::Twice(jobs) => ProblemKind::Blocked { jobs },
+            Refused::Undoing(nodes) => ProblemKind::UndoChanged { nodes },
+            Refused::NothingFailed
+            | Refused::NeverRan(_)
+            | Refused::Succeeded(_)
+            | Refused::Several(_) => ProblemKind::Misfit {
+                reason: "it can't be revised (a bug in zahir)".to_owned(),
+            },
+        }
     }
 }
 
-fn check_definition(
+impl From<ProblemKind> for Obstacle {
+    fn from(kind: ProblemKind) -> Self {
+        Self::Problem(kind)
+    }
+}
+
+/// Takes a stored run up where its records end, revised as is wished and as its workflow demands. The
+/// revision is appended as soon as the engine begins.
+pub(crate) fn go_on(
     store: &dyn Store,
     executable: &Executable,
-    start: &RunStart,
-) -> Result<(), ProblemKind> {
-    if start.definition == executable.definition {
-        return Ok(());
+    on_change: OnChange,
+    stored: StoredRun,
+    wish: &Wish,
+) -> Result<Going, Obstacle> {
+    let taken = contain(AssertUnwindSafe(|| {
+        take_up(store, executable, on_change, stored, wish)
+    }));
+    taken.unwrap_or_else(|failure| {
+        Err(Obstacle::Problem(ProblemKind::Misfit {
+            reason: format!("going over them panicked: {}", failure.message),
+        }))
+    })
+}
+
+fn take_up(
+    store: &dyn Store,
+    executable: &Executable,
+    on_change: OnChange,
+    stored: StoredRun,
+    wish: &Wish,
+) -> Result<Going, Obstacle> {
+    let head = stored.head.clone();
+    let mut entries = entries::entries(stored);
+    let start = entries::start(&entries).cloned().ok_or_else(no_start)?;
+    let before = other_definition(store, executable, on_change, start.definition)?;
+    let (mut records, mut changes) = (Vec::new(), None);
+    if before.is_some() || !matches!(wish, Wish::GoOn) {
+        let case = Case {
+            entries,
+            plan: &executable.plan,
+            id: executable.definition,
+            path: &|at| executable.path(at),
+            change: before.as_ref().zip(executable.code.definition()),
+        };
+        let revised = revise::revise(case, wish).map_err(Obstacle::Refused)?;
+        (entries, records) = (revised.entries, revised.records);
+        changes = Some(revised.changes);
     }
-    let stored = guard(|| store.definition(start.definition)).map_err(ProblemKind::Damaged)?;
-    let nodes = stored.map_or_else(Vec::new, |stored| executable.code.changes(&stored));
-    Err(ProblemKind::DefinitionChanged { nodes })
+    let run = StoredRun {
+        head,
+        steps: entries::steps(entries),
+    };
+    let engine = replay(executable, &run, &start)?.with_revision(records);
+    Ok(Going { engine, changes })
+}
+
+fn no_start() -> ProblemKind {
+    ProblemKind::Misfit {
+        reason: "the first record does not start the run".to_owned(),
+    }
+}
+
+/// The definition that the records are of, if that is another one than the program's.
+fn other_definition(
+    store: &dyn Store,
+    executable: &Executable,
+    on_change: OnChange,
+    recorded: DefinitionId,
+) -> Result<Option<Definition>, ProblemKind> {
+    if recorded == executable.definition {
+        return Ok(None);
+    }
+    let before = definition(store, recorded).map_err(ProblemKind::Damaged)?;
+    let current = executable.code.definition();
+    let nodes = before
+        .as_ref()
+        .zip(current)
+        .map_or_else(Vec::new, |(before, current)| before.differences(current));
+    match (before, current, on_change) {
+        (Some(before), Some(_), OnChange::Migrate) => Ok(Some(before)),
+        _ => Err(ProblemKind::DefinitionChanged { nodes }),
+    }
+}
+
+/// A run as a store has it, and what its node numbers refer to.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) stored: StoredRun,
+    /// If that is not the program's.
+    before: Option<Definition>,
+}
+
+impl Loaded {
+    /// Where a node instance is, in the words of the program that recorded it.
+    pub(crate) fn path(&self, executable: &Executable, at: &Position) -> String {
+        match &self.before {
+            Some(before) => before.path(at),
+            None => executable.path(at),
+        }
+    }
+}
+
+/// Reads a run, for a program with this definition.
+pub(crate) fn load(
+    store: &dyn Store,
+    run: RunId,
+    current: DefinitionId,
+) -> Result<Option<Loaded>, StoreError> {
+    let Some(stored) = store.load(run)? else {
+        return Ok(None);
+    };
+    let mut records = stored.steps.iter().rev().flat_map(|step| &step.records);
+    let recorded = records.find_map(|record| {
+        if let Record::RunStarted(RunStart { definition, .. })
+        | Record::RunRevised(Revision { definition, .. }) = record
+        {
+            Some(*definition)
+        } else {
+            None
+        }
+    });
+    let before = match recorded.filter(|recorded| *recorded != current) {
+        Some(recorded) => definition(store, recorded)?,
+        None => None,
+    };
+    Ok(Some(Loaded { stored, before }))
+}
+
+fn definition(store: &dyn Store, id: DefinitionId) -> Result<Option<Definition>, StoreError> {
+    let stored = guard(|| store.definition(id))?;
+    Ok(stored.and_then(|bytes| Definition::decode(id, &bytes)))
 }
 
 fn replay(

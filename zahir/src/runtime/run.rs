@@ -12,6 +12,7 @@ use zahir_store::{Attempt, Position, RunId};
 
 use crate::engine::{AttemptOutcome, Place, Progress, Refusal};
 use crate::error::{Halted, RunError};
+use crate::history::changes::Changes;
 use crate::plan::SignalId;
 use crate::runtime::executable::Executable;
 use crate::runtime::executor::Crew;
@@ -28,6 +29,8 @@ pub(crate) struct Run {
     pub(crate) value_bytes_max: usize,
     /// The idempotency key, while the run is the one that new starts with this key are given.
     pub(crate) key: Option<String>,
+    /// What it was told of when it went on in this process, if it was revised for that.
+    pub(crate) changes: Option<Arc<Changes>>,
     pub(crate) inbox: Inbox,
     pub(crate) crew: Crew,
     /// The results that runs share; `None` without a runtime.
@@ -104,6 +107,7 @@ impl Run {
             is_durable,
             value_bytes_max,
             key: None,
+            changes: None,
             inbox: Inbox::default(),
             crew: Crew::default(),
             shared: None,

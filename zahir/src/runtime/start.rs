@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use zahir_store::{
-    Ending, Position, Record, RunId, RunStart, StoreError, StoredRun, TEXT_BYTES_MAX,
+    Ending, Position, Record, RunId, RunStart, Store, StoreError, StoredRun, TEXT_BYTES_MAX,
 };
 
 use crate::error::{FailedNode, RunError, StartError};
@@ -18,7 +18,8 @@ use crate::runtime::driver::Driver;
 use crate::runtime::executable::Executable;
 use crate::runtime::executor;
 use crate::runtime::handle::RunHandle;
-use crate::runtime::run::{Left, Outcome, Run, paths};
+use crate::runtime::recovery::{self, Loaded};
+use crate::runtime::run::{Left, Outcome, Run};
 use crate::value::Value;
 use crate::workflow::Workflow;
 
@@ -283,25 +284,26 @@ impl Settler {
             return Ok(None);
         }
         let (workflow, key) = (self.workflow, self.key.clone());
+        let definition = request.executable.definition;
         let asked = self
             .core
             .reader
             .ask(move |store| match store.find(workflow, &key)? {
-                Some(run) => store.load(run),
+                Some(run) => recovery::load(store, run, definition),
                 None => Ok(None),
             })
             .await;
-        let Some(stored) = asked.map_err(|error| unread(&self.core, error))? else {
+        let Some(loaded) = asked.map_err(|error| unread(&self.core, error))? else {
             return Ok(None);
         };
-        if input(&stored) != Some(&request.encoded) {
+        if input(&loaded.stored) != Some(&request.encoded) {
             return Err(StartError::KeyTaken {
                 workflow,
                 key: self.key.clone(),
-                run: stored.head.id,
+                run: loaded.stored.head.id,
             });
         }
-        reopen(&self.core, &request.executable, &stored)
+        reopen(&self.core, &request.executable, &loaded)
             .await
             .map(Some)
     }
@@ -343,11 +345,13 @@ pub(crate) async fn find(
     if !core.is_durable {
         return Err(StartError::Unknown { run: id });
     }
-    let asked = core.reader.ask(move |store| store.load(id)).await;
-    let Some(stored) = asked.map_err(|error| unread(core, error))? else {
+    let definition = executable.definition;
+    let load = move |store: &dyn Store| recovery::load(store, id, definition);
+    let asked = core.reader.ask(load).await;
+    let Some(loaded) = asked.map_err(|error| unread(core, error))? else {
         return Err(StartError::Unknown { run: id });
     };
-    reopen(core, executable, &stored).await
+    reopen(core, executable, &loaded).await
 }
 
 /// The run that has a key.
@@ -398,28 +402,31 @@ fn check_workflow(run: Arc<Run>, executable: &Arc<Executable>) -> Result<Arc<Run
 async fn reopen(
     core: &Core,
     executable: &Arc<Executable>,
-    stored: &StoredRun,
+    loaded: &Loaded,
 ) -> Result<Arc<Run>, StartError> {
-    let id = stored.head.id;
-    if stored.head.workflow != executable.name {
+    let head = &loaded.stored.head;
+    let id = head.id;
+    if head.workflow != executable.name {
         return Err(StartError::OtherWorkflow {
             run: id,
-            workflow: stored.head.workflow.clone(),
+            workflow: head.workflow.clone(),
             asked: executable.name,
         });
     }
     if let Some(run) = core.live.find(id) {
         return Ok(run);
     }
-    let ended = |stored: &StoredRun| {
-        let outcome = outcome(executable, stored)?;
+    let ended = |loaded: &Loaded| {
+        let outcome = outcome(executable, loaded)?;
         Some(Arc::new(Run::ended(id, Arc::clone(executable), outcome)))
     };
-    if let Some(run) = ended(stored) {
+    if let Some(run) = ended(loaded) {
         return Ok(run);
     }
     // It may have ended since it was loaded: then its end is on disk now.
-    let asked = core.reader.ask(move |store| store.load(id)).await;
+    let definition = executable.definition;
+    let load = move |store: &dyn Store| recovery::load(store, id, definition);
+    let asked = core.reader.ask(load).await;
     let now = asked.map_err(|error| unread(core, error))?;
     if let Some(run) = now.as_ref().and_then(ended) {
         return Ok(run);
@@ -441,7 +448,8 @@ async fn reopen(
 }
 
 /// How a stored run ended.
-fn outcome(executable: &Executable, stored: &StoredRun) -> Option<Outcome> {
+fn outcome(executable: &Executable, loaded: &Loaded) -> Option<Outcome> {
+    let stored = &loaded.stored;
     let Some(Record::RunFinished(ending)) = stored.steps.last()?.records.last() else {
         return None;
     };
@@ -454,12 +462,12 @@ fn outcome(executable: &Executable, stored: &StoredRun) -> Option<Outcome> {
         Ending::Cancelled => Outcome::Cancelled,
         Ending::Failed { at, failure } => {
             let failed = at.as_ref().map(|at| FailedNode {
-                path: executable.path(at),
+                path: loaded.path(executable, at),
                 attempt: last_attempt(stored, at),
             });
             let error = RunError::new(failure.clone())
                 .of_run(id, executable.name)
-                .not_undone_at(not_undone(executable, stored))
+                .not_undone_at(not_undone(executable, loaded))
                 .at(failed);
             Outcome::Failed(error)
         }
@@ -485,8 +493,9 @@ fn last_attempt(stored: &StoredRun, failed: &Position) -> Option<u32> {
 }
 
 /// The nodes whose results could not be undone.
-fn not_undone(executable: &Executable, stored: &StoredRun) -> Vec<String> {
-    let undoing = backwards(stored).take_while(|it| !matches!(it, Record::UndoingBegan { .. }));
+fn not_undone(executable: &Executable, loaded: &Loaded) -> Vec<String> {
+    let undoing =
+        backwards(&loaded.stored).take_while(|it| !matches!(it, Record::UndoingBegan { .. }));
     let failed = undoing.filter_map(|record| {
         if let Record::UndoFailed {
             at, retry_at: None, ..
@@ -497,5 +506,8 @@ fn not_undone(executable: &Executable, stored: &StoredRun) -> Vec<String> {
             None
         }
     });
-    paths(executable, failed)
+    let mut failed: Vec<_> = failed.collect();
+    failed.sort();
+    let failed = failed.into_iter();
+    failed.map(|at| loaded.path(executable, at)).collect()
 }

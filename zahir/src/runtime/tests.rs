@@ -8,11 +8,13 @@
 mod attempts;
 mod deadlines;
 mod durable;
+mod effects;
 mod evaluation;
 mod execution;
 mod flow;
 mod poison;
 mod races;
+mod sharing;
 mod signals;
 mod store;
 mod told;
@@ -31,7 +33,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::executable::Executable;
 use crate::runtime::handle::RunHandle;
 use crate::runtime::start::{self, Request};
-use crate::runtime::{JOBS_MAX, Runtime, SHUTDOWN_LIMIT};
+use crate::runtime::{JOBS_MAX, Runtime, SHUTDOWN_LIMIT, inline};
 use crate::value::Value;
 
 /// How long a test may take, in real time. They all end within a second or two.
@@ -123,6 +125,26 @@ fn request(executable: &Arc<Executable>, input: &[u64]) -> Request {
 async fn find(runtime: &Runtime, executable: &Arc<Executable>, id: zahir_store::RunId) -> Handle {
     let run = start::find(runtime.core(), executable, id).await.unwrap();
     RunHandle::new(Arc::clone(runtime.core()), run)
+}
+
+/// How a run of this ends, which is the same in memory, over a store, and awaited without a runtime.
+async fn everywhere(flow: impl Fn() -> Arc<Executable>) -> Result<Vec<u64>, String> {
+    let mut ends = Vec::new();
+    for builder in [
+        Runtime::in_memory(),
+        Runtime::with_store(TestStore::default()),
+    ] {
+        let flow = flow();
+        let runtime = builder.executable(&flow).start().await.unwrap();
+        let run = begin(&runtime, &flow, &[1]).await;
+        ends.push(run.output().await.map_err(|error| error.to_string()));
+        runtime.shutdown().await.unwrap();
+    }
+    let ended = inline::execute(flow(), vec![Value::new(vec![1_u64])]).await;
+    let ended = ended.map(|value| value.get::<Vec<u64>>().unwrap().clone());
+    ends.push(ended.map_err(|error| error.to_string()));
+    assert!(ends.windows(2).all(|pair| pair[0] == pair[1]), "{ends:?}");
+    ends.swap_remove(0)
 }
 
 /// Lets everything else go on until this holds.

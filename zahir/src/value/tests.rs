@@ -113,3 +113,21 @@ fn a_destructor_that_panics_is_contained_in_its_value() {
     let payload = unwound.unwrap_err();
     assert_eq!(payload.downcast_ref(), Some(&"beside it"));
 }
+
+#[test]
+fn a_mistake_is_told_with_the_field_it_is_in() {
+    #[derive(Debug, serde::Serialize)]
+    struct Before {
+        lines: Vec<(String, i64)>,
+    }
+    #[derive(Debug, serde::Deserialize)]
+    struct After {
+        #[expect(dead_code, reason = "it is read only")]
+        lines: Vec<(String, u8)>,
+    }
+    let lines = vec![("one".to_owned(), 1), ("two".to_owned(), -1)];
+    let bytes = encode(&Before { lines }).unwrap();
+    let error = decode::<After>(&bytes).unwrap_err().to_string();
+    let expected = "After`: `lines[1][1]`: invalid value: integer `-1`, expected u8";
+    assert!(error.ends_with(expected), "{error}");
+}

@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
-use zahir_store::{Attempt, Ending, Failure, FailureKind, NodeId, RunId, RunStart, Timestamp};
+use zahir_store::{
+    Attempt, Ending, Failure, FailureKind, NodeId, Record, RunId, RunStart, Timestamp,
+};
 
 use super::plans::{Program, here, node, region};
-use crate::engine::{Action, AttemptOutcome, Engine, Extra, Place, Report, Verdict, Work};
+use super::schedules::drive_in_order;
+use super::world::World;
+use crate::engine::{
+    Action, AttemptOutcome, Engine, Evaluated, Evaluation, Extra, Place, Report, Verdict, Work,
+};
 use crate::job::policy::Policy;
-use crate::plan::{PlanKind, PlanNode, Recovery};
+use crate::plan::{PlanKind, PlanNode, PlanRegion, Recovery, RegionId, SignalId};
 
 const NOW: Timestamp = Timestamp::from_millis(1_000);
 
@@ -70,29 +76,38 @@ impl Session {
         }
     }
 
-    /// Starts all that can be started.
+    /// Starts all that can be started. Branches take their first arm.
     fn start(&mut self) -> Vec<Started> {
-        let slots = self.engine.wanted();
-        self.engine.handle(self.now, Report::Granted { slots });
         let mut started = Vec::new();
-        while let Some(action) = self.engine.poll_action() {
-            if let Action::Start {
-                place,
-                attempt,
-                work,
-                ..
-            } = action
-            {
-                started.push(Started {
+        loop {
+            let slots = self.engine.wanted();
+            self.engine.handle(self.now, Report::Granted { slots });
+            let Some(action) = self.engine.poll_action() else {
+                return started;
+            };
+            match action {
+                Action::Start {
                     place,
                     attempt,
                     work,
-                });
-            } else {
-                panic!("{action:?}");
+                    ..
+                } => started.push(Started {
+                    place,
+                    attempt,
+                    work,
+                }),
+                Action::Evaluate { place, what, .. } => {
+                    let result = Ok(match what {
+                        Evaluation::Step => Evaluated::Arm(0),
+                        _ => Evaluated::Value(0),
+                    });
+                    self.engine
+                        .handle(self.now, Report::Evaluated { place, result });
+                }
+                Action::Skip { .. } => {}
+                other => panic!("{other:?}"),
             }
         }
-        started
     }
 
     /// The one attempt that can be started.
@@ -346,6 +361,84 @@ fn what_was_done_is_undone_in_reverse_and_at_once_where_it_can_be() {
 }
 
 #[test]
+fn what_uses_a_variable_is_undone_before_what_assigned_it() {
+    // `let mut x = 0; if .. { x = a(); } b(x); c();`
+    let nodes = vec![
+        PlanNode {
+            inside: vec![RegionId(1)],
+            assigned: vec![1],
+            ..node(PlanKind::Branch, 0, 0, vec![])
+        },
+        node(PlanKind::Assigned, 0, 1, vec![]),
+        PlanNode {
+            uses: vec![here(1)],
+            ..undoable(2, &[])
+        },
+        PlanNode {
+            after: vec![here(2)],
+            ..job(3)
+        },
+        PlanNode {
+            region: RegionId(1),
+            ..undoable(0, &[])
+        },
+    ];
+    let ids = |numbers: &[u32]| numbers.iter().copied().map(NodeId::new).collect();
+    let arm = PlanRegion {
+        outs: vec![here(0)],
+        ..region(ids(&[4]), vec![], None)
+    };
+    let body = region(ids(&[0, 1, 2, 3]), vec![], None);
+    let (mut session, undone) = failed(&Program::new(nodes, vec![body, arm]), 2);
+    assert_eq!(numbers(&undone), [2]);
+    session.end(&undone[0], undo_done());
+    assert_eq!(numbers(&session.start()), [4]);
+}
+
+#[test]
+fn what_a_handler_did_is_undone_before_what_it_handled() {
+    // `{ a(); fails(); }.rescue(|_| b()); c();`
+    let inner = |at, slot, after: &[usize]| PlanNode {
+        region: RegionId(at),
+        ..undoable(slot, after)
+    };
+    let rescue = PlanKind::Rescue { is_typed: false };
+    let nodes = vec![
+        PlanNode {
+            inside: vec![RegionId(1), RegionId(2)],
+            ..node(rescue, 0, 0, vec![])
+        },
+        PlanNode {
+            after: vec![here(0)],
+            ..job(1)
+        },
+        inner(1, 0, &[]),
+        inner(1, 1, &[0]),
+        node(PlanKind::Input, 2, 0, vec![]),
+        inner(2, 1, &[]),
+    ];
+    let ids = |numbers: &[u32]| numbers.iter().copied().map(NodeId::new).collect();
+    let regions = vec![
+        region(ids(&[0, 1]), vec![], None),
+        region(ids(&[2, 3]), vec![], None),
+        region(ids(&[4, 5]), vec![0], None),
+    ];
+    let mut session = Session::new(&Program::new(nodes, regions));
+    let first = session.start_one();
+    session.end(&first, owed(2));
+    let second = session.start_one();
+    session.end(&second, fails("no", Verdict::ByPolicy));
+    let handler = session.start_one();
+    session.end(&handler, owed(5));
+    let last = session.start_one();
+    session.end(&last, fails("no", Verdict::ByPolicy));
+    let undone = session.start();
+    assert_eq!(numbers(&undone), [5]);
+    session.end(&undone[0], undo_done());
+    assert_eq!(numbers(&session.start()), [2]);
+}
+
+#[test]
 fn what_can_not_be_undone_keeps_what_it_rests_on() {
     let program = jobs(vec![undoable(0, &[]), undoable(1, &[0]), undoable(2, &[1])]);
     let (mut session, undone) = failed(&program, 2);
@@ -384,10 +477,63 @@ fn a_cancel_undoes_what_was_done_and_another_one_changes_nothing() {
 }
 
 #[test]
+fn a_job_that_died_with_the_process_stops_nothing_that_is_not_awake() {
+    // `pay(); sleep(..); { signal() }.finally(tidy())`: the process dies in all three.
+    let wait = PlanKind::Signal {
+        signal: SignalId(0),
+        timeout: None,
+    };
+    let nodes = vec![
+        PlanNode {
+            policy: Policy {
+                at_most_once: true,
+                ..Policy::ONCE
+            },
+            ..job(0)
+        },
+        node(PlanKind::Sleep, 0, 1, vec![]),
+        PlanNode {
+            inside: vec![RegionId(1), RegionId(2)],
+            after: vec![here(1)],
+            ..node(PlanKind::Finally, 0, 2, vec![])
+        },
+        node(wait, 1, 0, vec![]),
+        node(PlanKind::Job, 2, 0, vec![]),
+    ];
+    let ids = |numbers: &[u32]| numbers.iter().copied().map(NodeId::new).collect();
+    let regions = vec![
+        region(ids(&[0, 1, 2]), vec![], None),
+        region(ids(&[3]), vec![], None),
+        region(ids(&[4]), vec![], None),
+    ];
+    let program = Program::new(nodes, regions);
+    let mut world = World::new(&program, &[], 2);
+    world.boot();
+    let has_begun = |world: &World<'_>| {
+        let mut records = world.disk_records();
+        records.any(|it| matches!(it, Record::BlockEntered { .. }))
+    };
+    while !has_begun(&world) {
+        world.grant(2);
+        if world.evaluations() > 0 {
+            world.end_evaluation(0);
+        }
+        world.acknowledge();
+        world.pass_to_timer();
+    }
+    assert_eq!(world.live(), 1);
+    world.crash(0);
+    world.boot();
+    drive_in_order(&mut world, usize::MAX);
+    world.judge();
+    assert_eq!(world.executions.len(), 2, "the `finally` ran");
+}
+
+#[test]
 fn no_two_attempts_run_whose_next_crash_would_be_their_last() {
     let program = jobs(vec![job(0), job(1)]);
     let inputs: [u64; 0] = [];
-    let mut world = super::world::World::new(&program, &inputs, 2);
+    let mut world = World::new(&program, &inputs, 2);
     world.boot();
     world.acknowledge();
     world.grant(2);

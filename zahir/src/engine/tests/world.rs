@@ -494,6 +494,7 @@ impl<'a> World<'a> {
     }
 
     /// Takes actions until there are none.
+    #[expect(clippy::too_many_lines, reason = "one arm for each action")]
     fn perform(&mut self) {
         while let Some(action) = self.process().engine.poll_action() {
             if let Some(trace) = &mut self.trace {
@@ -715,6 +716,9 @@ impl<'a> World<'a> {
     fn write(&mut self, seq: u64, first: u64, records: Vec<Record>) {
         assert!(!records.is_empty());
         for record in &records {
+            if let Record::RecoveryBegan { at, .. } = record {
+                assert!(!self.is_stopped(at), "{at:?} recovers beside a failure");
+            }
             let position = match record {
                 Record::DeadlinePassed { at, .. } => at.as_ref(),
                 Record::RecoveryBegan { at, failure, .. }
@@ -775,6 +779,20 @@ impl<'a> World<'a> {
             );
         }
         let past = self.past(&live.position);
+        let node = self.plan.node(live.position.node);
+        let (failed, most) = match live.work.as_deref() {
+            Some(Work::Undo { .. }) => (past.failed_undos, node.undo.as_ref().map(|it| it.retry)),
+            Some(Work::Recover { .. }) => {
+                let recovery = node.recovery.as_ref();
+                (past.failed_recoveries, recovery.map(|it| it.policy.retry))
+            }
+            Some(Work::Resume { .. }) | None => (past.failed, Some(node.policy.retry)),
+        };
+        assert!(
+            most.is_some_and(|most| failed <= most),
+            "{:?} is tried too often",
+            live.position
+        );
         let latest = self.latest;
         assert!(
             past.due.is_none_or(|due| due <= latest),
@@ -889,6 +907,10 @@ impl<'a> World<'a> {
                 self.is_in_last(&position, 0),
                 "{position:?} starts after a cancel"
             );
+        }
+        if let Some(due) = self.deadline(None) {
+            let is_last = self.is_in_last(&position, 0);
+            assert!(due > self.now || is_last, "{position:?} starts too late");
         }
         let node = self.plan.node(live.position.node);
         if node.policy.total_timeout.is_some() && !self.past(&live.position).recovers {

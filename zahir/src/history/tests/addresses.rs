@@ -1,7 +1,6 @@
 //! Names of node instances.
 
 use super::*;
-use crate::workflow::Workflow as _;
 
 fn find(graph: &'static Graph, name: &str) -> Result<Vec<String>, String> {
     let program = Program::of(graph);

@@ -3,7 +3,6 @@
 use expect_test::expect;
 
 use super::*;
-use crate::workflow::Workflow as _;
 
 const DIAMOND: &[&str] = &["a ok", "e ok", "b ok", "c ok", "d ok", "f ok", "succeeded"];
 
@@ -106,7 +105,43 @@ fn what_never_ran_does_not_run_again() {
     let told = ["a ok", "b failed", "b fails"];
     let run = Run::of(Diamond::graph(), &told);
     let refused = run.revised(&run.again(&["d"])).unwrap_err();
-    assert_eq!(refused, Refused::NeverRan(run.at("d")));
+    assert_eq!(refused, Refused::NeverRan("d".to_owned()));
+}
+
+#[test]
+fn what_has_its_result_is_not_retried() {
+    let told = [
+        "factor ok",
+        "numbers ok",
+        "products items=3",
+        "products[0]/first ok",
+        "products[1]/first failed",
+        "products[2]/first open",
+        "products[1]/first fails",
+    ];
+    let run = Run::of(Items::graph(), &told);
+    let retried = |name| {
+        let Wish::Again(wish) = run.again(&[name]) else {
+            unreachable!()
+        };
+        run.revised(&Wish::Again(Again {
+            even_if_done: false,
+            ..wish
+        }))
+    };
+    let refused = retried("numbers").unwrap_err();
+    assert_eq!(refused, Refused::Succeeded("numbers".to_owned()));
+    // Of many, those that have none.
+    let revised = retried("products/first").unwrap();
+    let again = ["products[1]/first", "products[2]/first"];
+    assert_eq!(revised.changes.runs_again(), again);
+    // Inputs are for one.
+    let Wish::Again(mut wish) = run.again(&["products/first"]) else {
+        unreachable!()
+    };
+    wish.arguments = Some(Vec::new());
+    let refused = run.revised(&Wish::Again(wish)).unwrap_err();
+    assert_eq!(refused, Refused::Several("products/first".to_owned()));
 }
 
 #[test]
@@ -583,11 +618,11 @@ fn inputs_that_were_replaced_stay_until_something_before_them_runs_again() {
             runs again: `a`, `b`, `c`"#]],
     );
     let mut run = Run::of(Diamond::graph(), &told);
-    let wish = Wish::Again {
-        nodes: run.find("b"),
-        arguments: Some(b"again".to_vec()),
+    let Wish::Again(mut wish) = run.again(&["b"]) else {
+        unreachable!()
     };
-    run.goes_on(&wish);
+    wish.arguments = Some(b"again".to_vec());
+    run.goes_on(&Wish::Again(wish));
     let counts = run.told(&run.counting());
     assert_eq!(counts, ["a ok", "c ok", "b given=again"]);
 }

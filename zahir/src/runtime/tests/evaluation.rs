@@ -47,7 +47,7 @@ fn evaluate(
 }
 
 /// Some place that an engine made.
-fn any_place() -> Place {
+pub(super) fn any_place() -> Place {
     let flow = Flow::new("any")
         .pure("value", PlanKind::Value, &[], a_value)
         .build();

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use zahir_store::{DefinitionId, Failure, FailureKind, NodeId};
 
+use crate::definition::Definition;
 use crate::job::context::Context;
 use crate::job::policy::Policy;
 use crate::job::{BoxFuture, JobDef};
-use crate::plan::{Exit, Plan, PlanKind, PlanNode, PlanRegion, RegionId, SignalId, Source, index};
+use crate::plan::{
+    Exit, Plan, PlanKind, PlanNode, PlanRegion, Recovery, RegionId, SignalId, Source, index,
+};
 use crate::runtime::executable::{Code, Executable};
 use crate::value::{self, CodecError, Value};
 use crate::wire::{Description, Outcome, PayloadDef, Produced, Step};
@@ -57,6 +60,8 @@ pub(crate) struct Flow {
     does: Vec<Does>,
     described: Vec<Option<Description>>,
     signals: Vec<String>,
+    /// The nodes whose results other runs may have.
+    shares: Vec<usize>,
 }
 
 /// What the code of a node is.
@@ -64,8 +69,30 @@ enum Does {
     Nothing,
     /// Runs a job.
     Work(Work),
+    /// Runs a job, or what stands in for it, or undoes it: that is for it to see.
+    Raw(Raw),
     /// Computes something from its inputs.
     Pure(Pure),
+}
+
+/// A job from its inputs and its context. When it undoes, its inputs are those of the result, and the
+/// result.
+pub(crate) type Raw = Arc<dyn Fn(Vec<u64>, Context) -> BoxFuture<'static, Outcome> + Send + Sync>;
+
+pub(crate) fn raw<F>(raw: impl Fn(Vec<u64>, Context) -> F + Send + Sync + 'static) -> Raw
+where
+    F: Future<Output = Outcome> + Send + 'static,
+{
+    Arc::new(move |inputs, context| Box::pin(raw(inputs, context)))
+}
+
+/// A result, with its bytes.
+pub(crate) fn produced(output: u64) -> Produced {
+    Produced {
+        value: Value::new(vec![output]),
+        encoded: encode(&[output]),
+        extra: None,
+    }
 }
 
 pub(crate) type Pure = Box<dyn Fn(Vec<u64>) -> Step<'static> + Send + Sync>;
@@ -90,6 +117,7 @@ impl Flow {
             does: Vec::new(),
             described: Vec::new(),
             signals: Vec::new(),
+            shares: Vec::new(),
         };
         flow.input("input");
         flow
@@ -99,6 +127,32 @@ impl Flow {
     pub(crate) fn job(mut self, name: &'static str, uses: &[usize], work: Work) -> Self {
         let work = Does::Work(work);
         self.node(name, PlanKind::Job, uses, work);
+        self
+    }
+
+    /// A job that sees its context.
+    pub(crate) fn raw(mut self, name: &'static str, uses: &[usize], raw: Raw) -> Self {
+        self.node(name, PlanKind::Job, uses, Does::Raw(raw));
+        self
+    }
+
+    /// Lets other runs have the result of the last node.
+    pub(crate) fn shared(mut self) -> Self {
+        self.shares.push(self.nodes.len() - 1);
+        self
+    }
+
+    /// Lets the last node, a job that sees its context, stand in for itself when it has failed.
+    pub(crate) fn recovers(mut self, policy: Policy) -> Self {
+        let is_typed = false;
+        let recovery = Some(Box::new(Recovery { policy, is_typed }));
+        self.nodes.last_mut().unwrap().recovery = recovery;
+        self
+    }
+
+    /// Lets the last node, a job that sees its context, undo its result.
+    pub(crate) fn undoes(mut self, policy: Policy) -> Self {
+        self.nodes.last_mut().unwrap().undo = Some(Box::new(policy));
         self
     }
 
@@ -169,7 +223,7 @@ impl Flow {
 
     /// Changes the policy of the last job.
     pub(crate) fn policy(mut self, change: impl FnOnce(&mut Policy)) -> Self {
-        let is_job = |does: &Does| matches!(does, Does::Work(_));
+        let is_job = |does: &Does| matches!(does, Does::Work(_) | Does::Raw(_));
         let job = self.does.iter().rposition(is_job).unwrap();
         change(&mut self.nodes[job].policy);
         self
@@ -203,6 +257,7 @@ impl Flow {
                 does: self.does,
                 described: self.described,
                 signals: self.signals,
+                shares: self.shares,
             }),
         })
     }
@@ -274,6 +329,7 @@ struct FlowCode {
     does: Vec<Does>,
     described: Vec<Option<Description>>,
     signals: Vec<String>,
+    shares: Vec<usize>,
 }
 
 impl Code for FlowCode {
@@ -288,6 +344,7 @@ impl Code for FlowCode {
         let numbers = numbers.flatten().copied().collect::<Vec<_>>();
         let work = match &self.does[index(node)] {
             Does::Work(work) => work,
+            Does::Raw(raw) => return Step::Run(raw(numbers, context.clone())),
             Does::Pure(pure) => return pure(numbers),
             Does::Nothing => return Step::Nothing,
         };
@@ -311,6 +368,24 @@ impl Code for FlowCode {
 
     fn job(&self, _: NodeId) -> Option<&JobDef> {
         None
+    }
+
+    fn shares(&self, node: NodeId) -> bool {
+        self.shares.contains(&index(node))
+    }
+
+    fn undo<'e>(
+        &'e self,
+        node: NodeId,
+        context: &'e Context,
+        arguments: &'e [u8],
+        output: &'e [u8],
+    ) -> Option<BoxFuture<'e, Outcome>> {
+        let Does::Raw(raw) = &self.does[index(node)] else {
+            return None;
+        };
+        let stored = [arguments, output].map(|bytes| numbers(&decode(bytes).unwrap()).clone());
+        Some(raw(stored.concat(), context.clone()))
     }
 
     fn describe(&self, node: NodeId) -> Option<Description> {
@@ -348,11 +423,8 @@ impl Code for FlowCode {
         self.names[index(node)]
     }
 
-    fn changes(&self, stored: &[u8]) -> Vec<String> {
-        let stored = String::from_utf8_lossy(stored).into_owned();
-        let names = self.names.iter();
-        let new = names.filter(|name| !stored.contains(&format!("{name:?}")));
-        new.map(|name| (*name).to_owned()).collect()
+    fn definition(&self) -> Option<&Definition> {
+        None
     }
 }
 

@@ -9,7 +9,6 @@ use zahir_store::{Record, RunId, RunStatus, Timestamp};
 use super::*;
 use crate::event::EventKind;
 use crate::plan::{Exit, PlanKind};
-use crate::runtime::inline;
 use crate::signal::Signal;
 use crate::wire::{Description, RaceDef, Step};
 
@@ -18,7 +17,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A race of two, each of which gives numbers or nothing.
-const TWO: Description = Description::Race(RaceDef {
+pub(super) const TWO: Description = Description::Race(RaceDef {
     won: &[|value| value, |_| Value::new(vec![2_u64])],
 });
 

@@ -1,0 +1,5 @@
+//! Version 2 of a program that is upgraded.
+
+fn main() {
+    shop_v2::program::main();
+}

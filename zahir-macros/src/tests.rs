@@ -6,15 +6,24 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 
-const JOBS: [&str; 4] = [
+const JOBS: [&str; 5] = [
     "/// Sends.\n pub async fn send(ctx: &Context, user: &User, text: &str, list: &[u8]) -> Result<Receipt, MailError> { go(user).await }",
     "#[cfg(x)] #[must_use] pub(crate) async fn load<'a, T: Payload, const N: usize>(self, (a, b): (u8, impl Send), r#in: &'static mut T) -> &'a [T; N] where T: Clone {}",
     "const unsafe extern \"C\" fn raw(x: View<'_>, ...) -> io::Result<impl Fn()> {}",
+    "async fn poll<T: Payload>(#[state] cursor: Option<(u8, T)>, id: u64, text: &str) -> Result<Again<T, (u8, T)>, E> {}",
     "struct NotAFunction { x: u8 }",
 ];
 
 const OPTIONS: &str = "retry = 3, backoff = 100ms..10s, timeout = 1h30m, tags = [\"a\", b], \
-                       version = -2, name = \"x\", crate = a::b, spawns(a), limit = \"x\" / 4, color";
+                       version = -2, name = \"x\", crate = a::b, spawns(a), limit = \"x\" / 4, color, \
+                       total_timeout = 5m, retry_if = |e| e.busy(), check = a::check::<u8, u8>, \
+                       verify = |x: &u8| Ok(()), recover = later, undo = b::back::<T>, no_undo, \
+                       at_most_once, pure, once, once_by = |a, b, _| (a, b), cache = 1h";
+
+/// Options that can all stand beside each other.
+const RIGHT: &str = "retry = forever, backoff = [1s, 2m], retry_if = |e| e.busy(), timeout = 1s, \
+                     total_timeout = 5m, check = |a, _| Ok(()), verify = good, recover = later, \
+                     undo = back";
 
 const WORKFLOWS: [&str; 5] = [
     r#"/// All of it.
@@ -177,6 +186,9 @@ fn right_and_wrong_samples_expand() {
     }
     for job in JOBS {
         check_job(tokens(OPTIONS), tokens(job));
+        check_job(tokens(RIGHT), tokens(job));
+        check_job(tokens("pure, cache = 1h, at_most_once"), tokens(job));
+        check_job(tokens("once_by = |a, b| a"), tokens(job));
     }
 }
 
@@ -206,8 +218,14 @@ proptest! {
     }
 
     #[test]
-    fn changed_jobs_expand(index in 0..JOBS.len(), item in changes(), options in changes()) {
-        check_job(changed(tokens(OPTIONS), &options), changed(tokens(JOBS[index]), &item));
+    fn changed_jobs_expand(
+        index in 0..JOBS.len(),
+        right in any::<bool>(),
+        item in changes(),
+        options in changes(),
+    ) {
+        let said = if right { RIGHT } else { OPTIONS };
+        check_job(changed(tokens(said), &options), changed(tokens(JOBS[index]), &item));
     }
 
     #[test]

@@ -13,7 +13,6 @@ pub(crate) mod share;
 pub(crate) mod stored;
 pub(crate) mod undo;
 
-use std::any::Any;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -24,9 +23,9 @@ use crate::job::again::Returned;
 use crate::job::attempt::{Fail, told};
 use crate::job::context::Context;
 use crate::job::recovery::{Recover, Recovery, RecoveryDef};
-use crate::job::stored::StoredDef;
+use crate::job::stored::{AnyFail, StoredDef};
 use crate::job::undo::{Undo, UndoDef, Undoing};
-use crate::value::{Codec, CodecError, Typed};
+use crate::value::{Codec, CodecError, Typed, Value};
 use crate::wire::{Description, Step, Wire};
 
 pub(crate) use attempt::failure;
@@ -98,12 +97,15 @@ pub trait Job: Sized + 'static {
     #[doc(hidden)]
     const ENTERS: bool = false;
 
+    /// Whether another job takes over when its attempts are spent.
+    #[doc(hidden)]
+    const RECOVERS: bool = false;
     /// Whether its results can be undone.
     #[doc(hidden)]
     const UNDOES: bool = false;
-    /// What can be done with inputs of it that were stored.
+    /// How the inputs are stored: their names and codecs.
     #[doc(hidden)]
-    const STORED: Option<&'static StoredDef> = None;
+    const STORED: &'static [(&'static str, Codec)] = &[];
 
     /// [`Job::NAME`], with the types of a generic job's parameters.
     #[must_use]
@@ -158,6 +160,12 @@ pub trait Job: Sized + 'static {
     #[must_use]
     fn undo(_: Undo<'_, Self>) -> Undoing<'_> {
         Undoing::None
+    }
+
+    /// The call with these inputs: lends what is lent, and takes what is given.
+    #[doc(hidden)]
+    fn lend(_: &mut [Value]) -> Result<Self::Args<'_>, CodecError> {
+        Err(CodecError::new::<Self>("it is no job"))
     }
 
     /// The inputs as one map from their names, for a job that can be undone or whose results are
@@ -219,12 +227,12 @@ pub struct JobDef {
     /// How the error of this call is stored, if a handler is given the error itself.
     pub(crate) error: Option<Codec>,
     /// The [`Fail`] of this call, if a handler is given its failure.
-    pub(crate) fail: Option<&'static (dyn Any + Send + Sync)>,
+    pub(crate) fail: Option<AnyFail>,
     /// What takes over when its attempts are spent.
     pub(crate) recovery: Option<RecoveryDef>,
     /// What undoes its results.
     pub(crate) undo: Option<UndoDef>,
-    /// What can be done with inputs of it that were stored; always there.
+    /// What can be done with inputs of it that were stored.
     pub(crate) stored: Option<&'static StoredDef>,
 }
 
@@ -239,7 +247,7 @@ impl JobDef {
                 Undoing::Described(undo) => Some(undo),
                 Undoing::Begun(_) | Undoing::None => None,
             },
-            stored: J::STORED,
+            stored: Some(const { &StoredDef::of::<J>() }),
             signature: J::SIGNATURE,
             options: const { &J::OPTIONS },
             ..Self::new(J::name(), Self::fingerprint::<J>(), J::CODEC.codec)

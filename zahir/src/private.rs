@@ -29,9 +29,7 @@ pub use crate::job::recovery::{
     ErrorOf, OutputOf, Recover, Recovering, RecoversTyped, Recovery, RecoveryDef,
 };
 pub use crate::job::share::{SharingKey, key_bytes};
-pub use crate::job::stored::{
-    Arguments, NotStorable, NotWritable, Owned, Storable, StoredDef, Writable, Written,
-};
+pub use crate::job::stored::{Arguments, NotWritable, StoredDef, Writable, Written, given, lent};
 pub use crate::job::undo::{Undo, UndoDef, Undoing};
 pub use crate::job::{BoxError, BoxFuture, Call, Fallible, Job, JobDef, Options, boxed};
 pub use crate::signal::Signal;

@@ -173,6 +173,11 @@ impl CodecError {
         self
     }
 
+    /// An error about the type of this name.
+    pub(crate) const fn named(type_name: &'static str, reason: String) -> Self {
+        Self { type_name, reason }
+    }
+
     /// The same, told of another type.
     pub(crate) fn of<T: ?Sized>(mut self) -> Self {
         self.type_name = std::any::type_name::<T>();

@@ -5,7 +5,7 @@
 //! reported there, by rustc.
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{ExprPath, Pat};
 
@@ -38,12 +38,9 @@ impl Expansion<'_> {
             }
         });
         let key = options.once_by.as_ref().map(|key| self.key(key));
+        let inputs = self.lend();
         quote! {
-            const STORED: ::core::option::Option<&'static __zahir::StoredDef> = {
-                #[allow(unused_imports)]
-                use __zahir::NotStorable as _;
-                __zahir::Storable::<Self>::DEF
-            };
+            #inputs
             #check
             #verify
             #retry_if
@@ -233,6 +230,7 @@ impl Expansion<'_> {
         );
         let recovery = method_at(at, "recovery", TokenStream::new());
         quote! {
+            const RECOVERS: ::core::primitive::bool = true;
             fn recovery<#lifetime>(
                 ask: __zahir::Recover<#lifetime, Self>,
             ) -> __zahir::Recovery<#lifetime, Self> {
@@ -268,49 +266,42 @@ impl Expansion<'_> {
         (0..self.job.parameters.inputs.len()).map(syn::Index::from)
     }
 
-    /// How the call is taken apart, how its inputs are written, and what attempts leave.
+    /// How the inputs are written, and what attempts leave.
     pub(super) fn stored(&self) -> TokenStream {
-        let owned = self.owned();
         let written = self.keeps_arguments().then(|| self.written());
         let stateful = self.stateful();
-        quote!(#owned #written #stateful)
+        quote!(#written #stateful)
     }
 
-    fn owned(&self) -> TokenStream {
-        let job = self.job;
-        let (impl_generics, type_generics, where_clause) = job.signature.generics.split_for_impl();
-        let (ty, names) = (&job.type_name, self.names());
-        let types = self.input_types();
-        let (mut held, mut kept, mut lent) = (Vec::new(), Vec::new(), Vec::new());
-        for ((input, ty), (name, index)) in self
-            .parameters()
-            .zip(&types)
-            .zip(names.iter().zip(self.places()))
-        {
+    /// How the inputs are read, and how a call is made of them.
+    fn lend(&self) -> TokenStream {
+        let keys: Vec<String> = self.names().iter().map(names::unraw).collect();
+        let index: Vec<usize> = (0..keys.len()).collect();
+        let (mut taken, mut lent) = (Vec::new(), Vec::new());
+        for (index, input) in self.parameters().enumerate() {
+            let codec = quote!(<Self as __zahir::Input<#index>>);
             if input.lent.is_some() {
-                held.push(ty.clone());
-                kept.push(quote!(self.#name));
-                lent.push(quote!(&inputs.#index));
+                lent.push(quote!(__zahir::lent::<#codec::Ty>(&inputs[#index])?));
             } else {
-                held.push(quote!(::core::option::Option<#ty>));
-                kept.push(quote!(::core::option::Option::Some(self.#name)));
-                lent.push(quote!(inputs.#index.take()?));
+                let name = format_ident!("input_{index}", span = Span::mixed_site());
+                taken.push(quote! {
+                    let #name = (#codec::CODEC.take)(__zahir::given(&mut inputs[#index]))?;
+                });
+                lent.push(name.to_token_stream());
             }
         }
         let none = self.no_state();
         quote! {
-            #[automatically_derived]
-            #[allow(clippy::unused_unit, clippy::let_unit_value)]
-            impl #impl_generics __zahir::Owned for #ty #type_generics #where_clause {
-                type Inputs = (#(#held,)*);
-                fn inputs(self) -> Self::Inputs {
-                    (#(#kept,)*)
-                }
-                #[allow(unused_variables)]
-                fn lend(inputs: &mut Self::Inputs) -> ::core::option::Option<Self::Args<'_>> {
-                    let arguments: Self::Args<'_> = (#(#lent,)* #none);
-                    ::core::option::Option::Some(arguments)
-                }
+            const STORED: &'static [(&'static ::core::primitive::str, __zahir::Codec)] =
+                &[#((#keys, <Self as __zahir::Input<#index>>::CODEC.codec)),*];
+            #[allow(unused_variables, clippy::indexing_slicing, clippy::let_unit_value)]
+            fn lend(
+                inputs: &mut [__zahir::Value],
+            ) -> ::core::result::Result<Self::Args<'_>, __zahir::CodecError> {
+                #(#taken)*
+                let inputs: &[__zahir::Value] = inputs;
+                let arguments: Self::Args<'_> = (#(#lent,)* #none);
+                ::core::result::Result::Ok(arguments)
             }
         }
     }

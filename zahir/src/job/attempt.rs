@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::future::{Future, ready};
+use std::marker::PhantomData;
 
 use futures_util::FutureExt;
 use zahir_store::{Failure, FailureKind};
@@ -10,7 +11,7 @@ use crate::job::again::Returned;
 use crate::job::context::{Context, Role};
 use crate::job::fatal::is_fatal;
 use crate::job::recovery::{Recover, Recovery};
-use crate::job::share;
+use crate::job::share::{self, Shared};
 use crate::job::stored::unreadable;
 use crate::job::{BoxError, BoxFuture, Call, Job, JobError};
 use crate::value::{self, Payload, Value};
@@ -29,12 +30,40 @@ pub(crate) fn begin<'e, J: Job>(
     encodes: bool,
 ) -> BoxFuture<'e, Outcome> {
     match context.role() {
-        Some(Role::Recover { error }) => recover(call, error, context, encodes),
+        Some(Role::Recover { error }) => match Path::<J>::RECOVER {
+            Some(recover) => recover(call, error, context, encodes),
+            None => Err(bug("it has no recovery job")),
+        },
         Some(Role::Run { state, .. }) => run(call, state.as_deref(), context, encodes),
         Some(Role::Undo { .. }) | None => run(call, None, context, encodes),
     }
     .unwrap_or_else(|failed| ended(failed.into()))
 }
+
+/// What only some jobs go through. It is not even compiled for the others: a constant leads to it.
+struct Path<J>(PhantomData<J>);
+
+impl<J: Job> Path<J> {
+    const RECOVER: Option<Recovers<J>> = if J::RECOVERS {
+        Some(recover::<J>)
+    } else {
+        None
+    };
+    const KEEP: Option<Keeps<J>> = if J::UNDOES || J::OPTIONS.is_shared() {
+        Some(keep::<J>)
+    } else {
+        None
+    };
+    const KEEPING: Option<fn(Fail<J>) -> Fail<J>> = if J::RECOVERS {
+        Some(keeping::<J>)
+    } else {
+        None
+    };
+}
+
+type Begun<'e> = Result<BoxFuture<'e, Outcome>, Failed>;
+type Recovers<J> = for<'e> fn(Call<'e, J>, &'e Value, &'e Context, bool) -> Begun<'e>;
+type Keeps<J> = for<'e> fn(Call<'e, J>, &'e Context) -> Begun<'e>;
 
 /// An attempt that ended before it began.
 pub(crate) fn ended<'e>(outcome: Outcome) -> BoxFuture<'e, Outcome> {
@@ -59,25 +88,34 @@ fn run<'e, J: Job>(
     state: Option<&[u8]>,
     context: &'e Context,
     encodes: bool,
-) -> Result<BoxFuture<'e, Outcome>, Failed> {
+) -> Begun<'e> {
     if let Some(state) = state {
-        J::resume(&mut call.args, state).map_err(|error| unreadable::<J>("state", &error))?;
+        J::resume(&mut call.args, state).map_err(|error| unreadable("state", J::name(), &error))?;
     }
     check::<J>(&call.args)?;
-    if !J::UNDOES && !J::OPTIONS.is_shared() {
-        return Ok(Box::pin(running(call, context, encodes)));
+    match Path::<J>::KEEP {
+        Some(keep) => keep(call, context),
+        None => Ok(Box::pin(running(call, context, encodes))),
     }
+}
+
+/// Runs a job with whose result something is kept. That is needed in memory, too.
+fn keep<'e, J: Job>(call: Call<'e, J>, context: &'e Context) -> Begun<'e> {
     let undo = undo_arguments::<J>(&call.args, context)?;
     let shared = share::key::<J>(&call.args)?;
     // Nothing of the job runs before this is polled: unlike the inputs, it may wait for the result of
-    // another run. What is kept with a result is needed in memory, too.
+    // another run.
     let running = running(call, context, true);
+    let Some(Shared { key, time, known }) = shared else {
+        let extra = || Extra { undo, shared: None };
+        return Ok(Box::pin(running.map(|outcome| outcome.with(extra))));
+    };
+    let running: BoxFuture<'e, Outcome> = Box::pin(running);
     Ok(Box::pin(async move {
-        if let Some((key, _)) = shared
-            && let Some(outcome) = share::recall::<J>(key, context).await
-        {
+        if let Some(outcome) = known.recall(key, context).await {
             return outcome;
         }
+        let shared = Some((key, time));
         running.await.with(|| Extra { undo, shared })
     }))
 }
@@ -109,7 +147,7 @@ fn recover<'e, J: Job>(
     error: &'e Value,
     context: &'e Context,
     encodes: bool,
-) -> Result<BoxFuture<'e, Outcome>, Failed> {
+) -> Begun<'e> {
     let undo = undo_arguments::<J>(&call.args, context)?;
     let ask = Recover::begin(error, call.args, context, encodes || J::UNDOES);
     let Recovery::Begun(attempt) = J::recovery(ask) else {
@@ -124,8 +162,9 @@ fn recover<'e, J: Job>(
 
 /// What `check = ..` says.
 fn check<J: Job>(args: &J::Args<'_>) -> Result<(), Failed> {
-    J::check(args)
-        .map_err(|error| Failed::last(failure(FailureKind::Refused, describe(error.as_ref()))))
+    let refused =
+        |error: BoxError| Failed::last(failure(FailureKind::Refused, describe(error.as_ref())));
+    J::check(args).map_err(refused)
 }
 
 /// Runs the function and erases what it gives.
@@ -149,7 +188,8 @@ fn conclude<J: Job>(returned: J::Returns, fail: Fail<J>, encodes: bool) -> Outco
         },
         Returned::Error(error) => {
             let is_final = !J::may_retry(&error);
-            let mut failed = keeping::<J>(fail)(error, encodes);
+            let fail = Path::<J>::KEEPING.map_or(fail, |keeping| keeping(fail));
+            let mut failed = fail(error, encodes);
             failed.is_final |= is_final;
             failed.into()
         }

@@ -11,7 +11,7 @@ use crate::job::attempt::failure;
 use crate::job::context::Context;
 use crate::job::options::Sharing;
 use crate::job::{BoxFuture, Job, JobDef};
-use crate::value::{self, CodecError};
+use crate::value::{self, Codec, CodecError};
 use crate::wire::{Failed, Outcome, Produced};
 
 /// Where the results of other runs are found.
@@ -26,48 +26,72 @@ impl fmt::Debug for dyn Recall {
     }
 }
 
-/// What a result is found by, and for how long if not for ever.
-pub(crate) type Key = (u128, Option<Duration>);
+/// A result that is shared.
+pub(crate) struct Shared {
+    /// What it is found by.
+    pub(crate) key: u128,
+    /// For how long, if not for ever.
+    pub(crate) time: Option<Duration>,
+    pub(crate) known: Known,
+}
 
-/// The key of a call; `None` if its result is not shared.
-pub(crate) fn key<J: Job>(args: &J::Args<'_>) -> Result<Option<Key>, Failed> {
-    let unwritable = |error: CodecError| {
-        let text = format!("what the result is to be found by can't be stored: {error}");
-        Failed::last(failure(FailureKind::Unencodable, text))
-    };
+/// What has to be known of a job to read what another run has computed.
+pub(crate) struct Known {
+    job: fn() -> &'static str,
+    output: Codec,
+    is_pure: bool,
+}
+
+/// How the result of a call is shared; `None` if it is not.
+pub(crate) fn key<J: Job>(args: &J::Args<'_>) -> Result<Option<Shared>, Failed> {
     // Keys of different kinds are never the same.
     let (whose, seed, time) = match J::OPTIONS.sharing() {
         Sharing::None => return Ok(None),
         Sharing::ByInputs(time) => (JobDef::fingerprint::<J>().to_le_bytes().to_vec(), 1, time),
         Sharing::ByKey => (J::name().as_bytes().to_vec(), 2, None),
     };
-    let mut bytes = J::key(args).map_err(unwritable)?;
+    let mut bytes = J::key(args).map_err(|error| unwritable(&error))?;
     bytes.extend(&whose);
     bytes.extend(whose.len().to_le_bytes());
-    Ok(Some((xxh3_128_with_seed(&bytes, seed), time)))
+    Ok(Some(Shared {
+        key: xxh3_128_with_seed(&bytes, seed),
+        time,
+        known: Known {
+            job: J::name,
+            output: J::CODEC.codec,
+            is_pure: J::OPTIONS.is_pure(),
+        },
+    }))
 }
 
-/// The result of another run, as that of this attempt; `None` if there is none.
-pub(crate) async fn recall<J: Job>(key: u128, context: &Context) -> Option<Outcome> {
-    let encoded = match context.shared()?.recall(key).await {
-        Ok(Some(encoded)) => encoded,
-        Ok(None) => return None,
-        Err(failure) => return Some(failure.into()),
-    };
-    match (J::CODEC.codec.decode)(&encoded) {
-        Ok(value) => Some(Outcome::Produced(Produced {
-            value,
-            encoded,
-            extra: None,
-        })),
-        // What is pure can as well be computed again.
-        Err(_) if J::OPTIONS.is_pure() => None,
-        Err(error) => {
-            let job = J::name();
-            let text = format!(
-                "the result of `{job}` that another run has stored can't be decoded as {error}"
-            );
-            Some(Failed::last(failure(FailureKind::Undecodable, text)).into())
+fn unwritable(error: &CodecError) -> Failed {
+    let text = format!("what the result is to be found by can't be stored: {error}");
+    Failed::last(failure(FailureKind::Unencodable, text))
+}
+
+impl Known {
+    /// The result of another run, as that of this attempt; `None` if there is none.
+    pub(crate) async fn recall(&self, key: u128, context: &Context) -> Option<Outcome> {
+        let encoded = match context.shared()?.recall(key).await {
+            Ok(Some(encoded)) => encoded,
+            Ok(None) => return None,
+            Err(failure) => return Some(failure.into()),
+        };
+        match (self.output.decode)(&encoded) {
+            Ok(value) => Some(Outcome::Produced(Produced {
+                value,
+                encoded,
+                extra: None,
+            })),
+            // What is pure can as well be computed again.
+            Err(_) if self.is_pure => None,
+            Err(error) => {
+                let job = (self.job)();
+                let text = format!(
+                    "the result of `{job}` that another run has stored can't be decoded as {error}"
+                );
+                Some(Failed::last(failure(FailureKind::Undecodable, text)).into())
+            }
         }
     }
 }

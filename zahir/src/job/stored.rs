@@ -1,12 +1,12 @@
 //! Running a job with inputs that were stored: those of a result that is to be undone, and those that
 //! were given to a node in place of its own.
+//!
+//! What reads them is the same for all jobs: each input by its name, with the codec of its type.
 
 use std::any::Any;
-use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde::ser::{SerializeMap, Serializer};
 use zahir_store::FailureKind;
 
@@ -14,101 +14,119 @@ use crate::job::attempt::{self, Fail, bug};
 use crate::job::context::Context;
 use crate::job::undo::{Undo, Undoing};
 use crate::job::{BoxFuture, Call, Job, failure};
-use crate::value::{self, CodecError, Value};
+use crate::value::{self, Codec, CodecError, DEPTH_MAX, Value};
 use crate::wire::{Failed, Outcome};
 
-/// How a call that is a value is taken apart again, into what the function is given.
-pub trait Owned: Job {
-    /// The inputs.
-    type Inputs;
-
-    /// Takes the call apart.
-    fn inputs(self) -> Self::Inputs;
-
-    /// Lends what is lent and gives what is given; `None` if that was given before.
-    fn lend(inputs: &mut Self::Inputs) -> Option<Self::Args<'_>>;
-}
-
-/// What can be done with a job whose inputs can be stored.
-#[derive(Clone, Copy)]
+/// What can be done with inputs of a job that were stored.
+#[derive(Clone, Copy, Debug)]
 pub struct StoredDef {
-    pub(crate) begin: Begin,
-    pub(crate) undo: BeginUndo,
-    pub(crate) check: fn(&[u8]) -> Result<(), CodecError>,
+    /// The job's name.
+    name: fn() -> &'static str,
+    /// Its type.
+    ty: fn() -> &'static str,
+    /// The names and codecs of its inputs.
+    inputs: &'static [(&'static str, Codec)],
+    output: Codec,
+    begin: Begin,
+    undo: Option<BeginUndo>,
 }
 
-/// Begins an attempt with these inputs. The `Any` is the [`Fail`] of the job, if its error is kept
-/// for a handler; `bool`: whether bytes are asked for.
-type Begin = for<'e> fn(
-    &'e Context,
-    &'e [u8],
-    Option<&'static (dyn Any + Send + Sync)>,
-    bool,
-) -> BoxFuture<'e, Outcome>;
+/// The [`Fail`] of a call whose failure is handled.
+pub(crate) type AnyFail = &'static (dyn Any + Send + Sync);
+
+/// Begins an attempt with these inputs. `bool`: whether bytes are asked for.
+type Begin =
+    for<'e> fn(&'e mut [Value], &'e Context, Option<AnyFail>, bool) -> BoxFuture<'e, Outcome>;
 
 /// Begins to undo the result, which comes after its inputs.
-type BeginUndo = for<'e> fn(&'e Context, &'e [u8], &'e [u8]) -> BoxFuture<'e, Outcome>;
+type BeginUndo = for<'e> fn(&'e mut [Value], &'e Value, &'e Context) -> BoxFuture<'e, Outcome>;
 
-impl fmt::Debug for StoredDef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StoredDef")
+impl StoredDef {
+    pub(crate) const fn of<J: Job>() -> Self {
+        Self {
+            name: J::name,
+            ty: std::any::type_name::<J>,
+            inputs: J::STORED,
+            output: J::CODEC.codec,
+            begin: begin::<J>,
+            undo: if J::UNDOES { Some(undo::<J>) } else { None },
+        }
+    }
+
+    /// Begins an attempt with these inputs. `fail` is that of the call, if its failure is handled.
+    pub(crate) fn begin<'e>(
+        &'static self,
+        context: &'e Context,
+        arguments: &'e [u8],
+        fail: Option<AnyFail>,
+        encodes: bool,
+    ) -> BoxFuture<'e, Outcome> {
+        Box::pin(async move {
+            let mut inputs = match self.inputs(arguments) {
+                Ok(inputs) => inputs,
+                Err(failed) => return failed.into(),
+            };
+            (self.begin)(&mut inputs, context, fail, encodes).await
+        })
+    }
+
+    /// Begins to undo the result that was made from these inputs.
+    pub(crate) fn undo<'e>(
+        &'static self,
+        context: &'e Context,
+        arguments: &'e [u8],
+        output: &'e [u8],
+    ) -> BoxFuture<'e, Outcome> {
+        Box::pin(async move {
+            let Some(undo) = self.undo else {
+                return bug("it has nothing that undoes it").into();
+            };
+            let output = (self.output.decode)(output)
+                .map_err(|error| unreadable("output", (self.name)(), &error));
+            match self
+                .inputs(arguments)
+                .and_then(|inputs| Ok((inputs, output?)))
+            {
+                Ok((mut inputs, output)) => undo(&mut inputs, &output, context).await,
+                Err(failed) => failed.into(),
+            }
+        })
+    }
+
+    /// Whether these are inputs of the job.
+    pub(crate) fn check(&self, arguments: &[u8]) -> Result<(), CodecError> {
+        self.decode(arguments).map(drop)
+    }
+
+    fn inputs(&self, arguments: &[u8]) -> Result<Vec<Value>, Failed> {
+        let inputs = self.decode(arguments);
+        inputs.map_err(|error| unreadable("inputs", (self.name)(), &error))
+    }
+
+    fn decode(&self, arguments: &[u8]) -> Result<Vec<Value>, CodecError> {
+        let wrong = |reason: String| CodecError::named((self.ty)(), reason);
+        let entries =
+            value::map_entries(arguments, DEPTH_MAX).map_err(|error| wrong(error.to_string()))?;
+        let inputs = self.inputs.iter().map(|(name, codec)| {
+            let mut entries = entries.iter();
+            let (_, bytes) = entries
+                .find(|(entry, _)| entry == name)
+                .ok_or_else(|| wrong(format!("no input `{name}`")))?;
+            (codec.decode)(bytes).map_err(|error| error.within(name))
+        });
+        inputs.collect()
     }
 }
 
-/// Whether the inputs of a job can be stored: `Storable::<J>::DEF`. Where they can't, which is
-/// reported where they are written, [`NotStorable`] has the answer.
-#[derive(Debug)]
-pub struct Storable<J>(PhantomData<J>);
-
-impl<J> Storable<J>
-where
-    J: Owned + DeserializeOwned,
-    J::Inputs: Send,
-{
-    /// They can.
-    pub const DEF: Option<&'static StoredDef> = Some(&StoredDef {
-        begin: begin::<J>,
-        undo: begin_undo::<J>,
-        check: |bytes| value::decode::<J>(bytes).map(drop),
-    });
-}
-
-/// The answer for all other types; has to be in scope.
-pub trait NotStorable {
-    /// They can't.
-    const DEF: Option<&'static StoredDef> = None;
-}
-
-impl<J> NotStorable for Storable<J> {}
-
-fn begin<'e, J>(
+fn begin<'e, J: Job>(
+    inputs: &'e mut [Value],
     context: &'e Context,
-    arguments: &'e [u8],
-    fail: Option<&'static (dyn Any + Send + Sync)>,
-    encodes: bool,
-) -> BoxFuture<'e, Outcome>
-where
-    J: Owned + DeserializeOwned,
-    J::Inputs: Send,
-{
-    Box::pin(async move {
-        let mut inputs = match read::<J>(arguments) {
-            Ok(inputs) => inputs,
-            Err(failed) => return Outcome::Failed(failed),
-        };
-        let attempt = resume::<J>(&mut inputs, context, fail, encodes);
-        attempt.await
-    })
-}
-
-fn resume<'e, J: Owned>(
-    inputs: &'e mut J::Inputs,
-    context: &'e Context,
-    fail: Option<&'static (dyn Any + Send + Sync)>,
+    fail: Option<AnyFail>,
     encodes: bool,
 ) -> BoxFuture<'e, Outcome> {
-    let Some(args) = J::lend(inputs) else {
-        return attempt::ended(bug("the inputs were given away before").into());
+    let args = match J::lend(inputs) {
+        Ok(args) => args,
+        Err(error) => return attempt::ended(bug(&error.to_string()).into()),
     };
     let mut call = Call::<J>::new(args);
     if let Some(fail) = fail.and_then(|fail| fail.downcast_ref::<Fail<J>>()) {
@@ -117,60 +135,43 @@ fn resume<'e, J: Owned>(
     attempt::begin(call, context, encodes)
 }
 
-fn begin_undo<'e, J>(
-    context: &'e Context,
-    arguments: &'e [u8],
-    output: &'e [u8],
-) -> BoxFuture<'e, Outcome>
-where
-    J: Owned + DeserializeOwned,
-    J::Inputs: Send,
-{
-    if !J::UNDOES {
-        return attempt::ended(bug("it has nothing that undoes it").into());
-    }
-    Box::pin(async move {
-        let mut inputs = match read::<J>(arguments) {
-            Ok(inputs) => inputs,
-            Err(failed) => return Outcome::Failed(failed),
-        };
-        let output = match (J::CODEC.codec.decode)(output) {
-            Ok(output) => output,
-            Err(error) => return Outcome::Failed(unreadable::<J>("output", &error)),
-        };
-        let undo = undo_with::<J>(&mut inputs, &output, context);
-        undo.await
-    })
-}
-
-fn undo_with<'e, J: Owned>(
-    inputs: &'e mut J::Inputs,
+fn undo<'e, J: Job>(
+    inputs: &'e mut [Value],
     output: &'e Value,
     context: &'e Context,
 ) -> BoxFuture<'e, Outcome> {
-    let (Some(args), Some(output)) = (J::lend(inputs), output.get::<J::Output>()) else {
-        return attempt::ended(bug("the inputs were given away before").into());
-    };
-    match J::undo(Undo::begin(args, output, context)) {
-        Undoing::Begun(attempt) => attempt,
-        Undoing::Described(_) | Undoing::None => {
+    let undoing = J::lend(inputs).and_then(|args| {
+        let output = lent::<J::Output>(output)?;
+        Ok(J::undo(Undo::begin(args, output, context)))
+    });
+    match undoing {
+        Ok(Undoing::Begun(attempt)) => attempt,
+        Ok(Undoing::Described(_) | Undoing::None) => {
             attempt::ended(bug("it has nothing that undoes it").into())
         }
-    }
-}
-
-fn read<J: Owned + DeserializeOwned>(arguments: &[u8]) -> Result<J::Inputs, Failed> {
-    match value::decode::<J>(arguments) {
-        Ok(call) => Ok(call.inputs()),
-        Err(error) => Err(unreadable::<J>("inputs", &error)),
+        Err(error) => attempt::ended(bug(&error.to_string()).into()),
     }
 }
 
 /// What is stored can't be read: the next attempt couldn't either.
-pub(crate) fn unreadable<J: Job>(what: &str, error: &CodecError) -> Failed {
-    let job = J::name();
+pub(crate) fn unreadable(what: &str, job: &str, error: &CodecError) -> Failed {
     let text = format!("what is stored as the {what} of `{job}` can't be decoded as {error}");
     Failed::last(failure(FailureKind::Undecodable, text))
+}
+
+/// An input that is lent.
+///
+/// # Errors
+///
+/// Never: it is what its codec has read.
+pub fn lent<T: 'static>(input: &Value) -> Result<&T, CodecError> {
+    let of_another_type = || CodecError::new::<T>("the value is of another type");
+    input.get().ok_or_else(of_another_type)
+}
+
+/// An input that is given away.
+pub fn given(input: &mut Value) -> Value {
+    std::mem::replace(input, Value::new(()))
 }
 
 /// How the inputs of a call are written while the call goes on to use them: as serde writes the call

@@ -89,8 +89,7 @@ pub(crate) trait Code: Send + Sync + 'static {
         encode: bool,
     ) -> Option<BoxFuture<'e, Outcome>> {
         let job = self.job(node)?;
-        let begin = job.stored?.begin;
-        Some(begin(context, arguments, job.fail, encode))
+        Some(job.stored?.begin(context, arguments, job.fail, encode))
     }
 
     /// Begins to undo a result that was made from these inputs; `None` if there is no such job.
@@ -101,14 +100,13 @@ pub(crate) trait Code: Send + Sync + 'static {
         arguments: &'e [u8],
         output: &'e [u8],
     ) -> Option<BoxFuture<'e, Outcome>> {
-        let undo = self.job(node)?.stored?.undo;
-        Some(undo(context, arguments, output))
+        Some(self.job(node)?.stored?.undo(context, arguments, output))
     }
 
     /// Whether these are inputs of the node's job.
     fn check_arguments(&self, node: NodeId, arguments: &[u8]) -> Result<(), CodecError> {
         match self.job(node).and_then(|job| job.stored) {
-            Some(stored) => (stored.check)(arguments),
+            Some(stored) => stored.check(arguments),
             None => Err(CodecError::new::<()>("the node calls no job")),
         }
     }

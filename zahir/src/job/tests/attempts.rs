@@ -349,9 +349,10 @@ fn undone(arguments: &[u8], output: &[u8]) -> Outcome {
         arguments: arguments.into(),
         output: output.into(),
     };
-    let undo = JobDef::of::<Charge>().stored.unwrap().undo;
+    let stored = JobDef::of::<Charge>().stored.unwrap();
     let context = context(Some(role));
-    undo(context, arguments, output).now_or_never().unwrap()
+    let attempt = stored.undo(context, arguments, output);
+    attempt.now_or_never().unwrap()
 }
 
 fn charge_bytes(note: &str) -> Vec<u8> {
@@ -425,11 +426,11 @@ fn with_arguments<J: Job>(arguments: &[u8], keeps_error: bool) -> Outcome {
             const { &fail_of::<Pay>(attempt::kept::<Pay>) };
         fail
     });
-    let begin = def.stored.unwrap().begin;
-    let context = context(None);
-    begin(context, arguments, fail, true)
-        .now_or_never()
+    let attempt = def
+        .stored
         .unwrap()
+        .begin(context(None), arguments, fail, true);
+    attempt.now_or_never().unwrap()
 }
 
 #[test]
@@ -455,7 +456,7 @@ fn a_job_runs_with_inputs_that_were_stored() {
 
 #[test]
 fn inputs_are_checked_before_anything_runs() {
-    let check = JobDef::of::<Pay>().stored.unwrap().check;
+    let stored = JobDef::of::<Pay>().stored.unwrap();
     let json = |note: &str| {
         value::encode(
             &[("note", note)]
@@ -463,8 +464,8 @@ fn inputs_are_checked_before_anything_runs() {
                 .collect::<std::collections::BTreeMap<_, _>>(),
         )
     };
-    let error = check(&json("n").unwrap()).unwrap_err().to_string();
-    assert!(error.contains("Pay`: missing field `order`"), "{error}");
+    let error = stored.check(&json("n").unwrap()).unwrap_err().to_string();
+    assert!(error.contains("Pay`: no input `order`"), "{error}");
 }
 
 /// What other runs have stored, and what was asked for.

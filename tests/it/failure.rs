@@ -177,8 +177,11 @@ async fn the_table_of_what_is_retried_is_right() {
     let any = holds(&runtime, altogether_any(hang())).await;
     let odd = holds(&runtime, altogether_odd(hang())).await;
     let alone = holds(&runtime, altogether(hang())).await;
-    let begun = BEGUN.lock().unwrap()[&hang()];
-    table += &format!("altogether   begun by three: {begun}  {any} {odd}, alone {alone}\n");
+    let begun = BEGUN.lock().unwrap().get(&hang()).copied();
+    let begun = begun.unwrap_or_default();
+    // Once each, or not at all if the time was over before the job was polled.
+    assert!(begun <= 3, "{begun}");
+    table += &format!("altogether   {any} {odd}, alone {alone}\n");
     runtime.shutdown().await.unwrap();
     expect![[r#"
         begun, recovered from any and typed, rescued from any and typed:
@@ -190,7 +193,7 @@ async fn the_table_of_what_is_retried_is_right() {
         unverified   Unverified   2  yes no   yes no
         too large    TooLarge     2  yes no   yes no
         unencodable  Unencodable  2  yes no   yes no
-        altogether   begun by three: 2  yes no, alone no
+        altogether   yes no, alone no
     "#]]
     .assert_eq(&table);
 }

@@ -1,10 +1,10 @@
 //! `for`: one frame for each item, as many at once as there is use for.
 
-use zahir_store::{Failure, FailureKind, Record};
+use zahir_store::{Failure, FailureKind, NodeId, Record};
 
 use super::action::Evaluation;
-use super::frame::Place;
-use super::state::{Change, Departure, Each};
+use super::frame::{FrameId, Place};
+use super::state::{Change, Departure, Each, Instance, State};
 use super::{Engine, Phase};
 use crate::plan::{Exit, PlanKind};
 
@@ -80,26 +80,75 @@ impl<V: Clone> Engine<V> {
 
     /// Gives items to the frames that replay rebuilt, drops those that have their result, and keeps
     /// the rest for frames to come.
+    ///
+    /// If the run was revised, more may have been rebuilt than may be under way at once: what was
+    /// under way comes first, and the others wait like those that have not begun.
     fn deal_items(&mut self, place: Place, items: Vec<V>) {
         let mut waiting = Vec::with_capacity(items.len());
-        let mut rebuilt = Vec::new();
+        let (mut first, mut later) = (Vec::new(), Vec::new());
         for (item, index) in items.into_iter().zip(0_u32..) {
-            if let Some(frame) = self.replayed.remove(&(place, index)) {
-                rebuilt.push((frame, item));
-            } else if self.each(place).is_some_and(|each| each.lacks(index)) {
-                waiting.push((index, item));
+            match self.replayed.get(&(place, index)).copied() {
+                Some(frame) if self.was_under_way(frame) => first.push((index, item)),
+                Some(_) => later.push((index, item)),
+                None if self.each(place).is_some_and(|each| each.lacks(index)) => {
+                    waiting.push((index, item));
+                }
+                None => {}
             }
         }
+        let room = self.room(place).saturating_sub(first.len());
+        if later.len() > room {
+            waiting.extend(later.drain(room..));
+            waiting.sort_unstable_by_key(|(index, _)| *index);
+        }
+        first.extend(later);
         if let Some(each) = self.each_mut(place) {
             each.items = Some(waiting.into_iter());
             each.is_computing = true;
-            each.active = u32::try_from(rebuilt.len()).unwrap_or(u32::MAX);
+            each.active = u32::try_from(first.len()).unwrap_or(u32::MAX);
         }
         self.going.push(place);
-        for (frame, item) in rebuilt {
-            self.wake(frame, [item]);
+        for (index, item) in first {
+            if let Some(frame) = self.frame_of(place, index) {
+                self.wake(frame, [item]);
+            }
         }
         self.join_if_done(place);
+    }
+
+    /// How many items may be under way at once; where everything comes to its end, all that were.
+    fn room(&self, place: Place) -> usize {
+        if let PlanKind::Each { limit: Some(limit) } = self.plan.node(place.node).kind
+            && !self.is_stopped(place.frame)
+        {
+            usize::try_from(limit).unwrap_or(usize::MAX)
+        } else {
+            usize::MAX
+        }
+    }
+
+    /// Whether something in a frame that replay rebuilt was under way: an attempt, or a block whose
+    /// `finally` has not ended.
+    fn was_under_way(&self, id: FrameId) -> bool {
+        let Some(frame) = self.frames.get(id) else {
+            return false;
+        };
+        let nodes = &self.plan.region(frame.region).nodes;
+        let is_owed = |(instance, node): (&Instance<V>, &NodeId)| {
+            let place = Place {
+                frame: id,
+                node: *node,
+            };
+            let last = self.replayed.get(&(place, 1));
+            let last = last.and_then(|last| self.frames.get(*last));
+            matches!(instance.state, State::Begun) && last.is_none_or(|last| last.open > 0)
+        };
+        frame.live > 0
+            || frame.nodes.iter().zip(nodes).any(is_owed)
+            || self
+                .frames
+                .inside(id)
+                .any(|(inner, _)| self.was_under_way(inner))
     }
 
     /// A round for an item came to its end.

@@ -12,6 +12,7 @@
 mod effects;
 mod plans;
 mod reference;
+mod repairs;
 mod rng;
 mod rules;
 mod schedules;

@@ -32,13 +32,33 @@ impl Drops {
 
     /// Whether the records of this node instance are dropped.
     pub(crate) fn cover(&self, at: &Position) -> bool {
+        self.lead_to(at)
+            .is_none_or(|here| here.iter().any(|it| it.nodes.get(&at.node) == Some(&None)))
+    }
+
+    /// Whether they are, or something inside it.
+    pub(crate) fn touch(&self, at: &Position) -> bool {
+        let frames = |index| FrameStep {
+            node: at.node,
+            index,
+        };
+        self.lead_to(at).is_none_or(|here| {
+            here.iter().any(|it| {
+                let mut inside = it.inside.range(frames(0)..=frames(EVERY));
+                it.nodes.contains_key(&at.node) || inside.next().is_some()
+            })
+        })
+    }
+
+    /// What is dropped in the frame of a node instance; `None` if all of it is.
+    fn lead_to(&self, at: &Position) -> Option<Vec<&Self>> {
         let mut here = vec![self];
         for step in &at.frames {
             let mut next = Vec::new();
             for drops in here {
                 match drops.nodes.get(&step.node) {
-                    Some(None) => return true,
-                    Some(Some(from)) if *from <= step.index => return true,
+                    Some(None) => return None,
+                    Some(Some(from)) if *from <= step.index => return None,
                     Some(Some(_)) | None => {}
                 }
                 let every = FrameStep {
@@ -50,7 +70,6 @@ impl Drops {
             }
             here = next;
         }
-        here.iter()
-            .any(|drops| drops.nodes.get(&at.node) == Some(&None))
+        Some(here)
     }
 }

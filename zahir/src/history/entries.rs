@@ -119,6 +119,19 @@ pub(crate) fn ending(entries: &[Entry]) -> Option<&Ending> {
     }
 }
 
+/// What made the run end, if it has: how it would have ended if everything could have been undone.
+pub(crate) fn cause(entries: &[Entry]) -> Option<&Ending> {
+    let undone = entries.iter().find_map(|entry| {
+        if let Record::UndoingBegan { ending } = &entry.record {
+            Some(ending)
+        } else {
+            None
+        }
+    });
+    let ending = ending(entries);
+    undone.filter(|_| ending.is_some()).or(ending)
+}
+
 /// Leaves of the records before a revision those that still count.
 ///
 /// A record counts if every node on its way has moved, or is numbered as before, and nothing drops
@@ -128,6 +141,9 @@ pub(crate) fn ending(entries: &[Entry]) -> Option<&Ending> {
 /// cancel, its time limit, that it was undone. With one exception: if not everything could be undone
 /// and the revision drops nothing, then that is tried again.
 ///
+/// In a run that was over every `finally` that was owed has run. So that a block with one began does
+/// not count if something in it is dropped: it begins once more, when what it waits for is there.
+///
 /// Signals stay, also those of names that nobody waits for any more: their numbers count them.
 pub(crate) fn revise(entries: &mut Vec<Entry>, revision: &Revision) {
     let before = start(entries).map(|start| start.definition);
@@ -135,27 +151,33 @@ pub(crate) fn revise(entries: &mut Vec<Entry>, revision: &Revision) {
     let drops = Drops::of(&revision.dropped);
     let is_over = ending(entries).is_some();
     let undone = retried_undo(entries, revision);
-    let counts = |record: &mut Record| {
+    entries.retain_mut(|Entry { record, .. }| {
         if is_over && !outlives(record, undone.as_ref()) {
             return false;
         }
         if let Record::RunStarted(start) = record {
             start.definition = revision.definition;
-        } else if let Record::UndoingBegan {
+        }
+        if let Record::UndoingBegan {
             ending: Ending::Failed { at, .. },
         } = record
         {
             *at = at.take().and_then(|at| moved.position(at));
-        } else if let Some(at) = position_mut(record) {
-            let Some(now) = moved.position(at.clone()) else {
-                return false;
-            };
-            *at = now;
-            return !drops.cover(at);
         }
-        true
-    };
-    entries.retain_mut(|entry| counts(&mut entry.record));
+        let begins_again = is_over && matches!(record, Record::BlockEntered { .. });
+        let Some(at) = position_mut(record) else {
+            return true;
+        };
+        let Some(now) = moved.position(at.clone()) else {
+            return false;
+        };
+        *at = now;
+        if begins_again {
+            !drops.touch(at)
+        } else {
+            !drops.cover(at)
+        }
+    });
 }
 
 /// If a run that is over is to be undone again: what was undone.
@@ -190,18 +212,15 @@ pub(crate) fn undone(entries: &[Entry]) -> BTreeSet<Position> {
 )]
 fn outlives(record: &Record, undone: Option<&BTreeSet<Position>>) -> bool {
     match record {
-        Record::RunFinished(_)
-        | Record::CancelRequested(_)
         // A job that has not ended has its time limit anew.
-        | Record::DeadlineSet { .. }
-        | Record::DeadlinePassed { at: None, .. } => false,
-        Record::UndoingBegan { .. } => undone.is_some(),
+        Record::RunFinished(_) | Record::DeadlineSet { .. } => false,
+        Record::CancelRequested(_)
+        | Record::DeadlinePassed { at: None, .. }
+        | Record::UndoingBegan { .. } => undone.is_some(),
         Record::UndoStarted { at, .. }
         | Record::UndoSucceeded { at, .. }
         | Record::UndoFailed { at, .. }
-        | Record::UndoInterrupted { at, .. } => {
-            undone.is_some_and(|undone| undone.contains(at))
-        }
+        | Record::UndoInterrupted { at, .. } => undone.is_some_and(|undone| undone.contains(at)),
         _ => true,
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Failed {
     pub(crate) failure: Failure,
     /// Whether the error itself is on record.
     pub(crate) has_error: bool,
+    /// Whether its recovery job took over.
+    pub(crate) is_recovered: bool,
 }
 
 impl Facts {
@@ -96,6 +98,7 @@ impl Facts {
                 fact.recovering = Some(Failed {
                     failure: failure.clone(),
                     has_error,
+                    is_recovered: true,
                 });
             }
             Record::AttemptInterrupted { at, .. } | Record::AttemptPostponed { at, .. } => {
@@ -154,6 +157,7 @@ impl Fact {
         let failed = self.recovering.take().unwrap_or_else(|| Failed {
             failure: failure.clone(),
             has_error,
+            is_recovered: false,
         });
         self.failed = Some((number, failed));
     }

@@ -20,6 +20,13 @@ pub(crate) struct Stopper {
     pub(crate) frames: Vec<FrameStep>,
 }
 
+impl Stopper {
+    /// Whether a record of this number, of something in these frames, was made behind it.
+    fn stops(&self, number: usize, frames: &[FrameStep]) -> bool {
+        self.number < number && frames.starts_with(&self.frames)
+    }
+}
+
 /// The frame that a failure in `frames` has stopped: that of the first handler around it, or the
 /// body.
 pub(crate) fn stopped<'a>(
@@ -35,14 +42,7 @@ pub(crate) fn stopped<'a>(
                 step.index == 0 && fits && can_be_handled(failed.failure.kind)
             }
             // What lost a race is of no consequence.
-            PlanKind::Race => {
-                let race = Position {
-                    frames: frames.get(..depth).unwrap_or_default().to_vec(),
-                    node: step.node,
-                };
-                let won = facts.nodes.get(&race).and_then(|fact| fact.won);
-                won.is_some_and(|won| won != step.index)
-            }
+            PlanKind::Race => is_lost(facts, frames, depth),
             PlanKind::Finally
             | PlanKind::Each { .. }
             | PlanKind::Loop { .. }
@@ -62,6 +62,24 @@ pub(crate) fn stopped<'a>(
     &[]
 }
 
+/// Whether something in these frames is, or was, in an entry of a race that another one has won.
+pub(crate) fn has_lost(facts: &Facts, frames: &[FrameStep]) -> bool {
+    (0..frames.len()).any(|depth| is_lost(facts, frames, depth))
+}
+
+/// The same for the race that has the frame of this depth, if it is one.
+fn is_lost(facts: &Facts, frames: &[FrameStep], depth: usize) -> bool {
+    let Some(step) = frames.get(depth) else {
+        return false;
+    };
+    let race = Position {
+        frames: frames.get(..depth).unwrap_or_default().to_vec(),
+        node: step.node,
+    };
+    let won = facts.nodes.get(&race).and_then(|fact| fact.won);
+    won.is_some_and(|won| won != step.index)
+}
+
 /// The node instances that failed, and whose failure nothing handled.
 pub(crate) fn unhandled(plan: &Plan, facts: &Facts) -> BTreeSet<Position> {
     let failed = facts.nodes.iter().filter_map(|(at, fact)| {
@@ -72,13 +90,31 @@ pub(crate) fn unhandled(plan: &Plan, facts: &Facts) -> BTreeSet<Position> {
     failed.collect()
 }
 
+/// Jobs that failed beside something that is taken back, and whose recovery job was not begun because
+/// of that.
+pub(crate) fn cut_short(plan: &Plan, facts: &Facts, stoppers: &[Stopper]) -> Vec<Position> {
+    let is_short = |at: &Position, number: usize, failed: &Failed| {
+        let node = plan.node(at.node);
+        let can_recover = node.recovery.is_some() && !node.policy.at_most_once;
+        can_recover
+            && !failed.is_recovered
+            && stoppers
+                .iter()
+                .any(|stopper| stopper.stops(number, &at.frames))
+    };
+    let failed = facts.nodes.iter().filter(|(at, fact)| {
+        let failed = fact.failed.as_ref();
+        failed.is_some_and(|(number, failed)| is_short(at, *number, failed))
+    });
+    failed.map(|(at, _)| at.clone()).collect()
+}
+
 /// Blocks whose `finally` ran because of something that is taken back: it is to run again when the
 /// block has come to its end.
 pub(crate) fn stale_lasts(plan: &Plan, facts: &Facts, stoppers: &[Stopper]) -> BTreeSet<Position> {
     let is_stale = |(at, first): &(Position, usize)| {
-        stoppers
-            .iter()
-            .any(|stopper| stopper.number < *first && at.frames.starts_with(&stopper.frames))
+        let mut stoppers = stoppers.iter();
+        stoppers.any(|stopper| stopper.stops(*first, &at.frames))
     };
     let stale = lasts(plan, facts).into_iter().filter(is_stale);
     stale.map(|(at, _)| at).collect()

@@ -162,16 +162,17 @@ impl<'a> Reviser<'a> {
         reach.again(self.lost_races(&facts));
         let undoes_again = matches!(wish, Wish::RetryFailed) && entries::is_stuck(&self.entries);
         if !undoes_again {
-            let after = Facts::of(&self.revised(moved.clone(), reach.dropped()));
-            reach.again_from(self.lasts(&facts, &after), 1);
+            self.take_back(&mut reach, &moved, &facts);
         }
         let dropped = reach.dropped();
         let after = Facts::of(&self.revised(moved.clone(), dropped.clone()));
         self.check_undoing(&after)?;
         self.check_twice(&after, &seeds.named)?;
         let changes = self.changes(&after);
-        let mut follows = self.follows(&after, &reach);
-        follows.extend(replaced(wish, &seeds, &facts));
+        let mut follows = replaced(wish, &seeds, &facts);
+        if !undoes_again {
+            follows.extend(self.follows(&after, &reach));
+        }
         let revision = Revision {
             definition: self.case.id,
             moved,
@@ -215,7 +216,7 @@ impl<'a> Reviser<'a> {
             Wish::RetryFailed if entries::is_stuck(&self.entries) => return Ok(Seeds::default()),
             Wish::RetryFailed => {
                 let seeds = self.failed(facts);
-                let has_failed = match entries::ending(&self.entries) {
+                let has_failed = match entries::cause(&self.entries) {
                     Some(Ending::Succeeded { .. }) => false,
                     Some(Ending::Failed { .. } | Ending::Cancelled) => true,
                     None => !seeds.again.is_empty(),
@@ -253,7 +254,7 @@ impl<'a> Reviser<'a> {
             again: failures::unhandled(self.case.plan, facts),
             ..Seeds::default()
         };
-        if let Some(Ending::Failed { at: Some(at), .. }) = entries::ending(&self.entries) {
+        if let Some(Ending::Failed { at: Some(at), .. }) = entries::cause(&self.entries) {
             // What is pure is computed again anyway. A loop goes on where it was.
             let at = self.translated(at);
             seeds.behind = at.filter(|at| !seeds.again.contains(at));
@@ -282,8 +283,23 @@ impl<'a> Reviser<'a> {
         lost.map(|(at, _)| at.clone()).collect()
     }
 
-    /// Blocks whose `finally` has run and is to run again, behind what runs again or goes on.
-    fn lasts(&self, facts: &Facts, after: &Facts) -> BTreeSet<Position> {
+    /// What came of failures, or of a cancel, that do not count any more runs again, too: jobs that
+    /// failed beside them and were not recovered, and `finally`s of blocks that had not ended.
+    fn take_back(&self, reach: &mut Reach<'_>, moved: &[(NodeId, NodeId)], facts: &Facts) {
+        loop {
+            let after = Facts::of(&self.revised(moved.to_vec(), reach.dropped()));
+            let stoppers = self.stoppers(facts, &after);
+            let short = failures::cut_short(self.case.plan, &after, &stoppers);
+            if short.is_empty() {
+                return reach.again_from(self.lasts(&after, &stoppers), 1);
+            }
+            // Each of them stops nothing any more, either.
+            reach.again(short);
+        }
+    }
+
+    /// What has stopped something, and does not count any more.
+    fn stoppers(&self, facts: &Facts, after: &Facts) -> Vec<Stopper> {
         let mut stoppers = Vec::new();
         for (at, fact) in &self.before.nodes {
             let Some((number, failed)) = &fact.failed else {
@@ -310,9 +326,14 @@ impl<'a> Reviser<'a> {
                 frames: Vec::new(),
             }));
         }
-        let mut lasts = failures::stale_lasts(self.case.plan, after, &stoppers);
-        let ending = entries::ending(&self.entries);
-        if let Some(Ending::Failed { at: Some(at), .. }) = ending
+        stoppers
+    }
+
+    /// Blocks whose `finally` has run and is to run again, behind what runs again or goes on.
+    fn lasts(&self, after: &Facts, stoppers: &[Stopper]) -> BTreeSet<Position> {
+        let mut lasts = failures::stale_lasts(self.case.plan, after, stoppers);
+        let cause = entries::cause(&self.entries);
+        if let Some(Ending::Failed { at: Some(at), .. }) = cause
             && self
                 .before
                 .nodes
@@ -412,6 +433,9 @@ impl<'a> Reviser<'a> {
         let mut records = Vec::new();
         for (at, fact) in &after.nodes {
             let Some(attempt) = fact.open else { continue };
+            if failures::has_lost(after, &at.frames) {
+                continue;
+            }
             let is_once = self.case.plan.node(at.node).policy.at_most_once;
             if is_waiting(at) && is_once {
                 records.push(Record::AttemptFailed {

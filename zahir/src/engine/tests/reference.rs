@@ -61,10 +61,14 @@ pub(super) struct Oracle {
     lost: BTreeSet<Position>,
     /// Those whose recovery job did.
     lost_recoveries: BTreeSet<Position>,
+    /// In a run that was repaired: those that failed without being recovered, as that was beside
+    /// something else that failed, which does not count any more.
+    unrecovered: BTreeSet<Position>,
 }
 
 impl Oracle {
-    pub(super) fn of<'r>(records: impl Iterator<Item = &'r Record>) -> Self {
+    /// What these records tell. If the run was repaired, signals may have been given back.
+    pub(super) fn of<'r>(records: impl Iterator<Item = &'r Record>, is_repaired: bool) -> Self {
         let mut oracle = Self::default();
         let mut signals = Vec::new();
         let mut recovering = BTreeSet::new();
@@ -83,9 +87,10 @@ impl Oracle {
                     assert!(payload.is_some(), "a signal is delivered twice");
                     let earlier = &signals[..signal];
                     assert!(
-                        earlier
-                            .iter()
-                            .all(|(it, left)| *it != name || left.is_none()),
+                        is_repaired
+                            || earlier
+                                .iter()
+                                .all(|(it, left)| *it != name || left.is_none()),
                         "a signal overtakes another of its name"
                     );
                     oracle.wait_ends(at, payload);
@@ -113,6 +118,11 @@ impl Oracle {
                         &mut oracle.lost
                     };
                     lost.insert(at.clone());
+                }
+                Record::AttemptFailed {
+                    at, retry_at: None, ..
+                } if is_repaired && !recovering.contains(at) => {
+                    oracle.unrecovered.insert(at.clone());
                 }
                 _ => {}
             }
@@ -373,6 +383,7 @@ impl Interpreter<'_> {
                 (error.is_some() || !recovery.is_typed)
                     && !self.program.recovery_fails_for_good(id)
                     && !self.oracle.lost_recoveries.contains(&at)
+                    && !self.oracle.unrecovered.contains(&at)
             });
             if !recovers {
                 return End::Fails(error);

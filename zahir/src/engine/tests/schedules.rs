@@ -15,14 +15,14 @@ use crate::plan::index;
 const EVENTS_MAX: u32 = 40_000;
 
 /// A number from the environment.
-fn knob(name: &str, default: u64) -> u64 {
+pub(super) fn knob(name: &str, default: u64) -> u64 {
     std::env::var(name)
         .ok()
         .map_or(default, |text| text.parse().expect("a number"))
 }
 
 /// Runs `body` for each of `count` seeds, on two threads; a panic names its seed.
-fn for_seeds(count: u64, body: impl Fn(u64) -> u64 + Sync) -> u64 {
+pub(super) fn for_seeds(count: u64, body: impl Fn(u64) -> u64 + Sync) -> u64 {
     let first = knob("ZAHIR_SEED", 1);
     let next = AtomicU64::new(first);
     let total = AtomicU64::new(0);
@@ -74,7 +74,7 @@ pub(super) fn drive_in_order(world: &mut World<'_>, appends: usize) {
 }
 
 /// One run in which `rng` picks what happens next.
-fn drive_at_random(world: &mut World<'_>, rng: &mut Rng, faults: u32) {
+pub(super) fn drive_at_random(world: &mut World<'_>, rng: &mut Rng, faults: u32) {
     for event in 0..EVENTS_MAX {
         if world.is_over_on_disk() && (world.is_finished() || !world.is_running()) {
             return;

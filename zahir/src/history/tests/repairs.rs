@@ -387,9 +387,9 @@ fn a_finally_belongs_to_its_block() {
         &told,
         &["failed"],
         &expect![[r#"
-        counts: seat ok, paid/fallible ok, booked begun, booked/held ok
-        kept: `seat`, `paid/fallible`, `booked/held`
-        runs again: `booked/book`, `booked/release`"#]],
+            counts: seat ok, paid/fallible ok, booked/held ok
+            kept: `seat`, `paid/fallible`, `booked/held`
+            runs again: `booked/book`, `booked/release`"#]],
     );
     let told = [
         "seat ok",
@@ -405,9 +405,9 @@ fn a_finally_belongs_to_its_block() {
         &told,
         &["failed"],
         &expect![[r#"
-        counts: seat ok, paid/fallible ok, booked begun, booked/held ok, booked/book ok
-        kept: `seat`, `paid/fallible`, `booked/held`, `booked/book`
-        runs again: `booked/release`"#]],
+            counts: seat ok, paid/fallible ok, booked/held ok, booked/book ok
+            kept: `seat`, `paid/fallible`, `booked/held`, `booked/book`
+            runs again: `booked/release`"#]],
     );
 }
 
@@ -428,9 +428,9 @@ fn a_finally_that_ran_for_a_cancel_runs_again_behind_its_block() {
         &told,
         &["failed"],
         &expect![[r#"
-        counts: seat ok, paid/fallible ok, booked begun, booked/held ok, booked/book interrupted
-        kept: `seat`, `paid/fallible`, `booked/held`
-        runs again: `booked/book`, `booked/release`"#]],
+            counts: seat ok, paid/fallible ok, booked/held ok, booked/book interrupted
+            kept: `seat`, `paid/fallible`, `booked/held`
+            runs again: `booked/book`, `booked/release`"#]],
     );
 }
 

@@ -67,8 +67,9 @@ pub use fault::{Fault, FaultStore};
 pub use id::{Attempt, DefinitionId, FrameStep, NodeId, ParseRunIdError, Position, RunId};
 pub use memory::MemoryStore;
 pub use record::{
-    CancelRequest, Dropped, Ending, Failure, FailureKind, PAYLOAD_BYTES_MAX, Record, Revision,
-    RunStart, TEXT_BYTES_MAX,
+    Bond, CancelRequest, ChildCall, ChildLimits, Dropped, Ending, Failure, FailureKind, Fan, Heir,
+    HeirInput, Inherited, PAYLOAD_BYTES_MAX, Record, Revision, RunStart, SpawnedChild,
+    TEXT_BYTES_MAX,
 };
 pub use store::{Append, RunHead, RunStatus, SharedResult, Store, StoredRun, StoredStep};
 pub use time::Timestamp;

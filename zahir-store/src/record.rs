@@ -231,6 +231,181 @@ pub enum Record {
         /// The inputs of its job, encoded.
         arguments: Vec<u8>,
     },
+    /// A job has these children. Those of a node instance are numbered from 0 in the order of these
+    /// records; a child's number is that of its frame.
+    ChildrenSpawned {
+        /// The node instance of the job: the parent.
+        at: Position,
+        /// Its children.
+        children: Vec<SpawnedChild>,
+    },
+    /// An attempt waits for children and does nothing else: it does not count as under way.
+    AttemptParked {
+        /// The node instance.
+        at: Position,
+        /// The try that waits.
+        attempt: Attempt,
+    },
+    /// An attempt that waited for children goes on.
+    AttemptResumed {
+        /// The node instance.
+        at: Position,
+        /// The try that goes on.
+        attempt: Attempt,
+    },
+    /// The result in the next record came about without what these children gave: from here on they
+    /// follow.
+    ChildrenLeft {
+        /// The node instance of the parent.
+        at: Position,
+        /// Their numbers.
+        children: Vec<u32>,
+    },
+    /// A value that the attempts of a job compute once.
+    ValueKept {
+        /// The node instance.
+        at: Position,
+        /// What the job calls it.
+        name: String,
+        /// The encoded value.
+        value: Vec<u8>,
+    },
+    /// An attempt ended with the wish that another job gives the result: a child that is spawned as
+    /// soon as what it is given is there, numbered behind those before it.
+    AttemptContinued {
+        /// The node instance.
+        at: Position,
+        /// The try that ended.
+        attempt: Attempt,
+        /// The job that gives the result.
+        heir: Heir,
+    },
+    /// The attempts of this node instance so far no longer count: it is tried as if there had been
+    /// none. Its children, and the values that it keeps, stay. Follows a [`Record::RunRevised`].
+    AttemptsDropped {
+        /// The node instance.
+        at: Position,
+    },
+}
+
+/// A child of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "part of the closed record vocabulary"
+)]
+pub struct SpawnedChild {
+    /// The node that it is an instance of, in a frame of the parent with its number.
+    pub kind: NodeId,
+    /// What the parent finds it again by.
+    pub call: ChildCall,
+    /// Who waits for it.
+    pub bond: Bond,
+    /// Its inputs, encoded.
+    pub arguments: Vec<u8>,
+    /// The children that are not to run all at once, if it is one of them.
+    pub fan: Option<Fan>,
+    /// What its call says in place of its job, if anything.
+    pub limits: ChildLimits,
+}
+
+/// Which of the calls of its parent made a child.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "part of the closed record vocabulary"
+)]
+pub enum ChildCall {
+    /// The one of this number among those without a key, counted from 0.
+    Number(u32),
+    /// The one with this key.
+    Key(String),
+}
+
+/// What becomes of the failure of a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "part of the closed record vocabulary"
+)]
+pub enum Bond {
+    /// Its parent waits for it, or may do so.
+    Held,
+    /// It runs behind its parent; its failure is one of the workflow.
+    Followed,
+    /// It runs behind its parent; its failure concerns nobody.
+    Detached,
+}
+
+/// Children of one parent of which only some run at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "part of the closed record vocabulary"
+)]
+pub struct Fan {
+    /// Which fan of the parent, counted from 0.
+    pub number: u32,
+    /// How many of it run at once.
+    pub limit: u32,
+}
+
+/// What the call of a child says about its attempts, in place of its job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "part of the closed record vocabulary"
+)]
+pub struct ChildLimits {
+    /// How often it is tried again.
+    pub retry: Option<u32>,
+    /// The longest an attempt may take, in milliseconds.
+    pub timeout: Option<u64>,
+    /// The longest all attempts together may take, in milliseconds.
+    pub total_timeout: Option<u64>,
+}
+
+/// The job that gives the result of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "part of the closed record vocabulary"
+)]
+pub struct Heir {
+    /// The node that it is an instance of.
+    pub kind: NodeId,
+    /// What it is given, in the order of its inputs.
+    pub inputs: Vec<HeirInput>,
+    /// What its call says in place of its job.
+    pub limits: ChildLimits,
+}
+
+/// What an heir is given for one of its inputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "part of the closed record vocabulary"
+)]
+pub struct HeirInput {
+    /// The input's name.
+    pub name: String,
+    /// Its value.
+    pub value: Inherited,
+}
+
+/// Where an input of an heir comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "part of the closed record vocabulary"
+)]
+pub enum Inherited {
+    /// An encoded value.
+    Value(Vec<u8>),
+    /// The result of the child of this number.
+    Child(u32),
+    /// The list of the results of these children.
+    Children(Vec<u32>),
 }
 
 /// How the records so far are to be read from here on.

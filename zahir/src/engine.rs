@@ -79,11 +79,15 @@ use state::{Change, Instance, State, Tries};
 use undoing::Undoing;
 use waits::Mailboxes;
 
-pub(crate) use action::{Action, Caught, Evaluation, Refusal, Violation, Work};
+pub(crate) use action::{
+    Action, Caught, ChildEnd, Evaluation, KeptValue, Refusal, Violation, Work,
+};
 pub(crate) use blocks::can_be_handled;
 pub(crate) use frame::Place;
 pub(crate) use replay::{RecoverError, Stored};
-pub(crate) use report::{AttemptOutcome, Evaluated, Extra, Report, Verdict};
+pub(crate) use report::{
+    AttemptOutcome, Bequest, Evaluated, Extra, Report, Spawn, Succession, Verdict, Wait,
+};
 pub(crate) use waits::SIGNALS_MAX;
 
 /// One run. `V` is a value that flows between nodes, which the engine never looks into.
@@ -312,6 +316,7 @@ impl<V: Clone> Engine<V> {
                 payload,
                 ticket,
             } => self.take_signal(signal, payload, ticket),
+            Report::Parked { .. } | Report::Woken { .. } | Report::ValueKept { .. } => {}
             Report::ShutdownRequested => self.shut_down(),
         }
         self.go_on();

@@ -50,6 +50,9 @@ pub(crate) struct PlanNode {
     pub(crate) after: Vec<Source>,
     /// The regions that it enters.
     pub(crate) inside: Vec<RegionId>,
+    /// What its job may spawn: nodes, each alone in a region that belongs to no other node. A child
+    /// is a frame of that region, with this node as its owner.
+    pub(crate) kinds: Vec<NodeId>,
     /// The slots of its region that hold variables which those regions assign: the values that a
     /// frame gives besides its own, in the order of [`PlanRegion::outs`].
     pub(crate) assigned: Vec<usize>,

@@ -210,6 +210,7 @@ impl Linker {
             },
             after: sources(&node.after),
             inside,
+            kinds: Vec::new(),
             assigned: Vec::new(),
             keeps_error: error.is_some() || recovers_typed,
             policy: node.policy,

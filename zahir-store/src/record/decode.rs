@@ -5,17 +5,20 @@
 //! `record::encode`.
 
 use crate::record::encode::{
-    ARGUMENTS_REPLACED, ATTEMPT_FAILED, ATTEMPT_INTERRUPTED, ATTEMPT_POSTPONED, ATTEMPT_RECOVERED,
-    ATTEMPT_STARTED, ATTEMPT_SUCCEEDED, BLOCK_ENTERED, BRANCH_TAKEN, CANCEL_REQUESTED,
-    DEADLINE_PASSED, DEADLINE_SET, ENDED_CANCELLED, ENDED_FAILED, ENDED_SUCCEEDED, ERROR_KEPT,
+    ARGUMENTS_REPLACED, ATTEMPT_CONTINUED, ATTEMPT_FAILED, ATTEMPT_INTERRUPTED, ATTEMPT_PARKED,
+    ATTEMPT_POSTPONED, ATTEMPT_RECOVERED, ATTEMPT_RESUMED, ATTEMPT_STARTED, ATTEMPT_SUCCEEDED,
+    ATTEMPTS_DROPPED, BLOCK_ENTERED, BRANCH_TAKEN, BY_KEY, BY_NUMBER, CANCEL_REQUESTED,
+    CHILDREN_LEFT, CHILDREN_SPAWNED, DEADLINE_PASSED, DEADLINE_SET, ENDED_CANCELLED, ENDED_FAILED,
+    ENDED_SUCCEEDED, ERROR_KEPT, INHERITED_CHILD, INHERITED_CHILDREN, INHERITED_VALUE,
     ITEMS_COUNTED, RACE_WON, RECOVERY_BEGAN, RESULT_SHARED, RUN_FINISHED, RUN_REVISED, RUN_STARTED,
     SIGNAL_CONSUMED, SIGNAL_RECEIVED, TIMER_SET, UNDO_FAILED, UNDO_INTERRUPTED, UNDO_OWED,
-    UNDO_STARTED, UNDO_SUCCEEDED, UNDOING_BEGAN, WAIT_TIMED_OUT,
+    UNDO_STARTED, UNDO_SUCCEEDED, UNDOING_BEGAN, VALUE_KEPT, WAIT_TIMED_OUT,
 };
 use crate::record::{PAYLOAD_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::{
-    Attempt, CancelRequest, DefinitionId, Dropped, Ending, Failure, FailureKind, FrameStep, NodeId,
-    Position, Record, Revision, RunStart, StoreError, StoreErrorKind, Timestamp,
+    Attempt, Bond, CancelRequest, ChildCall, ChildLimits, DefinitionId, Dropped, Ending, Failure,
+    FailureKind, Fan, FrameStep, Heir, HeirInput, Inherited, NodeId, Position, Record, Revision,
+    RunStart, SpawnedChild, StoreError, StoreErrorKind, Timestamp,
 };
 
 /// Bytes that are no record.
@@ -256,7 +259,87 @@ impl<'a> Reader<'a> {
                 at: self.position()?,
                 arguments: self.payload()?,
             },
+            CHILDREN_SPAWNED => Record::ChildrenSpawned {
+                at: self.position()?,
+                children: self.list(8, Self::child)?,
+            },
+            ATTEMPT_PARKED => Record::AttemptParked {
+                at: self.position()?,
+                attempt: self.attempt()?,
+            },
+            ATTEMPT_RESUMED => Record::AttemptResumed {
+                at: self.position()?,
+                attempt: self.attempt()?,
+            },
+            CHILDREN_LEFT => Record::ChildrenLeft {
+                at: self.position()?,
+                children: self.list(1, Self::small)?,
+            },
+            VALUE_KEPT => Record::ValueKept {
+                at: self.position()?,
+                name: self.text()?.to_owned(),
+                value: self.payload()?,
+            },
+            ATTEMPT_CONTINUED => Record::AttemptContinued {
+                at: self.position()?,
+                attempt: self.attempt()?,
+                heir: self.heir()?,
+            },
+            ATTEMPTS_DROPPED => Record::AttemptsDropped {
+                at: self.position()?,
+            },
             _ => return Err(Malformed("its tag is unknown")),
+        })
+    }
+
+    fn child(&mut self) -> Result<SpawnedChild, Malformed> {
+        Ok(SpawnedChild {
+            kind: self.node()?,
+            call: match self.byte()? {
+                BY_NUMBER => ChildCall::Number(self.small()?),
+                BY_KEY => ChildCall::Key(self.text()?.to_owned()),
+                _ => return Err(Malformed("a child is of an unknown call")),
+            },
+            bond: match self.byte()? {
+                1 => Bond::Held,
+                2 => Bond::Followed,
+                3 => Bond::Detached,
+                _ => return Err(Malformed("a child has an unknown bond")),
+            },
+            arguments: self.payload()?,
+            fan: self.option(|reader| {
+                Ok(Fan {
+                    number: reader.small()?,
+                    limit: reader.small()?,
+                })
+            })?,
+            limits: self.limits()?,
+        })
+    }
+
+    fn limits(&mut self) -> Result<ChildLimits, Malformed> {
+        Ok(ChildLimits {
+            retry: self.option(Self::small)?,
+            timeout: self.option(Self::number)?,
+            total_timeout: self.option(Self::number)?,
+        })
+    }
+
+    fn heir(&mut self) -> Result<Heir, Malformed> {
+        Ok(Heir {
+            kind: self.node()?,
+            inputs: self.list(3, |reader| {
+                Ok(HeirInput {
+                    name: reader.text()?.to_owned(),
+                    value: match reader.byte()? {
+                        INHERITED_VALUE => Inherited::Value(reader.payload()?),
+                        INHERITED_CHILD => Inherited::Child(reader.small()?),
+                        INHERITED_CHILDREN => Inherited::Children(reader.list(1, Self::small)?),
+                        _ => return Err(Malformed("an input comes from nowhere")),
+                    },
+                })
+            })?,
+            limits: self.limits()?,
         })
     }
 

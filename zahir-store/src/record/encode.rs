@@ -38,19 +38,36 @@
 //! | 28 | `ResultShared` | position; key, 16 bytes; until, option of a number |
 //! | 29 | `RunRevised` | revision |
 //! | 30 | `ArgumentsReplaced` | position; arguments, payload |
+//! | 31 | `ChildrenSpawned` | position; the count of the children, and each |
+//! | 32 | `AttemptParked` | position; attempt, number |
+//! | 33 | `AttemptResumed` | position; attempt, number |
+//! | 34 | `ChildrenLeft` | position; the count of the children, and the number of each |
+//! | 35 | `ValueKept` | position; name, text; value, payload |
+//! | 36 | `AttemptContinued` | position; attempt, number; heir |
+//! | 37 | `AttemptsDropped` | position |
 //!
 //! A time is its milliseconds; all numbers but times and lengths have at most 32 bits. A definition
 //! id is little-endian. A failure is its kind, one byte, and its message, text: 1 `Error`,
 //! 2 `Panic`, 3 `TimedOut`, 4 `TooLarge`, 5 `Unencodable`, 6 `Undecodable`, 7 `Bug`, 8 `Diverged`,
 //! 9 `Refused`, 10 `Unverified`, 11 `Interrupted`, 12 `Poisoned`. A revision is a definition id; the
 //! count of nodes that moved, each its number before and now; the count of what was dropped, each a
-//! position and an option of a number. An ending is one byte and its fields: 1 `Succeeded`, output,
+//! position and an option of a number.
+//!
+//! A child is the number of its kind; its call, one byte and its field: 1 `Number`, number; 2 `Key`,
+//! text; its bond, one byte: 1 `Held`, 2 `Followed`, 3 `Detached`; its arguments, payload; an option of
+//! its fan, two numbers; its limits. Limits are an option of the number of retries and options of two
+//! times. An heir is the number of its kind; the count of its inputs, each a name, text, and one byte
+//! and its field: 1 `Value`, payload; 2 `Child`, number; 3 `Children`, the count and each number; and
+//! its limits.
+//!
+//! An ending is one byte and its fields: 1 `Succeeded`, output,
 //! payload; 2 `Failed`, option of a position, failure; 3 `Cancelled`.
 
 use crate::record::{PAYLOAD_BYTES_MAX, TEXT_BYTES_MAX, cut};
 use crate::{
-    Attempt, Ending, Failure, FailureKind, Position, Record, Revision, RunStart, StoreError,
-    StoreErrorKind, Timestamp,
+    Attempt, Bond, ChildCall, ChildLimits, Ending, Failure, FailureKind, Fan, Heir, HeirInput,
+    Inherited, Position, Record, Revision, RunStart, SpawnedChild, StoreError, StoreErrorKind,
+    Timestamp,
 };
 
 pub(super) const RUN_STARTED: u8 = 1;
@@ -83,10 +100,24 @@ pub(super) const UNDO_INTERRUPTED: u8 = 27;
 pub(super) const RESULT_SHARED: u8 = 28;
 pub(super) const RUN_REVISED: u8 = 29;
 pub(super) const ARGUMENTS_REPLACED: u8 = 30;
+pub(super) const CHILDREN_SPAWNED: u8 = 31;
+pub(super) const ATTEMPT_PARKED: u8 = 32;
+pub(super) const ATTEMPT_RESUMED: u8 = 33;
+pub(super) const CHILDREN_LEFT: u8 = 34;
+pub(super) const VALUE_KEPT: u8 = 35;
+pub(super) const ATTEMPT_CONTINUED: u8 = 36;
+pub(super) const ATTEMPTS_DROPPED: u8 = 37;
 
 pub(super) const ENDED_SUCCEEDED: u8 = 1;
 pub(super) const ENDED_FAILED: u8 = 2;
 pub(super) const ENDED_CANCELLED: u8 = 3;
+
+pub(super) const BY_NUMBER: u8 = 1;
+pub(super) const BY_KEY: u8 = 2;
+
+pub(super) const INHERITED_VALUE: u8 = 1;
+pub(super) const INHERITED_CHILD: u8 = 2;
+pub(super) const INHERITED_CHILDREN: u8 = 3;
 
 impl Record {
     /// Adds the record's bytes to the end of `out`.
@@ -103,6 +134,8 @@ impl Record {
             Self::RunStarted(start) => put_start(out, start)?,
             Self::AttemptStarted { at, attempt }
             | Self::AttemptInterrupted { at, attempt }
+            | Self::AttemptParked { at, attempt }
+            | Self::AttemptResumed { at, attempt }
             | Self::UndoStarted { at, attempt }
             | Self::UndoSucceeded { at, attempt }
             | Self::UndoInterrupted { at, attempt } => put_attempt(out, at, *attempt),
@@ -160,7 +193,9 @@ impl Record {
                 put_position(out, at);
                 put_small(out, *number);
             }
-            Self::BlockEntered { at } | Self::WaitTimedOut { at } => put_position(out, at),
+            Self::BlockEntered { at }
+            | Self::WaitTimedOut { at }
+            | Self::AttemptsDropped { at } => put_position(out, at),
             Self::TimerSet { at, due } => {
                 put_position(out, at);
                 put_time(out, *due);
@@ -185,6 +220,27 @@ impl Record {
                 put_position(out, at);
                 put_wide(out, *key);
                 put_option(out, *until, put_time);
+            }
+            Self::ChildrenSpawned { at, children } => {
+                put_position(out, at);
+                put_length(out, children.len());
+                for child in children {
+                    put_child(out, child)?;
+                }
+            }
+            Self::ChildrenLeft { at, children } => {
+                put_position(out, at);
+                put_numbers(out, children);
+            }
+            Self::ValueKept { at, name, value } => {
+                put_position(out, at);
+                check_name(name, "the name of a recorded value")?;
+                put_bytes(out, name.as_bytes());
+                put_payload(out, value, "a recorded value")?;
+            }
+            Self::AttemptContinued { at, attempt, heir } => {
+                put_attempt(out, at, *attempt);
+                put_heir(out, heir)?;
             }
             Self::SignalReceived { name, payload } => put_signal(out, name, payload)?,
             Self::CancelRequested(request) => put_bytes(out, cut(&request.reason).as_bytes()),
@@ -226,6 +282,13 @@ impl Record {
             Self::ResultShared { .. } => RESULT_SHARED,
             Self::RunRevised(_) => RUN_REVISED,
             Self::ArgumentsReplaced { .. } => ARGUMENTS_REPLACED,
+            Self::ChildrenSpawned { .. } => CHILDREN_SPAWNED,
+            Self::AttemptParked { .. } => ATTEMPT_PARKED,
+            Self::AttemptResumed { .. } => ATTEMPT_RESUMED,
+            Self::ChildrenLeft { .. } => CHILDREN_LEFT,
+            Self::ValueKept { .. } => VALUE_KEPT,
+            Self::AttemptContinued { .. } => ATTEMPT_CONTINUED,
+            Self::AttemptsDropped { .. } => ATTEMPTS_DROPPED,
         }
     }
 }
@@ -282,6 +345,71 @@ fn put_signal(out: &mut Vec<u8>, name: &str, payload: &[u8]) -> Result<(), Store
     check_name(name, "the name of a signal")?;
     put_bytes(out, name.as_bytes());
     put_payload(out, payload, "the payload of a signal")
+}
+
+fn put_child(out: &mut Vec<u8>, child: &SpawnedChild) -> Result<(), StoreError> {
+    put_small(out, child.kind.number());
+    match &child.call {
+        ChildCall::Number(number) => {
+            out.push(BY_NUMBER);
+            put_small(out, *number);
+        }
+        ChildCall::Key(key) => {
+            check_name(key, "the key of a child")?;
+            out.push(BY_KEY);
+            put_bytes(out, key.as_bytes());
+        }
+    }
+    out.push(match child.bond {
+        Bond::Held => 1,
+        Bond::Followed => 2,
+        Bond::Detached => 3,
+    });
+    put_payload(out, &child.arguments, "the inputs of a child")?;
+    put_option(out, child.fan, |out, Fan { number, limit }| {
+        put_small(out, number);
+        put_small(out, limit);
+    });
+    put_limits(out, child.limits);
+    Ok(())
+}
+
+fn put_limits(out: &mut Vec<u8>, limits: ChildLimits) {
+    put_option(out, limits.retry, put_small);
+    put_option(out, limits.timeout, put_number);
+    put_option(out, limits.total_timeout, put_number);
+}
+
+fn put_heir(out: &mut Vec<u8>, heir: &Heir) -> Result<(), StoreError> {
+    put_small(out, heir.kind.number());
+    put_length(out, heir.inputs.len());
+    for HeirInput { name, value } in &heir.inputs {
+        check_name(name, "the name of an input")?;
+        put_bytes(out, name.as_bytes());
+        match value {
+            Inherited::Value(value) => {
+                out.push(INHERITED_VALUE);
+                put_payload(out, value, "an input of a child")?;
+            }
+            Inherited::Child(child) => {
+                out.push(INHERITED_CHILD);
+                put_small(out, *child);
+            }
+            Inherited::Children(children) => {
+                out.push(INHERITED_CHILDREN);
+                put_numbers(out, children);
+            }
+        }
+    }
+    put_limits(out, heir.limits);
+    Ok(())
+}
+
+fn put_numbers(out: &mut Vec<u8>, numbers: &[u32]) {
+    put_length(out, numbers.len());
+    for number in numbers {
+        put_small(out, *number);
+    }
 }
 
 fn put_attempt(out: &mut Vec<u8>, at: &Position, attempt: Attempt) {

@@ -112,6 +112,13 @@ fn any_record(rng: &mut Rng) -> Record {
             *until = rng.one_in(2).then(|| any_time(rng));
         }
         Record::RunRevised(revision) => *revision = any_revision(rng),
+        Record::ChildrenSpawned { at, .. }
+        | Record::AttemptParked { at, .. }
+        | Record::AttemptResumed { at, .. }
+        | Record::ChildrenLeft { at, .. }
+        | Record::ValueKept { at, .. }
+        | Record::AttemptContinued { at, .. }
+        | Record::AttemptsDropped { at } => *at = any_position(rng),
         Record::RunStarted(_)
         | Record::CancelRequested(_)
         | Record::RunFinished(_)

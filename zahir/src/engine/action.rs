@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use zahir_store::{Attempt, Ending, Failure, FrameStep, Position, Record};
+use zahir_store::{
+    Attempt, ChildCall, Ending, Failure, FrameStep, HeirInput, NodeId, Position, Record,
+};
 
 use super::frame::Place;
 
@@ -34,6 +36,38 @@ pub(crate) enum Action<V> {
         inputs: Vec<V>,
         /// What it is, if it is not just the job.
         work: Option<Box<Work<V>>>,
+    },
+    /// Poll an attempt again that was parked: it holds a slot again. Or, if it reported that it
+    /// parks and that was not called for, tell it so: it held its slot throughout.
+    Resume {
+        /// The node instance.
+        place: Place,
+        /// Which try of it.
+        attempt: Attempt,
+        /// Of the children that it waits for, those that are over and that it has not been told of.
+        ended: Vec<(ChildCall, ChildEnd<V>)>,
+    },
+    /// Tell an attempt that the value of this name is durable.
+    Kept {
+        /// The node instance.
+        place: Place,
+        /// Which try of it.
+        attempt: Attempt,
+        /// What the job calls it.
+        name: Arc<str>,
+    },
+    /// Drop an attempt and report it as failed for good: it spawned another child than one before it.
+    Diverge {
+        /// The node instance.
+        place: Place,
+        /// Which try of it.
+        attempt: Attempt,
+        /// Which of its calls.
+        call: ChildCall,
+        /// The kind and the encoded inputs on record ..
+        before: (NodeId, Arc<[u8]>),
+        /// .. and those of this attempt.
+        now: (NodeId, Vec<u8>),
     },
     /// Compute something quick and pure, then answer [`super::Report::Evaluated`].
     Evaluate {
@@ -96,6 +130,8 @@ pub(crate) enum Work<V> {
         state: Option<Arc<[u8]>>,
         /// The inputs to use in place of the node's, encoded.
         arguments: Option<Arc<[u8]>>,
+        /// The values that attempts before it have kept, by name.
+        kept: Vec<KeptValue>,
     },
     /// The job's recovery job.
     Recover {
@@ -111,6 +147,18 @@ pub(crate) enum Work<V> {
         /// The encoded result.
         output: Arc<[u8]>,
     },
+}
+
+/// A value that a job computes once: its name, and itself, encoded.
+pub(crate) type KeptValue = (Arc<str>, Arc<[u8]>);
+
+/// How a child ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ChildEnd<V> {
+    /// With its result.
+    Succeeded(V),
+    /// With a failure, and the error itself if it was kept.
+    Failed(Box<Caught>, Option<V>),
 }
 
 /// Why a signal is not taken.
@@ -141,6 +189,16 @@ pub(crate) enum Evaluation {
     Received(Vec<u8>),
     /// The value of a wait that came to its time limit.
     TimedOut,
+    /// The inputs of the workflow that a child is, from these bytes.
+    Given(Arc<[u8]>),
+    /// The encoded inputs of a job that gives the result of another. The results of children are the
+    /// inputs here, in order; the nodes say what each is the result of.
+    Arguments {
+        /// Where each input comes from.
+        inputs: Vec<HeirInput>,
+        /// The nodes of the children, in order.
+        nodes: Vec<NodeId>,
+    },
 }
 
 /// A failure that a handler is given.

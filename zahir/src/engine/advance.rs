@@ -211,7 +211,7 @@ impl<V: Clone> Engine<V> {
         let is_decision = match evaluated {
             Evaluated::Items(_) => self.each(place).is_none(),
             Evaluated::Arm(_) | Evaluated::Sleep(_) | Evaluated::SleepUntil(_) => true,
-            Evaluated::Value(_) | Evaluated::Inputs(_) => false,
+            Evaluated::Value(_) | Evaluated::Inputs(_) | Evaluated::Arguments(_) => false,
         };
         if is_decision && self.is_stopped(place.frame) {
             // Nothing new is decided where everything comes to its end.

@@ -161,6 +161,7 @@ impl<V: Clone> Engine<V> {
         Some(Box::new(Work::Resume {
             state: kept.state.clone(),
             arguments: kept.arguments.clone(),
+            kept: Vec::new(),
         }))
     }
 
@@ -204,6 +205,7 @@ impl<V: Clone> Engine<V> {
                 });
                 self.postpone(place, due, state.into());
             }
+            AttemptOutcome::Continued { .. } => {}
             AttemptOutcome::Interrupted => {
                 // What must not be started twice counts as under way, and so as lost.
                 if !self.policy(place).at_most_once {
@@ -227,7 +229,7 @@ impl<V: Clone> Engine<V> {
         extra: Option<Box<Extra>>,
     ) {
         let (value, output) = result;
-        let Extra { undo, shared } = extra.map_or_else(Extra::default, |extra| *extra);
+        let Extra { undo, shared, .. } = extra.map_or_else(Extra::default, |extra| *extra);
         if let Some(arguments) = undo {
             self.outbox.record(|| Record::UndoOwed {
                 at: self.frames.position(place),

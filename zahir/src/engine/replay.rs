@@ -244,7 +244,15 @@ impl<V: Clone> Engine<V> {
             }
             // For other runs to read.
             Record::ResultShared { .. } => Ok(()),
-            Record::RunRevised(_) => Err("records before it were not revised"),
+            Record::RunRevised(_) | Record::AttemptsDropped { .. } => {
+                Err("records before it were not revised")
+            }
+            Record::ChildrenSpawned { .. }
+            | Record::AttemptParked { .. }
+            | Record::AttemptResumed { .. }
+            | Record::ChildrenLeft { .. }
+            | Record::ValueKept { .. }
+            | Record::AttemptContinued { .. } => Err("of children"),
         })
     }
 

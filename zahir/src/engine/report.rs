@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use zahir_store::{Attempt, Failure, Timestamp};
+use zahir_store::{Attempt, Bond, ChildCall, ChildLimits, Failure, Fan, NodeId, Timestamp};
 
 use super::frame::Place;
 use crate::plan::SignalId;
@@ -61,6 +61,37 @@ pub(crate) enum Report<V> {
         /// [`super::Action::Refuse`].
         ticket: u64,
     },
+    /// An attempt spawned children, and waits for some of them. Its slot is free until
+    /// [`super::Action::Resume`].
+    Parked {
+        /// The node instance.
+        place: Place,
+        /// Which try of it.
+        attempt: Attempt,
+        /// The children that it spawned since its last report.
+        spawned: Vec<Spawn>,
+        /// What it waits for: all of that which is not over, also what it waited for before.
+        waits: Vec<Wait>,
+    },
+    /// An attempt that is parked has something else to do than to wait for children, and wants a
+    /// slot for that.
+    Woken {
+        /// The node instance.
+        place: Place,
+        /// Which try of it.
+        attempt: Attempt,
+    },
+    /// An attempt under way has computed a value that is to be kept.
+    ValueKept {
+        /// The node instance.
+        place: Place,
+        /// Which try of it.
+        attempt: Attempt,
+        /// What the job calls it.
+        name: String,
+        /// The encoded value.
+        value: Vec<u8>,
+    },
     /// The process is about to end: start nothing more. The run stays unfinished.
     ShutdownRequested,
 }
@@ -93,8 +124,55 @@ pub(crate) enum AttemptOutcome<V> {
         /// What that one is given, encoded.
         state: Vec<u8>,
     },
+    /// It is over, and another job gives the result.
+    Continued {
+        /// The children that it spawned since its last report.
+        spawned: Vec<Spawn>,
+        /// The job that gives the result.
+        heir: Box<Succession>,
+    },
     /// It was dropped by an orderly shutdown.
     Interrupted,
+}
+
+/// A child that an attempt spawned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Spawn {
+    /// One of the kinds of its node.
+    pub(crate) kind: NodeId,
+    pub(crate) call: ChildCall,
+    pub(crate) bond: Bond,
+    /// Its inputs, encoded.
+    pub(crate) arguments: Vec<u8>,
+    pub(crate) fan: Option<Fan>,
+    pub(crate) limits: ChildLimits,
+}
+
+/// What a parked attempt waits for: that of these children at most so many are not over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wait {
+    pub(crate) children: Vec<ChildCall>,
+    pub(crate) open_max: usize,
+}
+
+/// The job that gives the result of another, and what it is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Succession {
+    pub(crate) kind: NodeId,
+    /// The names of its inputs and where they come from.
+    pub(crate) inputs: Vec<(String, Bequest)>,
+    pub(crate) limits: ChildLimits,
+}
+
+/// Where an input of the job that gives the result of another comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Bequest {
+    /// An encoded value.
+    Value(Vec<u8>),
+    /// The result of a child.
+    Child(ChildCall),
+    /// The list of the results of children.
+    Children(Vec<ChildCall>),
 }
 
 /// What is recorded with a result.
@@ -104,6 +182,10 @@ pub(crate) struct Extra {
     pub(crate) undo: Option<Vec<u8>>,
     /// What other runs find the result by, and for how long if not for ever.
     pub(crate) shared: Option<(u128, Option<Duration>)>,
+    /// The children that it spawned since its last report: they follow.
+    pub(crate) spawned: Vec<Spawn>,
+    /// The children that are on record and whose outcome the job was not given, or did not ask for.
+    pub(crate) left: Vec<ChildCall>,
 }
 
 /// Whether an attempt that failed is followed by another one.
@@ -126,6 +208,8 @@ pub(crate) enum Evaluated<V> {
     Items(Vec<V>),
     /// The inputs of a called workflow.
     Inputs(Vec<V>),
+    /// The encoded inputs of a job that gives the result of another.
+    Arguments(Vec<u8>),
     /// Which arm of a branch.
     Arm(u32),
     /// How long a sleep takes.

@@ -550,10 +550,10 @@ impl<V: Clone> Engine<V> {
             AttemptOutcome::Failed {
                 failure, verdict, ..
             } => self.fail_undo(number, attempt, failure, verdict),
-            AttemptOutcome::Postponed { .. } => {
+            AttemptOutcome::Postponed { .. } | AttemptOutcome::Continued { .. } => {
                 let failure = Failure {
                     kind: FailureKind::Error,
-                    message: "a job that undoes can't ask to be run again later".to_owned(),
+                    message: "a job that undoes ends in its own attempt".to_owned(),
                 };
                 self.fail_undo(number, attempt, failure, Verdict::Final);
             }

@@ -249,6 +249,13 @@ impl EventKind {
             Record::BlockEntered { .. }
             | Record::ErrorKept { .. }
             | Record::UndoOwed { .. }
+            | Record::ChildrenSpawned { .. }
+            | Record::AttemptParked { .. }
+            | Record::AttemptResumed { .. }
+            | Record::ChildrenLeft { .. }
+            | Record::ValueKept { .. }
+            | Record::AttemptContinued { .. }
+            | Record::AttemptsDropped { .. }
             | Record::ResultShared { .. }
             | Record::CancelRequested(_) => return None,
         })

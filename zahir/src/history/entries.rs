@@ -277,7 +277,14 @@ fn position_mut(record: &mut Record) -> Option<&mut Position> {
         | Record::UndoFailed { at, .. }
         | Record::UndoInterrupted { at, .. }
         | Record::ResultShared { at, .. }
-        | Record::ArgumentsReplaced { at, .. } => Some(at),
+        | Record::ArgumentsReplaced { at, .. }
+        | Record::ChildrenSpawned { at, .. }
+        | Record::AttemptParked { at, .. }
+        | Record::AttemptResumed { at, .. }
+        | Record::ChildrenLeft { at, .. }
+        | Record::ValueKept { at, .. }
+        | Record::AttemptContinued { at, .. }
+        | Record::AttemptsDropped { at } => Some(at),
         Record::RunStarted(_)
         | Record::CancelRequested(_)
         | Record::RunFinished(_)

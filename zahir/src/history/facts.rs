@@ -119,7 +119,14 @@ impl Facts {
             }
             Record::ItemsCounted { at, .. }
             | Record::BranchTaken { at, .. }
-            | Record::BlockEntered { at } => {
+            | Record::BlockEntered { at }
+            | Record::ChildrenSpawned { at, .. }
+            | Record::AttemptParked { at, .. }
+            | Record::AttemptResumed { at, .. }
+            | Record::ChildrenLeft { at, .. }
+            | Record::ValueKept { at, .. }
+            | Record::AttemptContinued { at, .. }
+            | Record::AttemptsDropped { at } => {
                 self.fact(number, at);
             }
             Record::RunStarted(_)

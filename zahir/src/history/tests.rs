@@ -388,6 +388,13 @@ impl Run {
                 | Record::UndoStarted { .. }
                 | Record::UndoInterrupted { .. }
                 | Record::ResultShared { .. }
+                | Record::ChildrenSpawned { .. }
+                | Record::AttemptParked { .. }
+                | Record::AttemptResumed { .. }
+                | Record::ChildrenLeft { .. }
+                | Record::ValueKept { .. }
+                | Record::AttemptContinued { .. }
+                | Record::AttemptsDropped { .. }
                 | Record::RunRevised(_) => return None,
             })
         };

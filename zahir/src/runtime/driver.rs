@@ -399,6 +399,7 @@ impl Driver {
             Action::Answer { ticket } => self.answer(ticket, Ok(())),
             Action::Refuse { ticket, why } => self.answer(ticket, Err(why)),
             Action::Skip { at } => self.skip(&at),
+            Action::Resume { .. } | Action::Kept { .. } | Action::Diverge { .. } => {}
             Action::Finish {
                 ending,
                 attempt,

@@ -358,7 +358,9 @@ fn task(
             state: None,
             arguments: None,
         },
-        Some(Work::Resume { state, arguments }) => Role::Run { state, arguments },
+        Some(Work::Resume {
+            state, arguments, ..
+        }) => Role::Run { state, arguments },
         Some(Work::Recover { caught, error }) => Role::Recover {
             error: error.unwrap_or_else(|| Value::new(caught_failure(run, caught))),
         },
@@ -460,7 +462,11 @@ fn conclude(run: &Run, name: &str, outcome: Outcome) -> AttemptOutcome<Value> {
             encoded: produced.encoded,
             extra: produced.extra.map(|extra| {
                 let Extra { undo, shared } = *extra;
-                Box::new(crate::engine::Extra { undo, shared })
+                Box::new(crate::engine::Extra {
+                    undo,
+                    shared,
+                    ..crate::engine::Extra::default()
+                })
             }),
         },
         Outcome::Postponed { wait, state } => AttemptOutcome::Postponed { after: wait, state },

@@ -184,6 +184,7 @@ impl Inline {
             | Action::Answer { .. }
             | Action::Refuse { .. }
             | Action::Skip { .. } => {}
+            Action::Resume { .. } | Action::Kept { .. } | Action::Diverge { .. } => {}
         }
         None
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use zahir_store::{Append, Ending, Record, Store, StoreError, StoreErrorKind};
+use zahir_store::{Append, Ending, Inherited, Record, Store, StoreError, StoreErrorKind};
 
 use crate::runtime::core::Core;
 use crate::runtime::executor::panicked;
@@ -179,7 +179,24 @@ fn weight(record: &Record) -> usize {
             arguments.len()
         }
         Record::RunRevised(revision) => 8 * (revision.moved.len() + revision.dropped.len()),
-        Record::AttemptStarted { .. }
+        Record::ChildrenSpawned { children, .. } => {
+            let bytes = children.iter().map(|child| child.arguments.len() + 8);
+            bytes.sum()
+        }
+        Record::ValueKept { value, .. } => value.len(),
+        Record::AttemptContinued { heir, .. } => {
+            let bytes = heir.inputs.iter().map(|input| match &input.value {
+                Inherited::Value(value) => value.len(),
+                Inherited::Child(_) => 4,
+                Inherited::Children(children) => 4 * children.len(),
+            });
+            bytes.sum()
+        }
+        Record::AttemptParked { .. }
+        | Record::AttemptResumed { .. }
+        | Record::ChildrenLeft { .. }
+        | Record::AttemptsDropped { .. }
+        | Record::AttemptStarted { .. }
         | Record::AttemptInterrupted { .. }
         | Record::ItemsCounted { .. }
         | Record::BranchTaken { .. }

@@ -158,6 +158,7 @@ fn owed(number: u8) -> AttemptOutcome<u64> {
         extra: Some(Box::new(Extra {
             undo: Some(vec![number]),
             shared: None,
+            ..Extra::default()
         })),
     }
 }

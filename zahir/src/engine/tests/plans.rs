@@ -177,6 +177,7 @@ pub(super) fn node(kind: PlanKind, region: usize, slot: usize, uses: Vec<Source>
         uses,
         after: vec![],
         inside: vec![],
+        kinds: vec![],
         assigned: vec![],
         keeps_error: false,
         policy: Policy::ONCE,

@@ -469,6 +469,9 @@ impl<'a> World<'a> {
                 Evaluated::Sleep(plans::nap(place.node, &inputs))
             }
             (Evaluation::Step, _) => Evaluated::Value(plans::output(place.node, &inputs)),
+            (Evaluation::Given(_) | Evaluation::Arguments { .. }, _) => {
+                unreachable!("no job here has children")
+            }
         };
         self.report(Report::Evaluated {
             place,
@@ -628,6 +631,7 @@ impl<'a> World<'a> {
                     self.process().output = output;
                     self.finished = Some(ending);
                 }
+                Action::Resume { .. } | Action::Kept { .. } | Action::Diverge { .. } => {}
                 Action::Halt(violation) => {
                     panic!("{violation}")
                 }
@@ -989,7 +993,9 @@ impl<'a> World<'a> {
         let node = self.plan.node(live.position.node);
         match live.work.as_deref() {
             None => assert!(past.state.is_none() && !past.recovers),
-            Some(Work::Resume { state, arguments }) => {
+            Some(Work::Resume {
+                state, arguments, ..
+            }) => {
                 assert_eq!((state, arguments), (&past.state, &None));
                 assert!(!past.recovers);
             }
@@ -1238,7 +1244,7 @@ fn succeeded(value: u64, undo: Option<Vec<u8>>) -> AttemptOutcome<u64> {
     let extra = undo.map(|undo| {
         Box::new(Extra {
             undo: Some(undo),
-            shared: None,
+            ..Extra::default()
         })
     });
     AttemptOutcome::Succeeded {

@@ -81,6 +81,13 @@ fn told(records: &[Record]) -> Vec<String> {
         | Record::UndoInterrupted { .. }
         | Record::ResultShared { .. }
         | Record::ArgumentsReplaced { .. }
+        | Record::ChildrenSpawned { .. }
+        | Record::AttemptParked { .. }
+        | Record::AttemptResumed { .. }
+        | Record::ChildrenLeft { .. }
+        | Record::ValueKept { .. }
+        | Record::AttemptContinued { .. }
+        | Record::AttemptsDropped { .. }
         | Record::RunRevised(_) => format!("{record:?}"),
     };
     records.iter().map(tell).collect()

@@ -283,6 +283,7 @@ impl Flow {
             uses: uses.iter().map(source).collect(),
             after: Vec::new(),
             inside: Vec::new(),
+            kinds: Vec::new(),
             assigned: Vec::new(),
             keeps_error: false,
             policy: Policy::ONCE,

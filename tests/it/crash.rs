@@ -307,9 +307,13 @@ impl<E: PartialEq + fmt::Debug> Case<E> {
         told::begin_world(&store);
         let mut were_cut = 0;
         for (appends, fault) in cuts {
-            let failing = FaultStore::new(Arc::clone(&store));
+            let failing = Arc::new(FaultStore::new(Arc::clone(&store)));
             failing.fail_after(*appends, *fault);
-            were_cut += usize::from(self.process(failing, &store).await.is_err());
+            if let Err(error) = self.process(Arc::clone(&failing), &store).await {
+                let is_planned = failing.appends() == *appends;
+                assert!(is_planned, "{cuts:?}: before it was cut: {error}");
+                were_cut += 1;
+            }
         }
         let ended = self.process(Arc::clone(&store), &store).await;
         let (attempts, lost) = told::attempts(&store);

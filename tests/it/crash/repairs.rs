@@ -5,12 +5,12 @@ use std::error::Error;
 use std::sync::Arc;
 
 use zahir::{Context, Runtime, RuntimeBuilder, job, workflow};
-use zahir_store::{MemoryStore, Record};
+use zahir_store::MemoryStore;
 
 use super::effects::Bad;
 use super::told::{mend, mended, note};
 use super::undos::does;
-use super::{Case, Told, add, ended, records};
+use super::{Case, Outside, Told, add, ended};
 
 #[job]
 pub async fn quotes(ctx: &Context, number: u64) -> u64 {
@@ -49,7 +49,7 @@ workflow! {
 /// Fails; is tried again; and has one node run again with other inputs.
 async fn order_again(runtime: Runtime) -> Result<u64, Box<dyn Error>> {
     let mut run = runtime.run(order(7)).key("the one").start().await?;
-    loop {
+    for _repair in 0..4 {
         let repair = match ended(&run).await? {
             Err(_) => {
                 mend(1);
@@ -61,6 +61,7 @@ async fn order_again(runtime: Runtime) -> Result<u64, Box<dyn Error>> {
         };
         run = repair.start().await?;
     }
+    panic!("a repair did not do what it was for");
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,7 +107,7 @@ workflow! {
 /// Fails, and can't be undone; is undone by a repair; and is done again by another one.
 async fn trip_again(runtime: Runtime) -> Result<u64, Box<dyn Error>> {
     let mut run = runtime.run(trip(7)).key("the one").start().await?;
-    loop {
+    for _repair in 0..3 {
         match ended(&run).await? {
             Ok(output) => return Ok(output),
             Err(error) if error.contains("left") => mend(1),
@@ -114,6 +115,7 @@ async fn trip_again(runtime: Runtime) -> Result<u64, Box<dyn Error>> {
         }
         run = run.retry_failed().start().await?;
     }
+    panic!("a repair did not do what it was for");
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,21 +159,8 @@ workflow! {
 /// Is cancelled where it does not go on, and goes on there.
 async fn held_again(runtime: Runtime, store: Arc<MemoryStore>) -> Result<u64, Box<dyn Error>> {
     let mut run = runtime.run(held(7)).key("the one").start().await?;
-    let starts = || {
-        let all = records(&store, run.id());
-        all.filter(|record| matches!(record, Record::AttemptStarted { .. }))
-            .count()
-    };
     if mended() == 0 {
-        let begins = async {
-            while starts() < 2 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::select! {
-            () = begins => { run.cancel("not now").await?; }
-            _ = run.output() => {}
-        }
+        Outside::Cancel(2).happen(&store, &run).await?;
     }
     if let Ok(output) = ended(&run).await? {
         return Ok(output);

@@ -6,6 +6,7 @@ pub(crate) mod attempt;
 pub(crate) mod context;
 pub(crate) mod effect;
 pub(crate) mod fatal;
+pub(crate) mod line;
 pub(crate) mod options;
 pub(crate) mod policy;
 pub(crate) mod recovery;

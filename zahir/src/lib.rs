@@ -59,7 +59,7 @@ mod wire;
 mod workflow;
 
 pub use error::{Error, Halted, OpenError, RunError, RunErrorKind, SignalError, StartError};
-pub use event::{Event, EventKind, Events, Lost};
+pub use event::{EmittedValue, Event, EventKind, Events, Lost, NotDecoded};
 pub use failure::Failure;
 pub use graph::{Argument, Edge, Exit, Graph, Node, NodeKind, Region, RegionId};
 pub use history::changes::Changes;

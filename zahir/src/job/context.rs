@@ -6,6 +6,7 @@ use std::sync::Arc;
 use zahir_store::{Attempt, Failure, FrameStep, NodeId, RunId};
 
 use crate::job::attempt::check_size;
+use crate::job::line::Host;
 use crate::job::share::Recall;
 use crate::value::Value;
 
@@ -31,6 +32,8 @@ pub(crate) struct Task {
     pub(crate) role: Role,
     /// Where the results of other runs are found.
     pub(crate) shared: Option<Arc<dyn Recall>>,
+    /// Whom the job asks for what only its run can do.
+    pub(crate) host: Option<Arc<dyn Host>>,
     /// How large a value may be that is stored.
     pub(crate) value_bytes_max: usize,
 }

@@ -370,6 +370,7 @@ fn task(
         role,
         shared: asking.map(|asking| -> Arc<dyn Recall> { asking.asker() }),
         value_bytes_max: run.value_bytes_max,
+        line: None,
     })
 }
 

@@ -21,7 +21,7 @@ use zahir_store::{Position, Record, RunId, Timestamp};
 pub use kind::EventKind;
 pub use value::{EmittedValue, NotDecoded};
 
-use crate::job::line::Told;
+use crate::job::children::line::Told;
 use crate::runtime::executable::Executable;
 use crate::runtime::run::{Run, lock};
 

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use zahir_store::{
-    Ending, Failure, NodeId, Position, Record, RunStatus, SpawnedChild, Timestamp,
-};
+use zahir_store::{Ending, Failure, NodeId, Position, Record, RunStatus, SpawnedChild, Timestamp};
 
 use crate::event::value::EmittedValue;
-use crate::job::line::Told;
+use crate::job::children::line::Told;
 use crate::runtime::executable::Executable;
 
 /// What happened.

@@ -16,9 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use zahir_store::{Append, Attempt, Ending, Failure, Position, Record, RunStart, Timestamp};
 
-use crate::engine::{
-    Action, AttemptOutcome, Engine, Evaluation, Place, Refusal, Report, Verdict,
-};
+use crate::engine::{Action, AttemptOutcome, Engine, Evaluation, Place, Refusal, Report, Verdict};
 use crate::error::{FailedNode, RunError};
 use crate::event::{Event, Pending};
 use crate::plan::SignalId;

@@ -79,6 +79,11 @@ pub(crate) trait Code: Send + Sync + 'static {
         self.job(node).map(|job| job.name)
     }
 
+    /// How the error of a node's job is stored, if it is.
+    fn error_codec(&self, _node: NodeId) -> Option<Codec> {
+        None
+    }
+
     /// Whether the job of a node sees its context.
     fn asks(&self, _node: NodeId) -> bool {
         true
@@ -277,6 +282,10 @@ impl Code for WorkflowCode {
                 "no error of this node is ever stored",
             )),
         }
+    }
+
+    fn error_codec(&self, node: NodeId) -> Option<Codec> {
+        self.program.error_codec(node)
     }
 
     fn encode_output(&self, output: &Value) -> Result<Vec<u8>, CodecError> {

@@ -22,8 +22,8 @@ use tokio::time::Instant;
 use zahir_store::{Attempt, Failure, FailureKind, FrameStep, Timestamp};
 
 use crate::engine::{AttemptOutcome, Caught, Evaluated, Evaluation, Place, Verdict, Work};
+use crate::job::children::line::Host;
 use crate::job::context::{Context, Role, Task};
-use crate::job::line::Host;
 use crate::job::share::Recall;
 use crate::job::{BoxFuture, JobDef, failure};
 use crate::runtime::executable::check_size;

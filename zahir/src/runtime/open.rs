@@ -103,9 +103,21 @@ fn check_settings(builder: &RuntimeBuilder) -> Result<(), OpenError> {
         return refuse("value_bytes_max", reason);
     }
     let ceilings = [
-        ("children_per_job_max", builder.children_per_job_max, CHILDREN_CEILING),
-        ("children_per_run_max", builder.children_per_run_max, CHILDREN_CEILING),
-        ("child_depth_max", builder.child_depth_max, CHILD_DEPTH_CEILING),
+        (
+            "children_per_job_max",
+            builder.children_per_job_max,
+            CHILDREN_CEILING,
+        ),
+        (
+            "children_per_run_max",
+            builder.children_per_run_max,
+            CHILDREN_CEILING,
+        ),
+        (
+            "child_depth_max",
+            builder.child_depth_max,
+            CHILD_DEPTH_CEILING,
+        ),
     ];
     for (setting, value, most) in ceilings {
         if value > most {

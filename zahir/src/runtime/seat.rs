@@ -20,10 +20,10 @@ use crate::engine::{
     AttemptOutcome, Bequest, ChildEnd, KeptValue, Report, Spawn, Succession, Verdict, Wait,
 };
 use crate::event::Event;
-use crate::job::line::{
+use crate::job::children::line;
+use crate::job::children::line::{
     Awaited, Entrance, Heir, Host, Kind, Legacy, Line, Petition, Spawned, Told,
 };
-use crate::job::line;
 use crate::runtime::executor::{self, Key};
 use crate::runtime::run::{Audience, Message, Run, lock};
 use crate::runtime::shared::Asker;
@@ -239,7 +239,12 @@ fn kinds(run: &Run, node: NodeId) -> Vec<Kind> {
     let kinds = executable.kinds(node).iter();
     let kind = |node: &NodeId| {
         let name = executable.kind_name(*node)?;
-        Some(Kind { name, node: *node })
+        let error = executable.code.error_codec(*node);
+        Some(Kind {
+            name,
+            node: *node,
+            error,
+        })
     };
     kinds.filter_map(kind).collect()
 }
@@ -252,11 +257,7 @@ impl Host for Seat {
 
     fn keep(&self, name: &str, value: Vec<u8>) {
         let name = name.to_owned();
-        self.push(|key| Message::Kept {
-            key,
-            name,
-            value,
-        });
+        self.push(|key| Message::Kept { key, name, value });
     }
 
     fn fail(&self, failure: Failure) {

@@ -80,7 +80,14 @@ impl Told {
                 let (count, rest) = number(after, width)?;
                 let count = usize::try_from(count).map_err(|_| Cut::Unreadable)?;
                 let is_list = marker <= 0xdd;
-                (if is_list { Items::List(count) } else { Items::Map(count) }, rest)
+                (
+                    if is_list {
+                        Items::List(count)
+                    } else {
+                        Items::Map(count)
+                    },
+                    rest,
+                )
             }
             _ => return self.leaf(bytes),
         };
@@ -136,7 +143,9 @@ impl Told {
         let length = content.len().checked_sub(rest.len());
         let content = content.get(..length.ok_or(Cut::Unreadable)?);
         let content = content.ok_or(Cut::Unreadable)?;
-        let unsigned = content.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        let unsigned = content
+            .iter()
+            .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
         let mut text = String::new();
         let written = match marker {
             0x00..=0x7f => write!(text, "{marker}"),
@@ -144,7 +153,11 @@ impl Told {
             0xc0 => write!(text, "None"),
             0xc2 => write!(text, "false"),
             0xc3 => write!(text, "true"),
-            0xca => write!(text, "{}", f32::from_bits(u32::try_from(unsigned).unwrap_or(0))),
+            0xca => write!(
+                text,
+                "{}",
+                f32::from_bits(u32::try_from(unsigned).unwrap_or(0))
+            ),
             0xcb => write!(text, "{}", f64::from_bits(unsigned)),
             0xcc..=0xcf => write!(text, "{unsigned}"),
             0xd0..=0xd3 => {
@@ -168,7 +181,9 @@ enum Items {
 
 fn number(bytes: &[u8], width: usize) -> Result<(u64, &[u8]), Cut> {
     let (number, rest) = bytes.split_at_checked(width).ok_or(Cut::Unreadable)?;
-    let number = number.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+    let number = number
+        .iter()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte));
     Ok((number, rest))
 }
 
@@ -226,7 +241,10 @@ mod tests {
         assert_eq!(told_arguments(&numbers, 100), "[1, 2]");
         assert_eq!(told_arguments(&[], 100), "0 bytes");
         assert_eq!(told_arguments(&[0xc1, 0x01], 100), "2 bytes");
-        assert_eq!(told_arguments(&[0xdf, 0xff, 0xff, 0xff, 0xff], 100), "5 bytes");
+        assert_eq!(
+            told_arguments(&[0xdf, 0xff, 0xff, 0xff, 0xff], 100),
+            "5 bytes"
+        );
         for marker in 0..=255_u8 {
             for length in 0..20 {
                 let bytes = [&[marker][..], &vec![marker; length]].concat();

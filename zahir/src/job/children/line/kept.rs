@@ -5,9 +5,9 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use zahir_store::FailureKind;
+use zahir_store::{Failure, FailureKind};
 
-use super::Line;
+use super::{Line, NAME_BYTES_MAX, too_long};
 use crate::job::failure;
 
 /// What is known of the values that are kept.
@@ -60,7 +60,10 @@ impl Line {
     }
 
     /// Keeps a value: says whether it is to be reported. Of two the first stays.
-    pub(crate) fn keep(&self, name: &str, value: &[u8]) -> bool {
+    pub(crate) fn keep(&self, name: &str, value: &[u8]) -> Result<bool, Failure> {
+        if name.len() > NAME_BYTES_MAX {
+            return Err(too_long("name of a value that is kept", name.len()));
+        }
         if value.len() > self.value_bytes_max {
             let message = format!(
                 "the value `{name}` that is to be kept has {} bytes, of which {} are allowed \
@@ -68,12 +71,11 @@ impl Line {
                 value.len(),
                 self.value_bytes_max
             );
-            self.fail(failure(FailureKind::TooLarge, message));
-            return false;
+            return Err(failure(FailureKind::TooLarge, message));
         }
         let mut state = self.lock();
         if state.kept.values.contains_key(name) {
-            return false;
+            return Ok(false);
         }
         let kept = Kept {
             value: value.into(),
@@ -81,7 +83,7 @@ impl Line {
             wakers: Vec::new(),
         };
         state.kept.values.insert(name.into(), kept);
-        true
+        Ok(true)
     }
 
     /// Ready with a value as soon as it is durable; never if there is none.

@@ -34,6 +34,7 @@ impl Test {
         let kind = Kind {
             name: "load",
             node: KIND,
+            error: None,
         };
         Self {
             line: Arc::new(Line::new(vec![kind], 100, [])),
@@ -43,7 +44,7 @@ impl Test {
     }
 
     fn spawn(&self, argument: u8) -> ChildId {
-        self.line.spawn(KIND, vec![argument], None)
+        self.line.spawn(KIND, vec![argument])
     }
 
     fn enter(&self) -> Entrance {
@@ -62,7 +63,7 @@ impl Test {
         let mut context = Context::from_waker(&waker);
         let polled = self.line.poll_group(group, open_max, &mut context);
         polled.map(|ended| {
-            let told = ended.into_iter().map(|(id, end)| (id, told(&end)));
+            let told = ended.into_iter().map(|ended| (ended.id, told(&ended.end)));
             told.collect()
         })
     }
@@ -233,7 +234,8 @@ fn many_children_are_reported_in_parts() {
         assert_eq!(waits[0].children.len(), waited);
     }
     assert!(!test.line.park());
-    test.line.resume((0..2500).map(|number| succeeded(number, 1)).collect());
+    test.line
+        .resume((0..2500).map(|number| succeeded(number, 1)).collect());
     let (ended, _) = test.poll(|| test.poll_group(group, 0));
     assert!(matches!(ended, Poll::Ready(ended) if ended.len() == 2500));
 }
@@ -276,7 +278,7 @@ fn what_can_not_be_done_ends_the_attempt() {
     assert!(fault(petition).contains("`.key(..)` comes too late"));
 
     let test = Test::new();
-    let (_, petition) = test.poll(|| test.line.spawn(KIND, vec![0; 101], None));
+    let (_, petition) = test.poll(|| test.line.spawn(KIND, vec![0; 101]));
     assert!(fault(petition).contains("have 101 bytes, of which 100 are allowed"));
 }
 
@@ -311,16 +313,16 @@ fn a_value_is_given_when_it_is_durable() {
     let context = Context::from_waker(&waker);
     assert_eq!(line.poll_kept("old", &context), Poll::Ready([1].into()));
     assert_eq!(line.recall("new"), Recalled::Unknown);
-    assert!(line.keep("new", &[2]));
-    assert!(!line.keep("new", &[3]), "the first stays");
+    assert_eq!(line.keep("new", &[2]), Ok(true));
+    assert_eq!(line.keep("new", &[3]), Ok(false), "the first stays");
     assert_eq!(line.recall("new"), Recalled::Known);
     assert!(line.poll_kept("new", &context).is_pending());
     assert!(line.poll_kept("new", &context).is_pending());
     line.settle("new");
     assert_eq!(bell.rings(), 1);
     assert_eq!(line.poll_kept("new", &context), Poll::Ready([2].into()));
-    assert!(!line.keep("large", &[0; 11]));
-    assert!(line.fault().unwrap().message.contains("11 bytes"));
+    let refused = line.keep("large", &[0; 11]).unwrap_err();
+    assert!(refused.message.contains("11 bytes"), "{refused:?}");
 }
 
 #[test]
@@ -345,7 +347,7 @@ fn nothing_is_asked_behind_the_end() {
     let (group, ..) = test.park(&[child], 0);
     test.line.close();
     test.line.resume(vec![succeeded(0, 1)]);
-    assert_eq!(test.poll_group(group, 0), Poll::Ready(Vec::new()));
+    assert!(test.poll_group(group, 0).is_pending());
     test.line.release(child);
     assert!(!test.line.wake());
 }

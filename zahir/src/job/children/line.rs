@@ -19,7 +19,7 @@ use std::task::{Context, Poll, Waker};
 use zahir_store::{Bond, ChildCall, ChildLimits, Failure, FailureKind, Fan, NodeId, Position};
 
 use crate::job::failure;
-use crate::value::Value;
+use crate::value::{Codec, Value};
 pub(crate) use kept::Recalled;
 
 /// The most children that are reported at once ..
@@ -28,22 +28,31 @@ const REPORT_MAX: usize = 1024;
 /// .. and about the most bytes of their inputs. A report is one append to the store.
 const REPORT_BYTES_MAX: usize = 1024 * 1024;
 
+/// The most bytes of the key of a child, or of the name of a value that is kept.
+const NAME_BYTES_MAX: usize = 1024;
+
+/// What the keys of children begin with that belong to a fan whose number of items is not known
+/// when it is made.
+pub(crate) const FAN_KEY: &str = "map(";
+
 /// What an attempt and the driver of its run tell each other.
 pub(crate) struct Line {
-    /// What the job may spawn.
-    kinds: Vec<Kind>,
+    /// What the job may spawn; `None` outside of a run, where children run in place.
+    kinds: Option<Vec<Kind>>,
     /// The most bytes that the inputs of a child, or a value that is kept, may have.
     value_bytes_max: usize,
     state: Mutex<State>,
 }
 
 /// Something that a job may spawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind {
     /// What it is stored as.
     pub(crate) name: &'static str,
     /// What it is among the kinds of the plan.
     pub(crate) node: NodeId,
+    /// How its error is stored, if it is kept.
+    pub(crate) error: Option<Codec>,
 }
 
 #[derive(Default)]
@@ -104,6 +113,7 @@ pub(crate) type GroupId = u64;
 #[derive(Debug)]
 struct Entry {
     call: ChildCall,
+    kind: NodeId,
     /// What is to be reported; `None` once it was.
     spawned: Option<Spawned>,
     /// Who waits for it.
@@ -148,6 +158,14 @@ pub(crate) enum ChildEnd {
     Succeeded(Value),
     /// With this failure, and the error itself if it was kept.
     Failed(Box<crate::Failure>, Option<Value>),
+}
+
+/// A child that is over.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) id: ChildId,
+    kind: NodeId,
+    pub(crate) end: ChildEnd,
 }
 
 /// The job that gives the result in place of this one.
@@ -217,7 +235,7 @@ impl Line {
     ) -> Self {
         let kept = kept::KeptValues::known(kept);
         Self {
-            kinds,
+            kinds: Some(kinds),
             value_bytes_max,
             state: Mutex::new(State {
                 kept,
@@ -226,19 +244,65 @@ impl Line {
         }
     }
 
-    /// What is stored as this, among what the job may spawn.
+    /// That of a job that runs outside of a run: it is asked nothing but whether it is one.
+    pub(crate) fn detached() -> Self {
+        Self {
+            kinds: None,
+            value_bytes_max: usize::MAX,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Whether children run in place.
+    pub(crate) const fn is_detached(&self) -> bool {
+        self.kinds.is_none()
+    }
+
+    /// What is stored as this, among what the job may spawn. Without it the attempt can't go on.
     pub(crate) fn kind(&self, name: &str) -> Option<NodeId> {
-        let kind = self.kinds.iter().find(|kind| kind.name == name)?;
-        Some(kind.node)
+        let mut kinds = self.kinds.iter().flatten();
+        let kind = kinds.find(|kind| kind.name == name);
+        if kind.is_none() {
+            let message = format!("`{name}` is not among what it may spawn");
+            self.fail(failure(FailureKind::Bug, message));
+        }
+        kind.map(|kind| kind.node)
     }
 
     /// A child with these inputs. Nothing happens before the attempt waits for one, or ends.
-    pub(crate) fn spawn(&self, kind: NodeId, arguments: Vec<u8>, fan: Option<Fan>) -> ChildId {
+    pub(crate) fn spawn(&self, kind: NodeId, arguments: Vec<u8>) -> ChildId {
+        self.add(kind, arguments, None, |state| {
+            ChildCall::Number(state.take_numbers(1))
+        })
+    }
+
+    /// A child of a fan, which the fan has given its name.
+    pub(crate) fn spawn_as(
+        &self,
+        call: ChildCall,
+        kind: NodeId,
+        arguments: Vec<u8>,
+        fan: Option<Fan>,
+    ) -> ChildId {
+        self.add(kind, arguments, fan, |_| call)
+    }
+
+    /// Numbers for this many children: the first of them.
+    pub(crate) fn reserve(&self, count: u32) -> u32 {
+        self.lock().take_numbers(count)
+    }
+
+    fn add(
+        &self,
+        kind: NodeId,
+        arguments: Vec<u8>,
+        fan: Option<Fan>,
+        name: impl FnOnce(&mut State) -> ChildCall,
+    ) -> ChildId {
         let mut state = self.lock();
         let id = state.next_id;
         state.next_id += 1;
-        let call = ChildCall::Number(state.next_number);
-        state.next_number = state.next_number.saturating_add(1);
+        let call = name(&mut state);
         if arguments.len() > self.value_bytes_max {
             let message = format!(
                 "the inputs of a child have {} bytes, of which {} are allowed (`value_bytes_max`): \
@@ -258,6 +322,7 @@ impl Line {
         };
         let entry = Entry {
             call,
+            kind,
             spawned: Some(spawned),
             group: None,
             end: None,
@@ -279,6 +344,16 @@ impl Line {
     pub(crate) fn set_key(&self, id: ChildId, key: String) {
         let mut guard = self.lock();
         let state = &mut *guard;
+        if key.len() > NAME_BYTES_MAX {
+            state.fail(too_long("key of a child", key.len()));
+            return;
+        }
+        if key.starts_with(FAN_KEY) {
+            let message =
+                format!("keys that begin with `{FAN_KEY}`, as `{key}`, are those of `ctx.map(..)`");
+            state.fail(failure(FailureKind::Diverged, message));
+            return;
+        }
         if !state.keys.insert(key.clone()) {
             let message = format!(
                 "two children of this job have the key `{key}`: a child is found again by its key, so \
@@ -369,14 +444,21 @@ impl Line {
         let Some(joined) = state.groups.get_mut(&group) else {
             return;
         };
+        let mut others = Vec::new();
         for id in children {
             if let Some(entry) = state.children.get_mut(&id) {
-                entry.group = Some(group);
+                others.extend(entry.group.replace(group).map(|other| (other, id)));
                 if entry.end.is_some() {
                     joined.ended.push(id);
                 } else {
                     joined.open.insert(id);
                 }
+            }
+        }
+        for (other, id) in others {
+            if let Some(other) = state.groups.get_mut(&other).filter(|_| other != group) {
+                other.open.remove(&id);
+                other.ended.retain(|ended| *ended != id);
             }
         }
     }
@@ -387,11 +469,12 @@ impl Line {
         group: GroupId,
         open_max: usize,
         context: &Context<'_>,
-    ) -> Poll<Vec<(ChildId, ChildEnd)>> {
+    ) -> Poll<Vec<Ended>> {
         let mut guard = self.lock();
         let state = &mut *guard;
         let Some(joined) = state.groups.get_mut(&group) else {
-            return Poll::Ready(Vec::new());
+            // The attempt is over.
+            return Poll::Pending;
         };
         if joined.open.len() > open_max {
             joined.open_max = open_max;
@@ -405,10 +488,25 @@ impl Line {
         for id in mem::take(&mut joined.ended) {
             if let Some(entry) = state.children.remove(&id) {
                 state.reported.remove(&entry.call);
-                ended.extend(entry.end.map(|end| (id, end)));
+                let kind = entry.kind;
+                ended.extend(entry.end.map(|end| Ended { id, kind, end }));
             }
         }
         Poll::Ready(ended)
+    }
+
+    /// How a child ended, for the job to keep: an error that its run has, too, is copied.
+    pub(crate) fn own(&self, ended: Ended) -> ChildEnd {
+        let Ended { kind, end, .. } = ended;
+        let ChildEnd::Failed(failure, Some(error)) = end else {
+            return end;
+        };
+        let kind = self.kinds.iter().flatten().find(|known| known.node == kind);
+        let copied = kind.and_then(|kind| kind.error).and_then(|codec| {
+            let bytes = (codec.encode)(&error).ok()?;
+            (codec.decode)(&bytes).ok()
+        });
+        ChildEnd::Failed(failure, Some(copied.unwrap_or(error)))
     }
 
     /// Nobody waits for a group any more.
@@ -595,6 +693,12 @@ impl Line {
 }
 
 impl State {
+    fn take_numbers(&mut self, count: u32) -> u32 {
+        let first = self.next_number;
+        self.next_number = first.saturating_add(count);
+        first
+    }
+
     /// The first fault stays.
     fn fail(&mut self, fault: Failure) {
         if self.fault.is_none() && self.phase != Phase::Over {
@@ -718,6 +822,11 @@ impl Line {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn too_long(what: &str, bytes: usize) -> Failure {
+    let message = format!("the {what} has {bytes} bytes, of which {NAME_BYTES_MAX} are possible");
+    failure(FailureKind::TooLarge, message)
 }
 
 fn wake(waker: Option<Waker>) {

@@ -48,7 +48,7 @@ pub(super) struct Children<V> {
     /// By number.
     list: Vec<Child<V>>,
     /// What the parent's calls mean now.
-    calls: BTreeMap<ChildCall, u32>,
+    calls: Calls,
     /// The first that was spawned since calls were forgotten.
     first_called: usize,
     fans: Vec<FanOut>,
@@ -100,6 +100,60 @@ pub(super) enum ChildState<V> {
     Over,
 }
 
+/// What the calls of a parent mean. They are counted without gaps as a rule: so many of them need
+/// little room.
+#[derive(Debug, Default)]
+struct Calls {
+    /// By the number of the call; [`NO_CHILD`] for none.
+    numbered: Vec<u32>,
+    others: BTreeMap<ChildCall, u32>,
+}
+
+/// The number of no child.
+const NO_CHILD: u32 = u32::MAX;
+
+impl Calls {
+    /// Where it is listed, if it has a number that is not far from the others.
+    fn at(&self, call: &ChildCall) -> Option<usize> {
+        let ChildCall::Number(number) = call else {
+            return None;
+        };
+        usize::try_from(*number)
+            .ok()
+            .filter(|at| *at <= self.numbered.len())
+    }
+
+    fn get(&self, call: &ChildCall) -> Option<u32> {
+        let listed = self.at(call).and_then(|at| self.numbered.get(at));
+        let listed = listed.copied().filter(|number| *number != NO_CHILD);
+        listed.or_else(|| self.others.get(call).copied())
+    }
+
+    /// Gives what it meant before.
+    fn insert(&mut self, call: &ChildCall, number: u32) -> Option<u32> {
+        let before = self.remove(call);
+        match self.at(call) {
+            Some(at) if at == self.numbered.len() => self.numbered.push(number),
+            Some(at) => self.numbered[at] = number,
+            None => drop(self.others.insert(call.clone(), number)),
+        }
+        before
+    }
+
+    fn remove(&mut self, call: &ChildCall) -> Option<u32> {
+        if let Some(number) = self.at(call).and_then(|at| self.numbered.get_mut(at))
+            && *number != NO_CHILD
+        {
+            return Some(std::mem::replace(number, NO_CHILD));
+        }
+        self.others.remove(call)
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
 /// Children of which only some run at once.
 #[derive(Debug)]
 struct FanOut {
@@ -137,7 +191,7 @@ impl<V> Children<V> {
 
     /// The number of the child that a call means.
     pub(super) fn called(&self, call: &ChildCall) -> Option<u32> {
-        self.calls.get(call).copied()
+        self.calls.get(call)
     }
 
     /// Whether the parent may still ask for a child.
@@ -157,7 +211,7 @@ impl<V> Children<V> {
     pub(super) fn new(is_awake: bool) -> Self {
         Self {
             list: Vec::new(),
-            calls: BTreeMap::new(),
+            calls: Calls::default(),
             first_called: 0,
             fans: Vec::new(),
             fan_numbers: BTreeMap::new(),
@@ -187,7 +241,7 @@ impl<V> Children<V> {
             limits: has_limits.then(|| Box::new(spawned.limits)),
             state: ChildState::Waiting,
         });
-        let before = self.calls.insert(spawned.call.clone(), number);
+        let before = self.calls.insert(&spawned.call, number);
         let before = before.filter(|before| {
             self.get(*before)
                 .is_some_and(|child| child.is_held() && matches!(child.state, ChildState::Waiting))
@@ -325,8 +379,8 @@ impl<V> Children<V> {
             if let Some(child) = self.get_mut(number) {
                 if child.is_over() {
                     child.state = ChildState::Over;
+                    child.arguments = None;
                 }
-                child.arguments = None;
                 let call = child.call.clone();
                 self.calls.remove(&call);
             }
@@ -377,9 +431,12 @@ impl<V: Clone> Engine<V> {
         };
         let children = frame.children_of(parent.node);
         let (number, before) = children.add(spawned);
+        let before = before.and_then(|before| children.get(before));
+        let before = before.map(|child| child.kind);
         frame.open += 1;
-        if before.is_some() {
+        if let Some(kind) = before {
             frame.open -= 1;
+            self.expect_less(kind);
         }
         self.spawned = self.spawned.saturating_add(1);
         self.progress.known = self.progress.known.saturating_add(jobs);
@@ -387,6 +444,12 @@ impl<V: Clone> Engine<V> {
             self.follow(parent, number);
         }
         self.go_over_children(parent);
+    }
+
+    /// A child will not run.
+    pub(super) fn expect_less(&mut self, kind: NodeId) {
+        let jobs = self.plan.region(self.plan.node(kind).region).jobs;
+        self.progress.known = self.progress.known.saturating_sub(jobs);
     }
 
     /// Lists a job among those that may open another frame, if it has a child that may begin.

@@ -285,6 +285,8 @@ impl<V: Clone> Engine<V> {
             && matches!(child.state, ChildState::Waiting)
         {
             child.state = ChildState::Over;
+            let kind = child.kind;
+            self.expect_less(kind);
             self.count_over(place);
         }
     }

@@ -92,8 +92,8 @@ impl<V: Clone> Engine<V> {
             Ok(asked) => self.spawn(place, attempt, asked),
             Err(Denied::Told) => return,
             Err(Denied::TooMany(failure)) => {
-                self.outbox.gate(Action::Abort { place, attempt });
-                return self.end_attempt(place, attempt, Self::overdone(failure));
+                self.end_attempt(place, attempt, Self::overdone(failure));
+                return self.outbox.gate(Action::Abort { place, attempt });
             }
         }
         let Some(waiting) = Waiting::new(self.children(place), attempt, waits) else {

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use zahir_store::{Attempt, Bond, Failure, Heir, HeirInput, Inherited, Record};
 
 use super::action::Evaluation;
-use super::children::{ChildState, misspawned};
+use super::children::ChildState;
 use super::frame::Place;
+use super::parents::misspawned;
 use super::report::{Bequest, Succession};
 use super::spawning::Asked;
 use super::state::{Change, Failing, State};

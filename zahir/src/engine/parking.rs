@@ -6,8 +6,9 @@ use std::sync::Arc;
 use zahir_store::{Attempt, ChildCall, Record};
 
 use super::action::{Action, ChildEnd};
-use super::children::{Children, misspawned};
+use super::children::Children;
 use super::frame::Place;
+use super::parents::misspawned;
 use super::report::{Spawn, Wait};
 use super::spawning::Denied;
 use super::state::{Change, State};

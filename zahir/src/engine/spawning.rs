@@ -7,8 +7,8 @@ use zahir_store::{Attempt, Bond, ChildCall, Failure, FailureKind, NodeId, Record
 
 use super::Engine;
 use super::action::Action;
-use super::children::misspawned;
 use super::frame::Place;
+use super::parents::misspawned;
 use super::report::{AttemptOutcome, Spawn, Verdict};
 use crate::plan::PlanKind;
 

@@ -10,12 +10,14 @@
 )]
 
 mod effects;
+mod families;
 mod plans;
 mod reference;
 mod repairs;
 mod rng;
 mod rules;
 mod schedules;
+mod scripts;
 mod traces;
 
 mod world;

@@ -242,17 +242,15 @@ impl Family {
         });
     }
 
-    /// An attempt asked for another one, which begins with nothing.
+    /// An attempt asked for another one, which begins with nothing. What it held is over, or follows.
     fn begin_again(&mut self) {
+        for child in &self.children {
+            assert!(child.bond != Bond::Held || !child.is_plain || child.plain_end.is_some());
+        }
         self.epoch += 1;
         self.is_parked = false;
         self.bound.clear();
         self.kept.clear();
-        for child in &mut self.children {
-            if child.bond == Bond::Held && child.is_plain && child.plain_end.is_none() {
-                child.bond = Bond::Followed;
-            }
-        }
     }
 }
 

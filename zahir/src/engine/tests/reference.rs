@@ -480,7 +480,7 @@ impl Interpreter<'_> {
             used: BTreeSet::new(),
             is_certain: family.heir.is_none(),
         };
-        if let (End::Value(known, _), None) = (&end, &family.heir) {
+        if let (End::Value(known, _), true) = (&end, family.output.is_some()) {
             job.output = Some(known.value);
             for (child, end) in family.children.iter().zip(&ends) {
                 if let (Bond::Held, End::Value(known, _)) = (child.bond, end) {
@@ -572,9 +572,12 @@ impl Interpreter<'_> {
     ) -> End {
         let (id, at) = (site.id, site.position());
         let is_lost = self.oracle.lost.contains(&at);
+        let heir = family.heir.as_ref();
+        let heir = heir.map(|heir| self.heir(site, family, heir, ends));
         if family.has_failed || family.recovers {
-            let passes_on = |it: &End| matches!(it, End::Fails(_));
-            if is_lost || self.fails_for_good(&at) || ends.iter().any(passes_on) {
+            let mut ends = ends.iter().chain(&heir);
+            let passes_on = ends.any(|it| matches!(it, End::Fails(_)));
+            if is_lost || self.fails_for_good(&at) || passes_on {
                 self.failures.insert(at.clone());
             }
         }
@@ -583,11 +586,8 @@ impl Interpreter<'_> {
             let keeps = keeps && !self.program.panics[index(id)] && !is_lost;
             return End::Fails(keeps.then(|| plans::error(id, inputs)));
         }
-        if let Some(heir) = &family.heir {
-            return self.heir(site, family, heir, ends);
-        }
         if family.output.is_none() {
-            return End::Unknown;
+            return heir.filter(|_| !family.recovers).unwrap_or(End::Unknown);
         }
         if family.recovers {
             return End::Value(Known::result(plans::recovered(id, inputs), at), vec![]);

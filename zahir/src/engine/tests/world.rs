@@ -1631,7 +1631,8 @@ impl<'a> World<'a> {
     /// Every child that a position is in is on record, and so is what it comes behind.
     fn check_family(&self, position: &Position) {
         if let Some(family) = self.families.get(position) {
-            assert!(family.heir.is_none(), "{position:?} starts behind its heir");
+            let is_over = family.heir.is_some() && !family.recovers;
+            assert!(!is_over, "{position:?} starts behind its heir");
         }
         for (depth, step) in position.frames.iter().enumerate() {
             if self.plan.node(step.node).kind != PlanKind::Job {
@@ -1799,7 +1800,7 @@ impl<'a> World<'a> {
             let fails = self.has_failed_inside(&frames);
             let continues = |at: &Position| {
                 let family = self.families.get(at);
-                family.is_some_and(|family| family.heir.is_some())
+                family.is_some_and(|family| family.heir.is_some() && !family.recovers)
             };
             for node in &last.nodes {
                 assert!(

@@ -525,19 +525,19 @@ impl<'a> World<'a> {
             waits: waits.to_vec(),
         });
         self.spawning.clear();
-        let is_live = self.find(live.place, live.attempt).is_some();
-        if !is_live || self.is_dropped(&live.position) {
-            return;
-        }
-        let family = self.written.get(&live.position);
-        for spawn in spawned {
+    }
+
+    /// All children that an attempt told of are there, as it told.
+    fn check_told(&self, live: &Live) {
+        let doing = live.doing.as_ref().expect("it has children");
+        let asked = self.asked(live);
+        let told = asked.spawned.iter();
+        for (spawn, _) in told.filter(|(spawn, _)| doing.told.contains(&spawn.call)) {
+            let family = self.families.get(&live.position);
             let number = family.and_then(|family| family.bound.get(&spawn.call));
             let number = number.unwrap_or_else(|| panic!("{spawn:?} is lost"));
             let child = &family.unwrap().children[usize::try_from(*number).unwrap()];
-            assert_eq!(
-                (child.kind, &child.arguments),
-                (spawn.kind, &spawn.arguments)
-            );
+            assert_eq!((child.kind, &child.arguments), (spawn.kind, &spawn.arguments));
         }
     }
 
@@ -1018,6 +1018,7 @@ impl<'a> World<'a> {
         let at = self.find(place, attempt).expect("it is live");
         let live = self.process().live[at].clone();
         let waits = live.waits().expect("it waits for children").to_vec();
+        self.check_told(&live);
         assert!(!live.is_parked(), "{:?} has no slot", live.position);
         assert!(!self.is_dropped(&live.position) || self.is_in_last(&live.position, 0));
         for (call, end) in ended {
@@ -1214,7 +1215,7 @@ impl<'a> World<'a> {
         let aborted = live.swap_remove(at);
         // Where nothing begins any more, an attempt that waits is dropped; on record it is not under way.
         let may_end = aborted.waits().is_some()
-            && (self.is_stopping() || self.is_stopped(&aborted.position))
+            && (self.is_stopping() || self.has_failed_inside(&[]))
             && !self.past(&aborted.position).is_under_way;
         assert!(
             may_end || self.is_dropped(&aborted.position) || self.has_timed_out(&aborted.position),

@@ -7,7 +7,7 @@ use syn::visit::{self, Visit};
 use syn::{
     Attribute, FnArg, GenericArgument, GenericParam, Generics, Lifetime, Meta, Pat, PatType,
     PathArguments, PathSegment, ReturnType, Signature, Type, TypeImplTrait, TypeInfer, TypeParam,
-    TypeParamBound, TypeReference, WherePredicate, parse_quote,
+    TypeParamBound, TypeReference, WherePredicate, parse_quote, parse2,
 };
 
 use crate::errors::Errors;
@@ -99,7 +99,8 @@ enum Unsized<'a> {
 /// The inputs of a job or workflow, whether the first parameter is `ctx: &Context`, and what an
 /// attempt of a job has left for the next.
 pub(crate) struct Parameters {
-    pub(crate) context: bool,
+    /// The type of that parameter, without its `&`.
+    pub(crate) context: Option<Type>,
     pub(crate) inputs: Vec<Parameter>,
     pub(crate) state: Option<State>,
 }
@@ -123,7 +124,7 @@ pub(crate) enum Kind {
 
 pub(crate) fn parameters(signature: &Signature, kind: Kind, errors: &Errors) -> Parameters {
     let mut found = Parameters {
-        context: false,
+        context: None,
         inputs: Vec::new(),
         state: None,
     };
@@ -147,7 +148,9 @@ pub(crate) fn parameters(signature: &Signature, kind: Kind, errors: &Errors) -> 
             }
             FnArg::Typed(typed) if kind == Kind::Job && is_context(&typed.ty) => {
                 check_context(typed, index, errors);
-                found.context |= index == 0;
+                if index == 0 {
+                    found.context = Some(ungrouped(&typed.ty).clone());
+                }
             }
             FnArg::Typed(typed) => found.inputs.push(parameter(typed, index, kind, errors)),
         }
@@ -227,6 +230,31 @@ fn is_context(ty: &Type) -> bool {
         other => other,
     };
     last_segment(ty).is_some_and(|segment| segment.ident == "Context")
+}
+
+/// `&Context` as `&Context<Self>`: the context of the job itself.
+pub(crate) fn own_context(signature: &mut Signature) {
+    if let Some(FnArg::Typed(typed)) = signature.inputs.first_mut() {
+        own(&mut typed.ty);
+    }
+}
+
+fn own(ty: &mut Type) {
+    match ty {
+        Type::Reference(reference) => own(&mut reference.elem),
+        Type::Group(group) => own(&mut group.elem),
+        Type::Path(path) => {
+            if let Some(last) = path.path.segments.last_mut()
+                && last.arguments.is_none()
+            {
+                let of = quote_spanned!(last.ident.span()=> <Self>);
+                if let Ok(arguments) = parse2(of) {
+                    last.arguments = PathArguments::AngleBracketed(arguments);
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 fn check_context(typed: &PatType, index: usize, errors: &Errors) {

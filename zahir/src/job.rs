@@ -3,6 +3,7 @@
 pub(crate) mod again;
 pub(crate) mod arguments;
 pub(crate) mod attempt;
+pub(crate) mod children;
 pub(crate) mod context;
 pub(crate) mod effect;
 pub(crate) mod fatal;
@@ -11,6 +12,7 @@ pub(crate) mod policy;
 pub(crate) mod recovery;
 pub(crate) mod share;
 pub(crate) mod stored;
+mod telling;
 pub(crate) mod undo;
 
 use std::fmt;
@@ -21,6 +23,7 @@ use std::sync::OnceLock;
 use crate::graph::fingerprint;
 use crate::job::again::Returned;
 use crate::job::attempt::{Fail, told};
+use crate::job::children::kind::KindDef;
 use crate::job::context::Context;
 use crate::job::recovery::{Recover, Recovery, RecoveryDef};
 use crate::job::stored::{AnyFail, StoredDef};
@@ -162,6 +165,13 @@ pub trait Job: Sized + 'static {
         Undoing::None
     }
 
+    /// `spawns(..)`: what it may spawn.
+    #[doc(hidden)]
+    #[must_use]
+    fn kinds() -> Vec<KindDef> {
+        Vec::new()
+    }
+
     /// The call with these inputs: lends what is lent, and takes what is given.
     #[doc(hidden)]
     fn lend(_: &mut [Value]) -> Result<Self::Args<'_>, CodecError> {
@@ -234,6 +244,8 @@ pub struct JobDef {
     pub(crate) undo: Option<UndoDef>,
     /// What can be done with inputs of it that were stored.
     pub(crate) stored: Option<&'static StoredDef>,
+    /// What it may spawn. A function, so that it may spawn itself.
+    pub(crate) kinds: fn() -> Vec<KindDef>,
 }
 
 impl JobDef {
@@ -250,6 +262,7 @@ impl JobDef {
             stored: Some(const { &StoredDef::of::<J>() }),
             signature: J::SIGNATURE,
             options: const { &J::OPTIONS },
+            kinds: J::kinds,
             ..Self::new(J::name(), Self::fingerprint::<J>(), J::CODEC.codec)
         }
     }
@@ -267,6 +280,7 @@ impl JobDef {
             recovery: None,
             undo: None,
             stored: None,
+            kinds: Vec::new,
         }
     }
 

@@ -20,7 +20,15 @@ pub use crate::job::arguments::{
     Build, Field, IsResult, NotResult, OwnedField, StoredInput, deserialize,
 };
 pub use crate::job::attempt::{Answer, checked};
-pub use crate::job::context::Context;
+pub use crate::job::children::Spawning;
+pub use crate::job::children::kind::{
+    Declared, Declares, KindDef, SpawnedBy, SpawnedByNone, Undeclared, declared,
+};
+pub use crate::job::children::later::Output as ChildOutput;
+pub use crate::job::children::later::{
+    Given, GivenAs, Gives, Inherits, Later, Lent, Outputs, Owned,
+};
+pub use crate::job::context::{Attempting, Context, Spawner};
 pub use crate::job::effect::{
     Assists, Attempted, Attempts, Auxiliary, Retriable, Retries, Takes, Undoable, Undone,
 };

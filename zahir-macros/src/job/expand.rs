@@ -7,10 +7,11 @@ use syn::{Attribute, GenericParam, Generics, Lifetime, Type};
 
 use crate::canonical;
 use crate::errors::Errors;
+use crate::job::children::Callee;
 use crate::job::options::{Options, Retry};
 use crate::job::parse::{Fallible, Job};
 use crate::names;
-use crate::signature::{Parameter, hidden_lifetime};
+use crate::signature::{self, Parameter, hidden_lifetime};
 use crate::spans::{hidden, imports, shown_at};
 
 /// What all parts of an expansion need.
@@ -38,6 +39,7 @@ pub(crate) fn expand(options: &Options, job: &Job, errors: &Errors) -> TokenStre
     let inputs = expansion.inputs();
     let serde = expansion.serde();
     let stored = expansion.stored();
+    let children = expansion.children();
     let hidden_result = expansion.hidden_result();
     quote! {
         #errors
@@ -51,6 +53,7 @@ pub(crate) fn expand(options: &Options, job: &Job, errors: &Errors) -> TokenStre
             #inputs
             #serde
             #stored
+            #children
             #hidden_result
         };
     }
@@ -142,6 +145,9 @@ impl Expansion<'_> {
             .filter(|attribute| !is_outer(attribute));
         let mut signature = job.signature.clone();
         signature.generics = Generics::default();
+        if self.spawns() {
+            signature::own_context(&mut signature);
+        }
         let body = &job.body;
         quote! {
             #[allow(clippy::multiple_inherent_impl)]
@@ -199,7 +205,7 @@ impl Expansion<'_> {
         let ty = &job.type_name;
         let retriable = options.broken || !options.at_most_once;
         let undoable = options.broken || options.undo.is_some() || options.no_undo || options.pure;
-        let auxiliary = options.broken || job.again.is_none();
+        let auxiliary = options.broken || (job.again.is_none() && options.spawns.is_empty());
         let traits = [
             (true, "Attempted"),
             (retriable, "Retriable"),
@@ -220,7 +226,11 @@ impl Expansion<'_> {
         let Self { lifetime, job, .. } = self;
         let name = &job.signature.ident;
         let (arguments, context) = (hidden("arguments"), hidden("context"));
-        let lent = job.parameters.context.then(|| quote!(#context,));
+        let lent = match &job.parameters.context {
+            Some(_) if self.spawns() => Some(quote!(&#context,)),
+            Some(_) => Some(quote!(#context,)),
+            None => None,
+        };
         let given = self.given(&arguments);
         // What is said about this future is said about the function.
         let span = name.span();
@@ -229,13 +239,21 @@ impl Expansion<'_> {
             span,
         );
         let call = quote_spanned!(span=> Self::#name);
+        let call = if self.spawns() {
+            let of = quote!(let #context = __zahir::Context::<Self>::of(#context););
+            // Only here there is something of the context that the whole attempt has to hold.
+            let run = quote_spanned!(span=> #call(#lent #(#given),*).await);
+            quote_spanned!(span=> async move { #of #run })
+        } else {
+            quote!(#call(#lent #(#given),*))
+        };
         quote! {
             #[allow(unused_variables, clippy::needless_pass_by_value)]
             fn run<#lifetime>(
                 #arguments: Self::Args<#lifetime>,
                 #context: &#lifetime __zahir::Context,
             ) -> #future {
-                #call(#lent #(#given),*)
+                #call
             }
         }
     }
@@ -515,12 +533,17 @@ impl Expansion<'_> {
 
     /// The types of the inputs, owned, as the call's type knows them.
     pub(super) fn input_types(&self) -> Vec<TokenStream> {
+        self.callee().input_types()
+    }
+
+    pub(super) fn callee(&self) -> Callee<'_> {
         let job = self.job;
-        let (_, type_generics, _) = job.signature.generics.split_for_impl();
-        let ty = &job.type_name;
-        (0..job.parameters.inputs.len())
-            .map(|index| quote!(<#ty #type_generics as __zahir::Input<#index>>::Ty))
-            .collect()
+        Callee {
+            ty: &job.type_name,
+            generics: &job.signature.generics,
+            visibility: &job.visibility,
+            inputs: &job.parameters.inputs,
+        }
     }
 
     /// What makes use of the type parameters in a type that stores none of them.

@@ -14,6 +14,7 @@ use syn::{Attribute, Signature, Type, Visibility};
 
 use crate::canonical;
 use crate::errors::Errors;
+use crate::job::children::Callee;
 use crate::job::expand::{codec_of, is_outer, type_parameters, with_lifetime};
 use crate::names;
 use crate::signature::{Parameter, hidden_lifetime, ungrouped};
@@ -65,6 +66,13 @@ pub(crate) fn expand(head: &Head, lowered: &Lowered, errors: &Errors) -> TokenSt
     let job = job(head);
     let effects = effects(head);
     let workflow = workflow(head);
+    let callee = Callee {
+        ty: &head.type_name,
+        generics: &head.signature.generics,
+        visibility: &head.visibility,
+        inputs: &head.inputs,
+    };
+    let (written, later) = (callee.written(), callee.later());
     let wired = wired(head, lowered);
     // What found no place in the wiring function.
     let errors = errors.items();
@@ -77,6 +85,8 @@ pub(crate) fn expand(head: &Head, lowered: &Lowered, errors: &Errors) -> TokenSt
             #job
             #effects
             #workflow
+            #written
+            #later
             #wired
         };
     }

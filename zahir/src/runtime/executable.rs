@@ -74,6 +74,21 @@ pub(crate) trait Code: Send + Sync + 'static {
     /// The job that a node calls.
     fn job(&self, node: NodeId) -> Option<&JobDef>;
 
+    /// What the job or the workflow is stored as that a kind is.
+    fn kind_name(&self, node: NodeId) -> Option<&'static str> {
+        self.job(node).map(|job| job.name)
+    }
+
+    /// How the error of a node's job is stored, if it is.
+    fn error_codec(&self, _node: NodeId) -> Option<Codec> {
+        None
+    }
+
+    /// Whether the job of a node sees its context.
+    fn asks(&self, _node: NodeId) -> bool {
+        true
+    }
+
     /// Whether the node may be given the result of another run, and give its own to others.
     fn shares(&self, node: NodeId) -> bool {
         self.job(node).is_some_and(|job| job.options.is_shared())
@@ -156,6 +171,17 @@ impl Executable {
         }
         path.push_str(self.code.node_name(at.node));
         path
+    }
+
+    /// What the job of a node may spawn: nodes.
+    pub(crate) fn kinds(&self, node: NodeId) -> &[NodeId] {
+        let node = self.plan.nodes.get(index(node));
+        node.map_or(&[], |node| &node.kinds)
+    }
+
+    /// What a kind is called: the job or the workflow.
+    pub(crate) fn kind_name(&self, kind: NodeId) -> Option<&'static str> {
+        self.code.kind_name(kind)
     }
 
     /// Whether the number of a frame tells which item or round it is.
@@ -256,6 +282,10 @@ impl Code for WorkflowCode {
                 "no error of this node is ever stored",
             )),
         }
+    }
+
+    fn error_codec(&self, node: NodeId) -> Option<Codec> {
+        self.program.error_codec(node)
     }
 
     fn encode_output(&self, output: &Value) -> Result<Vec<u8>, CodecError> {

@@ -1,0 +1,204 @@
+//! What a job says about other jobs: which of them it may spawn, and how it is called to give the
+//! result of one.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, format_ident, quote};
+use syn::spanned::Spanned;
+use syn::{Generics, Ident, Index, Visibility};
+
+use crate::job::expand::Expansion;
+use crate::names;
+use crate::signature::{Parameter, hidden_lifetime};
+use crate::spans::shown_at;
+
+impl Expansion<'_> {
+    /// Whether it may spawn something.
+    pub(super) fn spawns(&self) -> bool {
+        !self.options.spawns.is_empty()
+    }
+
+    /// The function of the `Job` that names what it may spawn.
+    pub(super) fn kinds(&self) -> Option<TokenStream> {
+        let kinds = (0..self.options.spawns.len()).map(|place| self.kind(place));
+        self.spawns().then(|| {
+            quote! {
+                fn kinds() -> __zahir::Vec<__zahir::KindDef> {
+                    #[allow(unused_imports)]
+                    use __zahir::Undeclared as _;
+                    __zahir::declared([#(__zahir::Declares::<Self, #kinds>::kind()),*])
+                }
+            }
+        })
+    }
+
+    /// What `spawns(..)` names at this place.
+    fn kind(&self, place: usize) -> TokenStream {
+        let Some(kind) = self.options.spawns.get(place) else {
+            return TokenStream::new();
+        };
+        if self.job.signature.generics.params.is_empty() {
+            let alias = format_ident!("__Kind{place}", span = Span::mixed_site());
+            shown_at(alias.into_token_stream(), kind.span())
+        } else {
+            kind.to_token_stream()
+        }
+    }
+
+    /// Names for what `spawns(..)` names: written twice, a mistake in it would be reported twice. An
+    /// alias can't have parameters that it makes no use of.
+    fn aliases(&self) -> TokenStream {
+        if !self.job.signature.generics.params.is_empty() {
+            return TokenStream::new();
+        }
+        let kinds = self.options.spawns.iter().enumerate();
+        let aliases = kinds.map(|(place, kind)| {
+            let alias = self.kind(place);
+            quote!(type #alias = #kind;)
+        });
+        aliases.collect()
+    }
+
+    /// What lets it spawn, and `Aggregate::of(..)`.
+    pub(super) fn children(&self) -> TokenStream {
+        let declarations = self.declarations();
+        let of = self.callee().later();
+        // An associated function of that name is there already: the user's.
+        let of = (self.job.signature.ident != "of").then_some(of);
+        quote!(#declarations #of)
+    }
+
+    fn declarations(&self) -> TokenStream {
+        let job = self.job;
+        let (impl_generics, type_generics, where_clause) = job.signature.generics.split_for_impl();
+        let ty = &job.type_name;
+        let aliases = self.aliases();
+        let kinds = (0..self.options.spawns.len()).map(|place| self.kind(place));
+        quote! {
+            #aliases
+            #(
+                #[automatically_derived]
+                impl #impl_generics __zahir::Declared<#ty #type_generics> for #kinds #where_clause {
+                    fn kind() -> __zahir::KindDef {
+                        #[allow(unused_imports)]
+                        use __zahir::Untyped as _;
+                        __zahir::Def::<Self>::known().keep().kind()
+                    }
+                    fn encode(
+                        arguments: &Self::Args<'_>,
+                    ) -> ::core::result::Result<__zahir::Vec<u8>, __zahir::CodecError> {
+                        #[allow(unused_imports)]
+                        use __zahir::NotWritable as _;
+                        __zahir::Writable::<Self>::write(arguments)
+                    }
+                }
+            )*
+        }
+    }
+}
+
+/// What is called: a job, or a workflow.
+pub(crate) struct Callee<'a> {
+    pub(crate) ty: &'a Ident,
+    pub(crate) generics: &'a Generics,
+    pub(crate) visibility: &'a Visibility,
+    pub(crate) inputs: &'a [Parameter],
+}
+
+impl Callee<'_> {
+    /// The types of the inputs, owned, as the call's type knows them.
+    pub(crate) fn input_types(&self) -> Vec<TokenStream> {
+        let (_, type_generics, _) = self.generics.split_for_impl();
+        let ty = self.ty;
+        (0..self.inputs.len())
+            .map(|index| quote!(<#ty #type_generics as __zahir::Input<#index>>::Ty))
+            .collect()
+    }
+
+    /// How the inputs of a call are written.
+    ///
+    /// The bounds hide behind a lifetime: where they don't hold, which is reported at the input, the
+    /// implementation is not there, and nothing is reported again.
+    pub(crate) fn written(&self) -> TokenStream {
+        let Self {
+            ty,
+            generics,
+            inputs,
+            ..
+        } = self;
+        let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+        let bounds = if generics.params.is_empty() {
+            let lifetime = hidden_lifetime("'stored");
+            let types = self.input_types();
+            let inputs = inputs.iter().zip(&types).enumerate();
+            let written = inputs.filter_map(|(place, (input, ty))| {
+                let written = input.written(ty)?;
+                Some(quote!(for<#lifetime> #written: __zahir::Written<#lifetime, #place>))
+            });
+            quote!(where #(#written,)*)
+        } else {
+            // There, a bound would hide the types that it is about.
+            where_clause.to_token_stream()
+        };
+        let count = inputs.len();
+        let entries = inputs.iter().enumerate().map(|(place, input)| {
+            let name = names::unraw(&input.name);
+            let index = Index::from(place);
+            let and = input.lent.is_none().then(|| quote!(&));
+            quote!(__zahir::Written::<'_, #place>::write(#and arguments.#index, #name, map)?;)
+        });
+        quote! {
+            #[automatically_derived]
+            impl #impl_generics __zahir::Arguments for #ty #type_generics #bounds {
+                const COUNT: ::core::primitive::usize = #count;
+                #[allow(unused_variables)]
+                fn write<__M: __zahir::serde::ser::SerializeMap>(
+                    arguments: &Self::Args<'_>,
+                    map: &mut __M,
+                ) -> ::core::result::Result<(), __M::Error> {
+                    #(#entries)*
+                    ::core::result::Result::Ok(())
+                }
+            }
+        }
+    }
+
+    /// `Aggregate::of(words, title)`: a call whose inputs are not there yet.
+    pub(crate) fn later(&self) -> TokenStream {
+        let Self {
+            ty,
+            generics,
+            visibility,
+            inputs,
+        } = self;
+        let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+        let names: Vec<&Ident> = inputs.iter().map(|input| &input.name).collect();
+        let keys = names.iter().map(|name| names::unraw(name));
+        let how: Vec<Ident> = (0..inputs.len())
+            .map(|place| format_ident!("__How{place}"))
+            .collect();
+        let how_generics = (!how.is_empty()).then(|| quote!(<#(#how),*>));
+        let parameters = inputs.iter().zip(&how).map(|(input, how)| {
+            let (name, ty) = (&input.name, input.stored());
+            quote!(#name: impl __zahir::Gives<#ty, #how>)
+        });
+        quote! {
+            #[automatically_derived]
+            #[allow(
+                dead_code,
+                unreachable_pub,
+                clippy::too_many_arguments,
+                clippy::multiple_inherent_impl,
+            )]
+            impl #impl_generics #ty #type_generics #where_clause {
+                /// The call as soon as its inputs are there, to give the result of another job: for
+                /// `ctx.continue_as(..)`. An input is given by value, or by what is spawned to give
+                /// it.
+                #visibility fn of #how_generics (#(#parameters),*) -> __zahir::Later<Self> {
+                    __zahir::Later::new(__zahir::vec![
+                        #((#keys, __zahir::Gives::give(#names))),*
+                    ])
+                }
+            }
+        }
+    }
+}

@@ -11,12 +11,14 @@
 
 mod children;
 mod effects;
+mod families;
 mod plans;
 mod reference;
 mod repairs;
 mod rng;
 mod rules;
 mod schedules;
+mod scripts;
 mod traces;
 
 mod world;

@@ -16,8 +16,8 @@ use zahir_store::FailureKind;
 
 use crate::job::children::child::Child;
 use crate::job::children::error::JoinError;
-use crate::job::children::kind::{SpawnedBy, SpawnedByNone};
-use crate::job::children::later::{Inherits, Later};
+use crate::job::children::kind::{SpawnCall, SpawnedByNone};
+use crate::job::children::later::{Continue, Heir, Names};
 use crate::job::children::line::{Line, Noted};
 use crate::job::context::Context;
 use crate::job::{Job, failure};
@@ -29,6 +29,11 @@ pub struct Spawning {
     pub(crate) context: Context,
     pub(crate) line: Arc<Line>,
 }
+
+/// A job that may spawn anything: one whose options are wrong.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "never made")]
+pub struct Anything;
 
 impl<P: Job> Context<P> {
     /// The context of the job `P`, which runs with this one.
@@ -49,32 +54,51 @@ impl<P: Job> Context<P> {
     ///
     /// Only what the job names in `#[job(spawns(..))]` can be spawned: that is how a restart finds it
     /// again.
-    pub fn spawn<'c, C>(&self, call: impl IntoCall<'c, C>) -> Child<C>
-    where
-        C: SpawnedBy<P>,
-    {
+    pub fn spawn<'c, C: Job>(&self, call: impl SpawnCall<'c, P, C>) -> Child<C> {
         let line = &self.held().line;
-        let arguments = C::encode(&call.into_call().args).unwrap_or_else(|error| {
+        let (kind, arguments) = call.into_child();
+        let arguments = arguments.unwrap_or_else(|error| {
             let text = format!("the inputs of `{}` can't be stored: {error}", C::name());
             line.refuse(failure(FailureKind::Unencodable, text));
             Vec::new()
         });
-        let number = line.note(Noted::new(C::kind(), arguments));
+        let number = line.note(Noted::new(kind, arguments));
         Child::new(Arc::clone(line), number)
     }
 
     /// Ends the job: what it gives is what `heir` gives, which runs as soon as the children are over
-    /// that it is given the outputs of.
+    /// whose outputs it is given.
     ///
-    /// Nothing of the job is held meanwhile, so this is the way to wait long or for many. It never
+    /// Nothing of the job is held meanwhile, so this is the way to wait long, or for many. It never
     /// returns: write `ctx.continue_as(..).await` as the last expression, or `return` it.
-    pub async fn continue_as<C>(&self, heir: Later<C>) -> P::Returns
-    where
-        C: SpawnedBy<P>,
-        C::Output: Inherits<P::Output>,
-    {
-        self.held().line.pass_on(heir.succession(C::kind()));
-        std::future::pending().await
+    ///
+    /// `heir` is a [`Later`], as in `Aggregate::of(children)`, or a call, whose inputs are there.
+    pub fn continue_as<'c, C: Job>(&self, heir: impl Heir<'c, P, C>) -> Continue<P::Returns> {
+        Continue::new(Arc::clone(&self.held().line), heir.into_succession())
+    }
+}
+
+impl Context<Anything> {
+    /// The context of a job whose options are wrong.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn of_any(context: &Context) -> Self {
+        Self::holding(Spawning {
+            context: context.clone(),
+            line: context.line(),
+        })
+    }
+
+    /// Spawns whatever it is given: what is wrong has been said.
+    #[doc(hidden)]
+    pub fn spawn<'c, C: Job>(&self, _: impl IntoCall<'c, C>) -> Child<C> {
+        Child::new(self.line(), 0)
+    }
+
+    /// Continues as whatever it is given.
+    #[doc(hidden)]
+    pub fn continue_as<C, R>(&self, _: impl Names<C>) -> Continue<R> {
+        Continue::never(self.line())
     }
 }
 
@@ -90,7 +114,7 @@ impl Context {
 
     /// What is said where nothing can be spawned.
     #[doc(hidden)]
-    pub async fn continue_as<C>(&self, heir: Later<C>) -> C::Returns
+    pub fn continue_as<C, R>(&self, heir: impl Names<C>) -> Continue<R>
     where
         C: SpawnedByNone,
     {

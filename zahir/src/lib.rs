@@ -59,7 +59,7 @@ mod wire;
 mod workflow;
 
 pub use error::{Error, Halted, OpenError, RunError, RunErrorKind, SignalError, StartError};
-pub use event::{Event, EventKind, Events, Lost};
+pub use event::{EmittedValue, Event, EventKind, Events, Lost, NotDecoded};
 pub use failure::Failure;
 pub use graph::{Argument, Edge, Exit, Graph, Node, NodeKind, Region, RegionId};
 pub use history::changes::Changes;
@@ -69,6 +69,7 @@ pub use job::children::child::Child;
 pub use job::children::error::{ChildError, JoinError};
 pub use job::children::kind::{KindDef as Kind, SpawnedBy};
 pub use job::children::later::Later;
+pub use job::children::map::Map;
 pub use job::context::Context;
 pub use job::fatal::{Fatal, FatalExt, fatal};
 pub use job::policy::{Backoff, FOREVER, Policy};

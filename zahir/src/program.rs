@@ -7,7 +7,6 @@ use zahir_store::NodeId;
 use crate::definition::Definition;
 use crate::graph::{Graph, Node, NodeDef, RegionId as GraphRegion};
 use crate::job::JobDef;
-use crate::job::children::kind::KindDef;
 use crate::job::policy::{Policy, Settings};
 use crate::plan::{
     Plan, PlanKind, PlanNode, PlanRegion, Recovery, RegionId, SignalId, Source, index,
@@ -80,13 +79,6 @@ impl Program {
     pub(crate) fn output(&self, node: NodeId) -> Option<Codec> {
         let called = self.sites.get(index(node))?.node.kind.workflow();
         self.codec(node).or(called.map(|called| called.output))
-    }
-
-    /// The node that a child of `parent` of this kind is an instance of.
-    pub(crate) fn kind(&self, parent: NodeId, kind: &KindDef) -> Option<NodeId> {
-        let kinds = &self.plan.nodes.get(index(parent))?.kinds;
-        let is_it = |id: &&NodeId| self.site(**id).node.calls() == Some(kind.name());
-        kinds.iter().find(is_it).copied()
     }
 
     /// What reads the payload of a signal of this name; `None` if nothing waits for one.

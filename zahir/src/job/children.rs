@@ -1,26 +1,32 @@
 //! Children: calls of jobs and workflows that a job makes while it runs.
 //!
 //! `kind.rs` is what a job declares, `child.rs` one child, `later.rs` the job that gives the result of
-//! another, `error.rs` how children fail. `line.rs` is the only place where a context meets what runs
-//! its job: all that is spawned and waited for goes through it.
+//! another, `error.rs` how children fail, `join.rs` and `map.rs` waits for many, `alone.rs` children
+//! outside of a run. `line.rs` is the only place where a context meets what runs its job: all that is
+//! spawned and waited for goes through it.
 
+mod alone;
 pub(crate) mod child;
 pub(crate) mod error;
+mod join;
 pub(crate) mod kind;
 pub(crate) mod later;
 pub(crate) mod line;
+pub(crate) mod map;
 
 use std::sync::Arc;
 
 use zahir_store::FailureKind;
 
-use crate::job::children::child::Child;
+use crate::job::children::child::{Child, Spawned};
 use crate::job::children::error::JoinError;
-use crate::job::children::kind::{SpawnCall, SpawnedByNone};
+use crate::job::children::kind::{KindDef, SpawnCall, SpawnedBy, SpawnedByNone};
 use crate::job::children::later::{Continue, Heir, Names};
-use crate::job::children::line::{Line, Noted};
+use crate::job::children::line::Line;
+use crate::job::children::map::Map;
 use crate::job::context::Context;
 use crate::job::{Job, failure};
+use crate::value::CodecError;
 use crate::wire::IntoCall;
 
 /// What the context of a job that declares `spawns(..)` holds.
@@ -57,13 +63,37 @@ impl<P: Job> Context<P> {
     pub fn spawn<'c, C: Job>(&self, call: impl SpawnCall<'c, P, C>) -> Child<C> {
         let line = &self.held().line;
         let (kind, arguments) = call.into_child();
-        let arguments = arguments.unwrap_or_else(|error| {
-            let text = format!("the inputs of `{}` can't be stored: {error}", C::name());
-            line.refuse(failure(FailureKind::Unencodable, text));
-            Vec::new()
-        });
-        let number = line.note(Noted::new(kind, arguments));
-        Child::new(Arc::clone(line), number)
+        let arguments = arguments.unwrap_or_else(|error| unstorable::<C>(line, &error));
+        Child::new(Spawned::new(line, kind, arguments))
+    }
+
+    /// One child for each item: `ctx.map(&urls, |url| fetch_page(url)).limit(64).await?`.
+    ///
+    /// Gives the outputs in the order of the items; or, when all are over, all failures. With
+    /// [`limit`](Map::limit) at most so many run at once, and the items are taken little by little: a
+    /// million of them are no more in memory than a thousand. Without it they are all spawned at once.
+    ///
+    /// An attempt after a crash goes over the items again, so they have to be the same again.
+    pub fn map<'c, 'x, C, I, K>(
+        &self,
+        items: I,
+        mut call: impl FnMut(I::Item) -> K + Send + 'c,
+    ) -> Map<'c, C>
+    where
+        C: SpawnedBy<P>,
+        I: IntoIterator<IntoIter: Send + 'c>,
+        K: IntoCall<'x, C>,
+    {
+        let line = Arc::clone(&self.held().line);
+        let arguments = {
+            let line = Arc::clone(&line);
+            let items = items.into_iter();
+            items.map(move |item| {
+                let arguments = C::encode(&call(item).into_call().args);
+                arguments.unwrap_or_else(|error| unstorable::<C>(&line, &error))
+            })
+        };
+        Map::new(&line, C::kind(), arguments)
     }
 
     /// Ends the job: what it gives is what `heir` gives, which runs as soon as the children are over
@@ -92,7 +122,19 @@ impl Context<Anything> {
     /// Spawns whatever it is given: what is wrong has been said.
     #[doc(hidden)]
     pub fn spawn<'c, C: Job>(&self, _: impl IntoCall<'c, C>) -> Child<C> {
-        Child::new(self.line(), 0)
+        let kind = KindDef::new::<C>(C::describe());
+        Child::new(Spawned::new(&self.line(), kind, Vec::new()))
+    }
+
+    /// The same, for each item.
+    #[doc(hidden)]
+    pub fn map<'c, 'x, C: Job, I: IntoIterator, K: IntoCall<'x, C>>(
+        &self,
+        _: I,
+        _: impl FnMut(I::Item) -> K,
+    ) -> Map<'c, C> {
+        let kind = KindDef::new::<C>(C::describe());
+        Map::new(&self.line(), kind, std::iter::empty())
     }
 
     /// Continues as whatever it is given.
@@ -100,6 +142,13 @@ impl Context<Anything> {
     pub fn continue_as<C, R>(&self, _: impl Names<C>) -> Continue<R> {
         Continue::never(self.line())
     }
+}
+
+/// If its inputs can't be stored, the attempt can't go on.
+fn unstorable<C: Job>(line: &Line, error: &CodecError) -> Vec<u8> {
+    let text = format!("the inputs of `{}` can't be stored: {error}", C::name());
+    line.fail(failure(FailureKind::Unencodable, text));
+    Vec::new()
 }
 
 impl Context {
@@ -114,6 +163,19 @@ impl Context {
 
     /// What is said where nothing can be spawned.
     #[doc(hidden)]
+    pub fn map<'c, 'x, C, I: IntoIterator, K: IntoCall<'x, C>>(
+        &self,
+        items: I,
+        call: impl FnMut(I::Item) -> K,
+    ) -> Map<'c, C>
+    where
+        C: SpawnedByNone,
+    {
+        C::none((items, call))
+    }
+
+    /// What is said where nothing can be spawned.
+    #[doc(hidden)]
     pub fn continue_as<C, R>(&self, heir: impl Names<C>) -> Continue<R>
     where
         C: SpawnedByNone,
@@ -121,7 +183,7 @@ impl Context {
         C::none(heir)
     }
 
-    /// The outputs of these children, in this order, whichever is over first.
+    /// The outputs of these children, in this order, whichever is over first. Of none: none, at once.
     ///
     /// # Errors
     ///
@@ -130,7 +192,8 @@ impl Context {
         &self,
         children: impl IntoIterator<Item = Child<C>>,
     ) -> Result<Vec<C::Output>, JoinError<C::Error>> {
-        JoinError::of(self.join_settled(children).await)
+        let ends = self.join_settled(children).await;
+        JoinError::of(ends.len(), ends.into_iter())
     }
 
     /// What becomes of these children, in this order.
@@ -138,6 +201,6 @@ impl Context {
         &self,
         children: impl IntoIterator<Item = Child<C>>,
     ) -> Vec<<Child<C> as Future>::Output> {
-        futures_util::future::join_all(children).await
+        join::join_settled(children.into_iter().collect()).await
     }
 }

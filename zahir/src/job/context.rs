@@ -4,11 +4,11 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use zahir_store::{Attempt, Failure, FrameStep, NodeId, RunId};
+use zahir_store::{Attempt, Failure, FrameStep, NodeId, Position, RunId};
 
 use crate::job::Job;
 use crate::job::attempt::check_size;
-use crate::job::children::line::Line;
+use crate::job::children::line::{Host, Line};
 use crate::job::children::{Anything, Spawning};
 use crate::job::share::Recall;
 use crate::value::Value;
@@ -91,10 +91,10 @@ pub(crate) struct Task {
     pub(crate) role: Role,
     /// Where the results of other runs are found.
     pub(crate) shared: Option<Arc<dyn Recall>>,
+    /// Whom the job asks for what only its run can do.
+    pub(crate) host: Option<Arc<dyn Host>>,
     /// How large a value may be that is stored.
     pub(crate) value_bytes_max: usize,
-    /// Where children are spawned and waited for, if the job declares any.
-    pub(crate) line: Option<Arc<Line>>,
 }
 
 /// What an attempt does.
@@ -157,11 +157,23 @@ impl Context {
         self.0.task.as_deref()?.shared.as_deref()
     }
 
+    /// Where in the run this node is.
+    pub(crate) fn place(&self) -> Position {
+        Position {
+            frames: self.0.frames.as_deref().unwrap_or_default().to_vec(),
+            node: self.0.node,
+        }
+    }
+
+    /// Whom the job asks for what only its run can do; `None` outside of a run.
+    pub(crate) fn host(&self) -> Option<&dyn Host> {
+        self.0.task.as_deref()?.host.as_deref()
+    }
+
     /// Where children are spawned and waited for; outside of a run, a line of its own.
     pub(crate) fn line(&self) -> Arc<Line> {
-        let task = self.0.task.as_deref();
-        let line = task.and_then(|task| task.line.as_ref());
-        line.map(Arc::clone).unwrap_or_default()
+        let line = self.host().and_then(Host::line);
+        line.map_or_else(|| Arc::new(Line::detached()), Arc::clone)
     }
 
     /// Refuses what is too large to be stored.

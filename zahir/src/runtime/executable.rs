@@ -10,7 +10,6 @@ use zahir_store::{DefinitionId, Failure, FailureKind, FrameStep, NodeId, Positio
 use crate::definition::Definition;
 use crate::graph::{Graph, NodeDef};
 pub(crate) use crate::job::attempt::check_size;
-use crate::job::children::kind::KindDef;
 use crate::job::context::Context;
 use crate::job::failure;
 use crate::job::{BoxFuture, JobDef};
@@ -60,10 +59,6 @@ pub(crate) trait Code: Send + Sync + 'static {
     /// The inputs of the workflow that a node calls, from what was stored of them.
     fn decode_called(&self, node: NodeId, bytes: &[u8]) -> Result<Vec<Value>, CodecError>;
 
-    /// The node that a child of `parent` of this kind is an instance of; `None` if its job does not
-    /// declare it.
-    fn kind(&self, parent: NodeId, kind: &KindDef) -> Option<NodeId>;
-
     /// The recorded error of a job.
     fn decode_error(&self, node: NodeId, bytes: &[u8]) -> Result<Value, CodecError>;
 
@@ -84,6 +79,21 @@ pub(crate) trait Code: Send + Sync + 'static {
 
     /// The job that a node calls.
     fn job(&self, node: NodeId) -> Option<&JobDef>;
+
+    /// What the job or the workflow is stored as that a kind is.
+    fn kind_name(&self, node: NodeId) -> Option<&'static str> {
+        self.job(node).map(|job| job.name)
+    }
+
+    /// How the error of a node's job is stored, if it is.
+    fn error_codec(&self, _node: NodeId) -> Option<Codec> {
+        None
+    }
+
+    /// Whether the job of a node sees its context.
+    fn asks(&self, _node: NodeId) -> bool {
+        true
+    }
 
     /// Whether the node may be given the result of another run, and give its own to others.
     fn shares(&self, node: NodeId) -> bool {
@@ -168,6 +178,17 @@ impl Executable {
         }
         path.push_str(self.code.node_name(at.node));
         path
+    }
+
+    /// What the job of a node may spawn: nodes.
+    pub(crate) fn kinds(&self, node: NodeId) -> &[NodeId] {
+        let node = self.plan.nodes.get(index(node));
+        node.map_or(&[], |node| &node.kinds)
+    }
+
+    /// What a kind is called: the job or the workflow.
+    pub(crate) fn kind_name(&self, kind: NodeId) -> Option<&'static str> {
+        self.code.kind_name(kind)
     }
 
     /// Whether the number of a frame tells which item, round or child it is.
@@ -280,8 +301,8 @@ impl Code for WorkflowCode {
         }
     }
 
-    fn kind(&self, parent: NodeId, kind: &KindDef) -> Option<NodeId> {
-        self.program.kind(parent, kind)
+    fn kind_name(&self, node: NodeId) -> Option<&'static str> {
+        self.program.site(node).node.calls()
     }
 
     fn decode_error(&self, node: NodeId, bytes: &[u8]) -> Result<Value, CodecError> {
@@ -291,6 +312,10 @@ impl Code for WorkflowCode {
                 "no error of this node is ever stored",
             )),
         }
+    }
+
+    fn error_codec(&self, node: NodeId) -> Option<Codec> {
+        self.program.error_codec(node)
     }
 
     fn encode_output(&self, output: &Value) -> Result<Vec<u8>, CodecError> {

@@ -22,11 +22,13 @@ use tokio::time::Instant;
 use zahir_store::{Attempt, Failure, FailureKind, FrameStep, Timestamp};
 
 use crate::engine::{AttemptOutcome, Caught, Evaluated, Evaluation, Place, Verdict, Work};
+use crate::job::children::line::Host;
 use crate::job::context::{Context, Role, Task};
 use crate::job::share::Recall;
 use crate::job::{BoxFuture, JobDef, failure};
 use crate::runtime::executable::check_size;
 use crate::runtime::run::{Message, Run, lock};
+use crate::runtime::seat::{Berth, Seat, Seated};
 use crate::runtime::shared::Asking;
 pub(crate) use crate::value::drop_quietly;
 use crate::value::{Value, bury};
@@ -143,8 +145,7 @@ async fn runner(run: Arc<Run>) {
 /// The first poll. Whatever does not end in it is polled again as soon as it has a task, with that
 /// task's waker, so that nobody needs to be woken by this one.
 fn poll_once(attempt: &mut Guarded) -> Poll<AttemptOutcome<Value>> {
-    let mut context = TaskContext::from_waker(Waker::noop());
-    Pin::new(attempt).poll(&mut context)
+    attempt.poll_once(&mut TaskContext::from_waker(Waker::noop()), false)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the executor is what spawns")]
@@ -242,19 +243,52 @@ fn forget(keys: &mut Vec<Key>, key: Key) -> bool {
 struct Guarded {
     /// `None` once it has ended.
     attempt: Option<Pin<Box<dyn Future<Output = AttemptOutcome<Value>> + Send>>>,
+    /// What is around it if it may wait for children.
+    berth: Option<Box<Berth>>,
 }
 
 impl Guarded {
-    fn new(run: &Arc<Run>, start: Start) -> Self {
+    fn new(run: &Arc<Run>, mut start: Start) -> Self {
         let asking = Asking::new(run, start.key);
+        let seated = seated(run, &mut start);
+        let berth = seated.as_ref().and_then(|seated| {
+            let asker = asking.as_deref().map(Asking::asker);
+            Berth::new(seated.seat(), start.timeout, asker)
+        });
+        // A berth minds the limit itself: the time that the attempt is parked is none of its own.
+        let timeout = start.timeout.filter(|_| berth.is_none());
         let run = Arc::clone(run);
-        let attempt: Pin<Box<dyn Future<Output = _> + Send>> = match start.timeout {
-            None => Box::pin(attempt(run, start, asking)),
-            Some(timeout) => Box::pin(limited(run, start, asking, timeout)),
+        let attempt: Pin<Box<dyn Future<Output = _> + Send>> = match timeout {
+            None => Box::pin(attempt(run, start, asking, seated)),
+            Some(timeout) => Box::pin(limited(run, start, asking, seated, timeout)),
         };
         Self {
             attempt: Some(attempt),
+            berth,
         }
+    }
+
+    /// Polls it. `has_task`: whether this is a task that can be woken, and not the poll before that.
+    fn poll_once(
+        &mut self,
+        context: &mut TaskContext<'_>,
+        has_task: bool,
+    ) -> Poll<AttemptOutcome<Value>> {
+        let Some(attempt) = self.attempt.as_mut() else {
+            return Poll::Pending;
+        };
+        let mut poll = |context: &mut TaskContext<'_>| {
+            let polled = catch_unwind(AssertUnwindSafe(|| attempt.as_mut().poll(context)));
+            polled.unwrap_or_else(|payload| Poll::Ready(failed(panicked(payload))))
+        };
+        let polled = match &mut self.berth {
+            None => poll(context),
+            Some(berth) => berth.poll(context, has_task, poll),
+        };
+        if polled.is_ready() {
+            drop_quietly(self.attempt.take());
+        }
+        polled
     }
 }
 
@@ -262,16 +296,7 @@ impl Future for Guarded {
     type Output = AttemptOutcome<Value>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let Some(attempt) = self.attempt.as_mut() else {
-            return Poll::Pending;
-        };
-        let outcome = match catch_unwind(AssertUnwindSafe(|| attempt.as_mut().poll(context))) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(outcome)) => outcome,
-            Err(payload) => failed(panicked(payload)),
-        };
-        drop_quietly(self.attempt.take());
-        Poll::Ready(outcome)
+        self.poll_once(context, true)
     }
 }
 
@@ -324,10 +349,12 @@ fn attempt(
     run: Arc<Run>,
     start: Start,
     asking: Option<Box<Asking>>,
+    seated: Option<Seated>,
 ) -> impl Future<Output = AttemptOutcome<Value>> + Send {
     let Key { place, attempt } = start.key;
     let name = run.executable.code.node_name(place.node);
-    let task = task(&run, place, start.work, asking.as_deref());
+    let seat = seated.as_ref().map(Seated::seat);
+    let task = task(&run, place, start.work, asking.as_deref(), seat);
     let context = Context::new(run.id, name, start.frames, place.node, attempt).with(task);
     let inputs = start.inputs;
     async move {
@@ -335,12 +362,28 @@ fn attempt(
             Ok(job) => job.await,
             Err(failure) => failure.into(),
         };
-        let outcome = conclude(&run, context.node(), outcome);
+        let mut outcome = conclude(&run, context.node(), outcome);
+        if let Some(seated) = &seated {
+            outcome = seated.seat().conclude(outcome);
+        }
         if let Some(asking) = &asking {
             asking.conclude(&outcome);
         }
         outcome
     }
+}
+
+/// The attempt's place in its run, if its job can ask for anything.
+fn seated(run: &Arc<Run>, start: &mut Start) -> Option<Seated> {
+    if !run.executable.code.asks(start.key.place.node) {
+        return None;
+    }
+    let (kept, is_job) = match start.work.as_deref_mut() {
+        None => (Vec::new(), true),
+        Some(Work::Resume { kept, .. }) => (mem::take(kept), true),
+        Some(Work::Recover { .. } | Work::Undo { .. }) => (Vec::new(), false),
+    };
+    Some(Seated::at(Seat::new(run, start.key, kept, is_job)))
 }
 
 /// What the attempt has to go by; nothing, if it is just the job.
@@ -349,11 +392,12 @@ fn task(
     place: Place,
     work: Option<Box<Work<Value>>>,
     asking: Option<&Asking>,
+    seat: Option<&Arc<Seat>>,
 ) -> Option<Task> {
     let job = run.executable.code.job(place.node);
     let is_kept = job.is_some_and(JobDef::is_kept);
     let role = match work.map(|work| *work) {
-        None if !is_kept && asking.is_none() => return None,
+        None if !is_kept && asking.is_none() && seat.is_none() => return None,
         None => Role::Run {
             state: None,
             arguments: None,
@@ -369,8 +413,8 @@ fn task(
     Some(Task {
         role,
         shared: asking.map(|asking| -> Arc<dyn Recall> { asking.asker() }),
+        host: seat.map(|seat| -> Arc<dyn Host> { Arc::clone(seat) as Arc<dyn Host> }),
         value_bytes_max: run.value_bytes_max,
-        line: None,
     })
 }
 
@@ -403,11 +447,12 @@ async fn limited(
     run: Arc<Run>,
     start: Start,
     asking: Option<Box<Asking>>,
+    seated: Option<Seated>,
     timeout: Duration,
 ) -> AttemptOutcome<Value> {
     let asker = asking.as_deref().map(Asking::asker);
     let began = Instant::now();
-    let mut attempt = pin!(attempt(run, start, asking));
+    let mut attempt = pin!(attempt(run, start, asking, seated));
     let mut limit = timeout;
     loop {
         let left = limit.saturating_sub(began.elapsed());
@@ -423,6 +468,11 @@ async fn limited(
         }
         limit = extended;
     }
+    out_of_time(timeout)
+}
+
+/// The failure of an attempt that took longer than it may.
+pub(crate) fn out_of_time(timeout: Duration) -> AttemptOutcome<Value> {
     let message = format!("it took longer than its `timeout` of {timeout:?}");
     failed(failure(FailureKind::TimedOut, message))
 }
@@ -561,7 +611,7 @@ fn only(inputs: &mut Vec<Value>) -> Result<Value, Failure> {
 }
 
 /// What a handler is given for a failure whose error is not kept.
-fn caught_failure(run: &Run, caught: Caught) -> crate::Failure {
+pub(crate) fn caught_failure(run: &Run, caught: Caught) -> crate::Failure {
     let path = run.executable.path(&caught.at);
     let attempt = caught.attempt.map_or(0, Attempt::number);
     crate::Failure::new(path, attempt, caught.failure)

@@ -12,7 +12,10 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use zahir_store::{Store, StoreError, StoreErrorKind};
 
-use super::{Owner, Runtime, RuntimeBuilder, Source, VALUE_BYTES_CEILING};
+use super::{
+    CHILD_DEPTH_CEILING, CHILDREN_CEILING, Owner, Runtime, RuntimeBuilder, Source,
+    VALUE_BYTES_CEILING,
+};
 use crate::error::OpenError;
 use crate::event::Hub;
 use crate::runtime::claim::Claims;
@@ -98,6 +101,28 @@ fn check_settings(builder: &RuntimeBuilder) -> Result<(), OpenError> {
             builder.value_bytes_max
         );
         return refuse("value_bytes_max", reason);
+    }
+    let ceilings = [
+        (
+            "children_per_job_max",
+            builder.children_per_job_max,
+            CHILDREN_CEILING,
+        ),
+        (
+            "children_per_run_max",
+            builder.children_per_run_max,
+            CHILDREN_CEILING,
+        ),
+        (
+            "child_depth_max",
+            builder.child_depth_max,
+            CHILD_DEPTH_CEILING,
+        ),
+    ];
+    for (setting, value, most) in ceilings {
+        if value > most {
+            return refuse(setting, format!("is {value}; at most {most} are possible"));
+        }
     }
     Ok(())
 }

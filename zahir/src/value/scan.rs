@@ -83,7 +83,7 @@ enum Token {
 }
 
 /// Skips one value.
-fn skip(bytes: &[u8], depth_max: usize) -> Result<&[u8], Shortened> {
+pub(super) fn skip(bytes: &[u8], depth_max: usize) -> Result<&[u8], Shortened> {
     let mut rest = bytes;
     // How many values are still missing at each level.
     let mut missing = vec![1_usize];
@@ -167,7 +167,8 @@ fn sized(
     Ok((Token::Leaf, rest))
 }
 
-fn text(bytes: &[u8]) -> Result<(&str, &[u8]), Shortened> {
+/// Text, and what follows it.
+pub(super) fn text(bytes: &[u8]) -> Result<(&str, &[u8]), Shortened> {
     let (&marker, rest) = bytes.split_first().ok_or(Shortened::Truncated)?;
     let width = match marker {
         0xa0..=0xbf => 0,

@@ -4,11 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::marker::PhantomData;
 
-use zahir_store::FailureKind;
-
 use crate::failure::Failure;
-use crate::job::failure;
-use crate::value::{CodecError, Value};
+use crate::value::Value;
 
 /// How a child failed, for good: what awaiting a [`Child`](crate::Child) gives.
 ///
@@ -30,10 +27,9 @@ impl<E> ChildError<E> {
         }
     }
 
-    /// Its output is not what the job gives.
-    pub(crate) fn unreadable(error: &CodecError) -> Self {
-        let failure = failure(FailureKind::Undecodable, error.to_string());
-        Self::new(Failure::new(String::new(), 0, failure), None)
+    /// A failure that is none of the job's own.
+    pub(crate) fn without(job: &str, failure: zahir_store::Failure) -> Self {
+        Self::new(Failure::new(job.to_owned(), 0, failure), None)
     }
 
     /// The failure: of which node, in which way, in words.
@@ -91,10 +87,12 @@ pub struct JoinError<E> {
 }
 
 impl<E> JoinError<E> {
-    /// All outputs, or all failures.
-    pub(crate) fn of<T>(ends: Vec<Result<T, ChildError<E>>>) -> Result<Vec<T>, Self> {
-        let asked = ends.len();
-        let mut outputs = Vec::with_capacity(asked);
+    /// All outputs, or all failures, of this many children.
+    pub(crate) fn of<T>(
+        asked: usize,
+        ends: impl Iterator<Item = Result<T, ChildError<E>>>,
+    ) -> Result<Vec<T>, Self> {
+        let mut outputs = Vec::with_capacity(ends.size_hint().0);
         let mut failures = Vec::new();
         for end in ends {
             match end {

@@ -8,12 +8,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde::Serialize;
-use zahir_store::ChildLimits;
+use zahir_store::{ChildLimits, Failure, FailureKind};
 
 use crate::job::children::child::{Child, Spawned, millis};
 use crate::job::children::kind::{KindDef, SpawnedBy};
-use crate::job::children::line::Line;
-use crate::job::{Call, Job};
+use crate::job::children::line::{self, Legacy, Line};
+use crate::job::{Call, Job, failure};
 use crate::value::{self, CodecError, DEPTH_MAX};
 
 /// A call that is made as soon as all its inputs are there: what `Aggregate::of(..)` gives, for
@@ -80,6 +80,58 @@ impl<C: Job> Later<C> {
         self.limits.total_timeout = Some(millis(time));
         self
     }
+}
+
+impl Line {
+    /// Lets this job give the result.
+    pub(crate) fn continue_as(&self, succession: Succession) {
+        let Succession {
+            kind,
+            inputs,
+            limits,
+        } = succession;
+        let Some(node) = self.kind(kind.name()) else {
+            return;
+        };
+        // The children are held until the line has them: dropped before, they would follow.
+        let mut legacies = Vec::with_capacity(inputs.len());
+        for (name, source) in &inputs {
+            let legacy = match source {
+                Source::Value(Ok(value)) => Legacy::Value(value.clone()),
+                Source::Value(Err(error)) => {
+                    let text = format!(
+                        "the input `{name}` of `{}` can't be stored: {error}",
+                        kind.name()
+                    );
+                    return self.fail(failure(FailureKind::Unencodable, text));
+                }
+                Source::Child(child) => match child.call() {
+                    Some(call) => Legacy::Child(call),
+                    None => return self.fail(foreign(name)),
+                },
+                Source::Children(children) => {
+                    let calls: Option<Vec<_>> = children.iter().map(Spawned::call).collect();
+                    match calls {
+                        Some(calls) => Legacy::Children(calls),
+                        None => return self.fail(foreign(name)),
+                    }
+                }
+            };
+            legacies.push((name.clone(), legacy));
+        }
+        self.bequeath(line::Heir {
+            kind: node,
+            inputs: legacies,
+            limits,
+        });
+    }
+}
+
+/// An input that is no child that the job has.
+fn foreign(name: &str) -> Failure {
+    let text =
+        format!("what is given for `{name}` was awaited before: an output is handed over once");
+    failure(FailureKind::Diverged, text)
 }
 
 impl<C: Job> fmt::Debug for Later<C> {
@@ -184,7 +236,7 @@ impl<R> Future for Continue<R> {
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<R> {
         if let Some(heir) = self.heir.take() {
-            self.line.pass_on(heir);
+            self.line.continue_as(heir);
         }
         Poll::Pending
     }

@@ -46,7 +46,7 @@ fn context(task: Option<Role>) -> &'static Context {
         role,
         shared: None,
         value_bytes_max: 200,
-        line: None,
+        host: None,
     });
     with_task(task)
 }
@@ -519,7 +519,7 @@ fn shared<J: Job>(
         },
         shared: Some(asked),
         value_bytes_max: 200,
-        line: None,
+        host: None,
     };
     let outcome = attempted(call, with_task(Some(task)));
     let asked = stored.asked.lock().unwrap().clone();

@@ -420,10 +420,6 @@ impl Code for FlowCode {
         decode(bytes).map(|input| vec![input])
     }
 
-    fn kind(&self, _: NodeId, _: &KindDef) -> Option<NodeId> {
-        None
-    }
-
     fn encode_output(&self, output: &Value) -> std::result::Result<Vec<u8>, CodecError> {
         Ok(encode(numbers(output)))
     }

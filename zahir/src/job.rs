@@ -77,6 +77,13 @@ pub trait Job: Sized + 'static {
     /// How it can fail: a [`JobError`].
     type Error: 'static;
 
+    /// Whether its effect can be undone, as a type, and whether that of all that it may spawn can; see
+    /// [`Reaching`](effect::Reaching).
+    #[doc(hidden)]
+    type Effect;
+    #[doc(hidden)]
+    type Reach;
+
     #[doc(hidden)]
     const CODEC: Typed<Self::Output>;
     #[doc(hidden)]

@@ -170,7 +170,7 @@ impl Expansion<'_> {
         let (output, error) = self.outcome_types();
         let codec = codec_of(&quote!(Self::Output), output.span());
         let boxed = shown_at(quote!(__zahir::boxed::<Self::Error>()), error.span());
-        let options = self.options();
+        let (options, reach) = (self.options(), self.reach());
         let job_name = self.job_name();
         let signature = self.canonical_signature();
         let run = self.run();
@@ -184,6 +184,7 @@ impl Expansion<'_> {
                 type Returns = #returns;
                 type Output = #output;
                 type Error = #error;
+                #reach
                 const CODEC: __zahir::Typed<Self::Output> = #codec;
                 const ERROR: fn(Self::Error) -> __zahir::BoxError = #boxed;
                 const NAME: &'static ::core::primitive::str = #job_name;
@@ -197,6 +198,12 @@ impl Expansion<'_> {
         }
     }
 
+    /// Whether its effect can be undone, or needs no undoing.
+    pub(super) fn is_undoable(&self) -> bool {
+        let options = self.options;
+        options.broken || options.undo.is_some() || options.no_undo || options.pure
+    }
+
     /// What may be done with a call of it in a workflow. With a wrong option, everything: what can't
     /// be done would be a second error for the same mistake.
     fn effects(&self) -> TokenStream {
@@ -204,7 +211,7 @@ impl Expansion<'_> {
         let (impl_generics, type_generics, where_clause) = job.signature.generics.split_for_impl();
         let ty = &job.type_name;
         let retriable = options.broken || !options.at_most_once;
-        let undoable = options.broken || options.undo.is_some() || options.no_undo || options.pure;
+        let undoable = self.is_undoable();
         let auxiliary = options.broken || (job.again.is_none() && options.spawns.is_empty());
         let traits = [
             (true, "Attempted"),

@@ -175,6 +175,11 @@ impl Expansion<'_> {
         let signature = self.canonical_signature();
         let run = self.run();
         let settle = self.settle();
+        let asks = job.parameters.context.is_none().then(|| {
+            quote! {
+                const ASKS: ::core::primitive::bool = false;
+            }
+        });
         let instance = self.instance_name();
         let hooks = self.hooks();
         quote! {
@@ -190,6 +195,7 @@ impl Expansion<'_> {
                 const NAME: &'static ::core::primitive::str = #job_name;
                 const OPTIONS: __zahir::Options = #options;
                 const SIGNATURE: &'static ::core::primitive::str = #signature;
+                #asks
                 #instance
                 #run
                 #settle

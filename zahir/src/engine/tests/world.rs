@@ -537,7 +537,10 @@ impl<'a> World<'a> {
             let number = family.and_then(|family| family.bound.get(&spawn.call));
             let number = number.unwrap_or_else(|| panic!("{spawn:?} is lost"));
             let child = &family.unwrap().children[usize::try_from(*number).unwrap()];
-            assert_eq!((child.kind, &child.arguments), (spawn.kind, &spawn.arguments));
+            assert_eq!(
+                (child.kind, &child.arguments),
+                (spawn.kind, &spawn.arguments)
+            );
         }
     }
 

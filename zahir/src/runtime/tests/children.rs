@@ -16,6 +16,7 @@ use zahir_store::{FailureKind, RunStatus};
 
 use super::*;
 use crate::event::EventKind;
+use crate::job::Job as _;
 use crate::runtime::RuntimeBuilder;
 use crate::workflow::Workflow;
 use crate::{ChildError, Context, Failure, JoinError, workflow};
@@ -193,8 +194,8 @@ async fn every_outcome_is_told() {
     let _watch = watch();
     let expected = [
         "2",
-        "`told_all[2]/even` failed in attempt 1: 3 is odd (3 is odd)",
-        "`told_all[3]/even` failed in attempt 1: 5 is odd (5 is odd)",
+        "`told_all[2]/even` failed: 3 is odd (3 is odd)",
+        "`told_all[3]/even` failed: 5 is odd (5 is odd)",
         "3",
     ];
     assert_eq!(telling(vec![2, 3, 5]).await.unwrap(), expected);
@@ -205,7 +206,8 @@ async fn every_outcome_is_told() {
         assert_eq!(run.status(), RunStatus::Succeeded);
     }
     let alone = told_all(&[2, 3, 5]).await;
-    assert_eq!(alone[1], "`even` failed in attempt 1: 3 is odd (3 is odd)");
+    let expected = format!("`{}` failed: 3 is odd (3 is odd)", Even::NAME);
+    assert_eq!(alone[1], expected);
 }
 
 #[job(spawns(even))]
@@ -229,8 +231,8 @@ async fn of_three_of_which_two_fail_both_are_told() {
     assert_eq!(error.node(), Some("evens"));
     assert_eq!(
         error.message(),
-        "2 of 3 children failed: `evens[0]/even` failed in attempt 1: 1 is odd; \
-         `evens[2]/even` failed in attempt 1: 3 is odd"
+        "2 of 3 children failed: `evens[0]/even` failed: 1 is odd; \
+         `evens[2]/even` failed: 3 is odd"
     );
 }
 
@@ -399,7 +401,7 @@ async fn a_follower_that_fails_fails_the_run() {
         let runtime = builder.workflow::<Followed>().start().await.unwrap();
         let run = runtime.run(followed(name, 3)).start().await.unwrap();
         let error = run.output().await.unwrap_err();
-        assert_eq!(error.node(), Some("leads[1]/even"));
+        assert_eq!(error.node(), Some("led[1]/even"), "{error:?}");
         assert_eq!(error.message(), "3 is odd");
     }
 }
@@ -495,6 +497,8 @@ async fn another_job_can_give_the_result() {
         );
         assert_eq!(traced(&format!("{name} total")), 2);
     }
+    open("heir alone");
+    assert_eq!(hands_over("heir alone", &[2, 4]).await, Ok(106));
 }
 
 /// Tells as it goes.

@@ -1,9 +1,11 @@
 //! What a process finds of children that one before it has left.
 
-use zahir_store::{Record, Store as _};
+use zahir_store::{Record, RunId};
 
 use super::*;
-use crate::runtime::recovery::ProblemKind;
+use crate::job::Job as _;
+use crate::runtime::recovery::{OnChange, ProblemKind};
+use crate::workflow::WorkflowDef;
 
 /// Awaits two, and has a value kept before.
 #[job(spawns(gated))]
@@ -114,6 +116,7 @@ workflow! {
 
 #[tokio::test]
 async fn a_parent_that_spawns_something_else_is_told_both() {
+    const NAME: &str = "fickle";
     let _watch = watch();
     let store = TestStore::default();
     let runtime = knowing::<Fickly>(&store).await;
@@ -127,6 +130,9 @@ async fn a_parent_that_spawns_something_else_is_told_both() {
     until(|| store.holders() == 1).await;
     let runtime = knowing::<Fickly>(&store).await;
     let run = runtime.handle::<Fickly>(run.id()).await.unwrap();
+    // The child ends before the run does.
+    until(|| traced(NAME) == 2).await;
+    open(NAME);
     let error = run.output().await.unwrap_err();
     assert_eq!(error.node(), Some("fickle"));
     let told = error.message().replace(concat!(module_path!(), "::"), "");
@@ -142,6 +148,7 @@ async fn a_parent_that_spawns_something_else_is_told_both() {
 
 #[tokio::test]
 async fn another_kind_is_something_else_too() {
+    const NAME: &str = "kinds";
     let _watch = watch();
     let store = TestStore::default();
     let runtime = knowing::<Fickly>(&store).await;
@@ -156,6 +163,9 @@ async fn another_kind_is_something_else_too() {
     trace("kinds kind");
     let runtime = knowing::<Fickly>(&store).await;
     let run = runtime.handle::<Fickly>(run.id()).await.unwrap();
+    // The child ends before the run does.
+    until(|| traced(NAME) == 2).await;
+    open(NAME);
     let error = run.output().await.unwrap_err().to_string();
     assert!(error.contains("plus_one(n: 2)`"), "{error}");
 }
@@ -297,36 +307,48 @@ mod after {
     }
 }
 
+/// A runtime over a run of `before` that was killed while its child was under way, with `after` in its
+/// place.
+async fn renamed(name: &str, on_change: OnChange) -> (Runtime, RunId) {
+    let store = TestStore::default();
+    let runtime = knowing::<before::Renamed>(&store).await;
+    let run = runtime.run(before::renamed(name.to_owned())).start();
+    let run = run.await.unwrap().id();
+    until(|| traced(name) == 1).await;
+    drop(runtime);
+    until(|| store.holders() == 1).await;
+    let mut executable = Executable::of(&WorkflowDef::of::<after::Renamed>());
+    executable.name = before::Renamed::name();
+    let builder = Runtime::with_store(store).on_change(on_change);
+    let runtime = builder.executable(&Arc::new(executable)).start().await;
+    (runtime.unwrap(), run)
+}
+
 #[tokio::test]
 async fn a_child_of_a_kind_that_is_gone_is_told_by_name() {
     let _watch = watch();
-    let store = TestStore::default();
-    let runtime = Runtime::with_store(store.clone())
-        .workflow::<before::Renamed>()
-        .workflow::<SumOf>()
-        .start()
-        .await
-        .unwrap();
-    let run = runtime
-        .run(before::renamed("gone".to_owned()))
-        .start()
-        .await
-        .unwrap();
-    until(|| traced("gone") == 1).await;
-    drop(runtime);
-    until(|| store.holders() == 1).await;
-    let runtime = Runtime::with_store(store.clone())
-        .workflow::<after::Renamed>()
-        .on_change(crate::OnChange::Refuse)
-        .start()
-        .await
-        .unwrap();
+    let (runtime, run) = renamed("gone", OnChange::Refuse).await;
     let problem = &runtime.recovered().problems()[0];
-    assert_eq!(problem.run(), run.id());
+    assert_eq!(problem.run(), run);
+    let kind = problem.kind();
     assert!(
-        matches!(problem.kind(), ProblemKind::DefinitionChanged { .. }),
+        matches!(kind, ProblemKind::DefinitionChanged { .. }),
         "{problem}"
     );
     assert!(problem.to_string().contains("renamed::child"), "{problem}");
-    assert!(store.unfinished().unwrap().contains(&run.id()));
+}
+
+#[tokio::test]
+async fn a_parent_whose_kinds_have_changed_runs_again() {
+    let _watch = watch();
+    let (runtime, run) = renamed("migrated", OnChange::Migrate).await;
+    assert!(
+        runtime.recovered().problems().is_empty(),
+        "{:?}",
+        runtime.recovered()
+    );
+    let changes = runtime.recovered().runs()[0].changes().unwrap().to_string();
+    assert!(changes.contains("parent"), "{changes}");
+    let run = runtime.handle::<before::Renamed>(run).await.unwrap();
+    assert_eq!(run.output().await.unwrap(), 8);
 }

@@ -141,6 +141,16 @@ workflow! {
     }
 }
 
+macro_rules! spawning {
+    ($name:ident, $path:path, $ty:ty, $ident:ident, $($tokens:tt)*) => {
+        #[job(spawns($path, $ty, $ident, $($tokens)*))]
+        async fn $name(ctx: &Context) {
+            drop(ctx.spawn($ident("")));
+        }
+    };
+}
+spawning!(hygienic, pages::fetched, Load<u8>, measure, crawl, load::<u16>);
+
 /// A variable may be called as a context is.
 fn context() -> String {
     String::new()
@@ -156,6 +166,6 @@ workflow! {
 }
 
 fn main() {
-    let _ = (Careful::graph(), Named::graph(), quieter());
+    let _ = (Careful::graph(), Named::graph(), quieter(), hygienic());
     let _ = (All::graph(), fetch_page(""), total("", &[], 1, vec![], &String::new()));
 }

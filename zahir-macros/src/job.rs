@@ -1,5 +1,6 @@
 //! `#[job]`: parse, check, expand.
 
+pub(crate) mod children;
 mod conflicts;
 pub(crate) mod expand;
 pub(crate) mod fallback;

@@ -7,7 +7,7 @@ use syn::visit::{self, Visit};
 use syn::{
     Attribute, FnArg, GenericArgument, GenericParam, Generics, Lifetime, Meta, Pat, PatType,
     PathArguments, PathSegment, ReturnType, Signature, Type, TypeImplTrait, TypeInfer, TypeParam,
-    TypeParamBound, TypeReference, WherePredicate, parse_quote,
+    TypeParamBound, TypeReference, WherePredicate, parse_quote, parse2,
 };
 
 use crate::errors::Errors;
@@ -99,7 +99,8 @@ enum Unsized<'a> {
 /// The inputs of a job or workflow, whether the first parameter is `ctx: &Context`, and what an
 /// attempt of a job has left for the next.
 pub(crate) struct Parameters {
-    pub(crate) context: bool,
+    /// What the type of that parameter ends with: `Context`.
+    pub(crate) context: Option<PathSegment>,
     pub(crate) inputs: Vec<Parameter>,
     pub(crate) state: Option<State>,
 }
@@ -123,7 +124,7 @@ pub(crate) enum Kind {
 
 pub(crate) fn parameters(signature: &Signature, kind: Kind, errors: &Errors) -> Parameters {
     let mut found = Parameters {
-        context: false,
+        context: None,
         inputs: Vec::new(),
         state: None,
     };
@@ -147,7 +148,9 @@ pub(crate) fn parameters(signature: &Signature, kind: Kind, errors: &Errors) -> 
             }
             FnArg::Typed(typed) if kind == Kind::Job && is_context(&typed.ty) => {
                 check_context(typed, index, errors);
-                found.context |= index == 0;
+                if index == 0 {
+                    found.context = last_segment(lent(&typed.ty)).cloned();
+                }
             }
             FnArg::Typed(typed) => found.inputs.push(parameter(typed, index, kind, errors)),
         }
@@ -221,12 +224,35 @@ pub(crate) fn ungrouped(ty: &Type) -> &Type {
     }
 }
 
-fn is_context(ty: &Type) -> bool {
-    let ty = match ungrouped(ty) {
+/// The type behind the `&`.
+fn lent(ty: &Type) -> &Type {
+    match ungrouped(ty) {
         Type::Reference(reference) => &reference.elem,
         other => other,
-    };
-    last_segment(ty).is_some_and(|segment| segment.ident == "Context")
+    }
+}
+
+fn is_context(ty: &Type) -> bool {
+    last_segment(lent(ty)).is_some_and(|segment| segment.ident == "Context")
+}
+
+/// `&Context` as `&Context<Job>`: the context of this very job.
+pub(crate) fn own_context(signature: &mut Signature, job: &TokenStream) {
+    if let Some(FnArg::Typed(typed)) = signature.inputs.first_mut()
+        && let Some(last) = context_mut(&mut typed.ty)
+        && let Ok(arguments) = parse2(quote!(<#job>))
+    {
+        last.arguments = PathArguments::AngleBracketed(arguments);
+    }
+}
+
+fn context_mut(ty: &mut Type) -> Option<&mut PathSegment> {
+    match ty {
+        Type::Reference(reference) => context_mut(&mut reference.elem),
+        Type::Group(group) => context_mut(&mut group.elem),
+        Type::Path(path) => path.path.segments.last_mut(),
+        _ => None,
+    }
 }
 
 fn check_context(typed: &PatType, index: usize, errors: &Errors) {

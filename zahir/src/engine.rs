@@ -15,7 +15,9 @@
 //!
 //! A region of a workflow (a body, an arm, a round of a loop, a handler ..) that is entered is a
 //! [`frame`]. [`branches`] has what decides and leaves, [`blocks`] what handles failure, [`races`],
-//! [`waits`] and [`items`] what their names say. [`stopping`] is how failure and cancellation
+//! [`waits`] and [`items`] what their names say. A child of a job is a frame, too: [`children`],
+//! what an attempt does for it [`spawning`] and [`parking`], and what becomes of it [`bonds`] and
+//! [`heirs`]. [`stopping`] is how failure and cancellation
 //! spread, [`undoing`] what happens before a run ends because of them.
 //!
 //! # Recovery
@@ -36,28 +38,38 @@
 //! - **I3** A step is given only values that are there, and an attempt starts only when every record
 //!   it rests on is durable.
 //! - **I4** Attempts of a node instance are numbered 1, 2, 3 .. over restarts, one live at a time.
+//!   One that is parked is not live.
 //! - **I6** A run that is not over has something under way, something ready, a timer, a wait for a
 //!   signal, or records on their way.
-//! - **I7** A frame is opened, left and closed by a node that has the region.
+//! - **I7** A frame is opened, left and closed by a node that has the region, or is its parent.
 //! - **I8** No more attempts start than were granted.
 //! - **I10** A timer never fires before its deadline.
 //! - **I16** A report of an attempt that is not live changes nothing.
 //! - **I18** After a cancel is on record, nothing starts but the `finally`s that are owed.
 //! - **I21** Time does not go back.
+//! - **I22** A job spawns only kinds that it lists, and waits for, or bequeaths, only children that it
+//!   holds.
+//! - **I23** A child keeps the frame that its parent is in open until it is over, which is once.
 
 mod action;
 mod advance;
 mod attempts;
 mod blocks;
+mod bonds;
 mod branches;
+mod children;
 mod deadlines;
 mod ending;
 mod frame;
+mod heirs;
 mod items;
 mod outbox;
+mod parents;
+mod parking;
 mod races;
 mod replay;
 mod report;
+mod spawning;
 mod state;
 mod stopping;
 #[cfg(test)]
@@ -83,6 +95,7 @@ pub(crate) use action::{
     Action, Caught, ChildEnd, Evaluation, KeptValue, Refusal, Violation, Work,
 };
 pub(crate) use blocks::can_be_handled;
+pub(crate) use children::ChildrenMax;
 pub(crate) use frame::Place;
 pub(crate) use replay::{RecoverError, Stored};
 pub(crate) use report::{
@@ -117,13 +130,18 @@ pub(crate) struct Engine<V> {
     /// Those that were under way when the process died, in frames that have stopped since: they run
     /// to their end.
     owed: BTreeSet<Place>,
+    /// Attempts that wait for children, and hold no slot.
+    parked: BTreeSet<Place>,
+    /// How many children were spawned, and how many may be.
+    spawned: usize,
+    children_max: ChildrenMax,
     /// What became possible and is not done yet.
     tasks: VecDeque<Task>,
     /// Signals that came, or that somebody waits for now.
     letters: BTreeSet<SignalId>,
     /// Frames that have stopped and in which something ended, the innermost first.
     settling: BTreeSet<(Reverse<usize>, FrameId)>,
-    /// `for`s that may open another frame, the last opened first: what is begun is finished before
+    /// `for`s, and jobs with children, that may open another frame, the last opened first: what is begun is finished before
     /// more is begun.
     going: Vec<Place>,
     /// When node instances that wait for a time are due.
@@ -183,6 +201,10 @@ enum Task {
     Round(Place),
     /// A job whose attempt died with the process can't be tried again.
     Lose(Place),
+    /// The frame of a job with children is awake.
+    RouseChildren(Place),
+    /// A child has failed, in replay.
+    EndChild(FrameId),
 }
 
 /// How far a run has come.
@@ -225,6 +247,12 @@ impl<V: Clone> Engine<V> {
         self
     }
 
+    /// There may be so many children.
+    pub(crate) const fn with_children_max(mut self, children_max: ChildrenMax) -> Self {
+        self.children_max = children_max;
+        self
+    }
+
     /// A run that is new has so long until it ends.
     pub(crate) const fn with_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeout = timeout;
@@ -262,6 +290,9 @@ impl<V: Clone> Engine<V> {
             in_lane: None,
             crashes_max: u32::MAX,
             owed: BTreeSet::new(),
+            parked: BTreeSet::new(),
+            spawned: 0,
+            children_max: ChildrenMax::NONE,
             tasks: VecDeque::new(),
             letters: BTreeSet::new(),
             settling: BTreeSet::new(),
@@ -271,7 +302,7 @@ impl<V: Clone> Engine<V> {
             timeout: None,
             run_deadline: None,
             expired: None,
-            undoing: Undoing::default(),
+            undoing: Undoing::new(plan.nodes.iter().any(|node| node.undo.is_some())),
             arguments: None,
             evaluating: 0,
             mailboxes: Mailboxes::new(plan.signals.len()),
@@ -316,7 +347,19 @@ impl<V: Clone> Engine<V> {
                 payload,
                 ticket,
             } => self.take_signal(signal, payload, ticket),
-            Report::Parked { .. } | Report::Woken { .. } | Report::ValueKept { .. } => {}
+            Report::Parked {
+                place,
+                attempt,
+                spawned,
+                waits,
+            } => self.park(place, attempt, spawned, &waits),
+            Report::Woken { place, attempt } => self.rouse_parked(place, attempt),
+            Report::ValueKept {
+                place,
+                attempt,
+                name,
+                value,
+            } => self.keep_value(place, attempt, &name, value),
             Report::ShutdownRequested => self.shut_down(),
         }
         self.go_on();
@@ -474,8 +517,8 @@ impl<V: Clone> Engine<V> {
         };
         let open = nodes.len() - plan.nodes.iter().filter(is_given).count();
         let each = owner.map(|owner| self.plan.node(owner.node).kind);
-        if !matches!(each, Some(PlanKind::Each { .. })) {
-            // Those of the items were counted with the items.
+        if !matches!(each, Some(PlanKind::Each { .. } | PlanKind::Job)) {
+            // Those of items and children were counted with these.
             self.progress.known += plan.jobs;
         }
         let mut frame = Frame::new(region, open, nodes);

@@ -5,6 +5,7 @@
 //! the store has it all.
 
 mod kind;
+mod value;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,7 +19,9 @@ use tokio::sync::broadcast::{
 use zahir_store::{Position, Record, RunId, Timestamp};
 
 pub use kind::EventKind;
+pub use value::{EmittedValue, NotDecoded};
 
+use crate::job::children::line::Told;
 use crate::runtime::executable::Executable;
 use crate::runtime::run::{Run, lock};
 
@@ -232,6 +235,22 @@ impl Pending {
 impl Event {
     const fn is_end(&self) -> bool {
         matches!(self.kind, EventKind::RunFinished { .. })
+    }
+
+    /// What a job tells. There is no record of that either.
+    pub(crate) fn told(
+        run: (RunId, &Executable),
+        at: Timestamp,
+        node: &Position,
+        told: Told,
+    ) -> Self {
+        let (run, executable) = run;
+        Self {
+            run,
+            workflow: executable.name,
+            at,
+            kind: EventKind::of_told(executable.path(node).into(), told),
+        }
     }
 
     /// A node will not run. There is no record of that: it follows from another.

@@ -3,6 +3,7 @@
 pub(crate) mod again;
 pub(crate) mod arguments;
 pub(crate) mod attempt;
+pub(crate) mod children;
 pub(crate) mod context;
 pub(crate) mod effect;
 pub(crate) mod fatal;
@@ -11,6 +12,7 @@ pub(crate) mod policy;
 pub(crate) mod recovery;
 pub(crate) mod share;
 pub(crate) mod stored;
+mod telling;
 pub(crate) mod undo;
 
 use std::fmt;
@@ -21,6 +23,7 @@ use std::sync::OnceLock;
 use crate::graph::fingerprint;
 use crate::job::again::Returned;
 use crate::job::attempt::{Fail, told};
+use crate::job::children::kind::KindDef;
 use crate::job::context::Context;
 use crate::job::recovery::{Recover, Recovery, RecoveryDef};
 use crate::job::stored::{AnyFail, StoredDef};
@@ -74,6 +77,13 @@ pub trait Job: Sized + 'static {
     /// How it can fail: a [`JobError`].
     type Error: 'static;
 
+    /// Whether its effect can be undone, as a type, and whether that of all that it may spawn can; see
+    /// [`Reaching`](effect::Reaching).
+    #[doc(hidden)]
+    type Effect;
+    #[doc(hidden)]
+    type Reach;
+
     #[doc(hidden)]
     const CODEC: Typed<Self::Output>;
     #[doc(hidden)]
@@ -97,6 +107,9 @@ pub trait Job: Sized + 'static {
     #[doc(hidden)]
     const ENTERS: bool = false;
 
+    /// Whether the function sees its context.
+    #[doc(hidden)]
+    const ASKS: bool = true;
     /// Whether another job takes over when its attempts are spent.
     #[doc(hidden)]
     const RECOVERS: bool = false;
@@ -122,6 +135,12 @@ pub trait Job: Sized + 'static {
     /// What the function has returned.
     #[doc(hidden)]
     fn settle(returned: Self::Returns) -> Returned<Self::Output, Self::Error>;
+
+    /// What the function returns if this is its output, for a job that may continue as another.
+    #[doc(hidden)]
+    fn returning(_: Self::Output) -> Option<Self::Returns> {
+        None
+    }
 
     /// `check = ..`: whether it takes these inputs.
     #[doc(hidden)]
@@ -160,6 +179,13 @@ pub trait Job: Sized + 'static {
     #[must_use]
     fn undo(_: Undo<'_, Self>) -> Undoing<'_> {
         Undoing::None
+    }
+
+    /// `spawns(..)`: what it may spawn.
+    #[doc(hidden)]
+    #[must_use]
+    fn kinds() -> Vec<KindDef> {
+        Vec::new()
     }
 
     /// The call with these inputs: lends what is lent, and takes what is given.
@@ -234,6 +260,10 @@ pub struct JobDef {
     pub(crate) undo: Option<UndoDef>,
     /// What can be done with inputs of it that were stored.
     pub(crate) stored: Option<&'static StoredDef>,
+    /// Whether its function, or one that stands in for it, sees its context.
+    pub(crate) asks: bool,
+    /// What it may spawn. A function, so that it may spawn itself.
+    pub(crate) kinds: fn() -> Vec<KindDef>,
 }
 
 impl JobDef {
@@ -250,6 +280,8 @@ impl JobDef {
             stored: Some(const { &StoredDef::of::<J>() }),
             signature: J::SIGNATURE,
             options: const { &J::OPTIONS },
+            kinds: J::kinds,
+            asks: J::ASKS || J::RECOVERS || J::UNDOES,
             ..Self::new(J::name(), Self::fingerprint::<J>(), J::CODEC.codec)
         }
     }
@@ -267,6 +299,8 @@ impl JobDef {
             recovery: None,
             undo: None,
             stored: None,
+            kinds: Vec::new,
+            asks: true,
         }
     }
 

@@ -59,12 +59,17 @@ mod wire;
 mod workflow;
 
 pub use error::{Error, Halted, OpenError, RunError, RunErrorKind, SignalError, StartError};
-pub use event::{Event, EventKind, Events, Lost};
+pub use event::{EmittedValue, Event, EventKind, Events, Lost, NotDecoded};
 pub use failure::Failure;
 pub use graph::{Argument, Edge, Exit, Graph, Node, NodeKind, Region, RegionId};
 pub use history::changes::Changes;
 pub use history::revise::BlockedJob;
 pub use job::again::Again;
+pub use job::children::child::Child;
+pub use job::children::error::{ChildError, JoinError};
+pub use job::children::kind::{KindDef as Kind, SpawnedBy};
+pub use job::children::later::Later;
+pub use job::children::map::Map;
 pub use job::context::Context;
 pub use job::fatal::{Fatal, FatalExt, fatal};
 pub use job::policy::{Backoff, FOREVER, Policy};

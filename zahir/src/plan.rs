@@ -202,7 +202,11 @@ impl PlanNode {
     fn is_timed(&self) -> bool {
         let recovery = self.recovery.as_deref().map(|recovery| recovery.policy);
         let has_deadline = |policy: Policy| policy.total_timeout.is_some();
-        self.kind.is_timed() || has_deadline(self.policy) || recovery.is_some_and(has_deadline)
+        // A child may be given a time limit by its call.
+        self.kind.is_timed()
+            || !self.kinds.is_empty()
+            || has_deadline(self.policy)
+            || recovery.is_some_and(has_deadline)
     }
 }
 

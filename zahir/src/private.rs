@@ -20,9 +20,19 @@ pub use crate::job::arguments::{
     Build, Field, IsResult, NotResult, OwnedField, StoredInput, deserialize,
 };
 pub use crate::job::attempt::{Answer, checked};
-pub use crate::job::context::Context;
+pub use crate::job::children::kind::{
+    Declarable, Declared, Declares, KindDef, SpawnCall, SpawnedBy, SpawnedByNone, Undeclared,
+    declared,
+};
+pub use crate::job::children::later::Output as ChildOutput;
+pub use crate::job::children::later::{
+    Continue, Given, GivenAs, Gives, Heir, Inherits, Later, Lent, Names, Outputs, Owned, Succession,
+};
+pub use crate::job::children::{Anything, Spawning};
+pub use crate::job::context::{Attempting, Context, Spawner};
 pub use crate::job::effect::{
-    Assists, Attempted, Attempts, Auxiliary, Retriable, Retries, Takes, Undoable, Undone,
+    Assists, Attempted, Attempts, Auxiliary, Lasting, Reaching, Retriable, Retries, SpawnsUndone,
+    Takes, Undoable, Undone,
 };
 pub use crate::job::policy::{Backoff, FOREVER, Settings};
 pub use crate::job::recovery::{

@@ -7,6 +7,7 @@ mod backoff;
 mod claim;
 mod clock;
 mod core;
+mod diverged;
 mod driver;
 pub(crate) mod executable;
 pub(crate) mod executor;
@@ -18,6 +19,7 @@ mod reader;
 pub(crate) mod recovery;
 pub(crate) mod repair;
 pub(crate) mod run;
+mod seat;
 mod shared;
 mod shutdown;
 mod signal;
@@ -63,6 +65,22 @@ const VALUE_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// size, and stop all other runs for seconds.
 const VALUE_BYTES_CEILING: usize = 16 * 1024 * 1024;
 
+/// How many children one job may have, if nothing else is said.
+const CHILDREN_PER_JOB_MAX: usize = 1_000_000;
+
+/// How many children all jobs of a run may have, if nothing else is said.
+const CHILDREN_PER_RUN_MAX: usize = 10_000_000;
+
+/// What either can be raised to: children are numbered in 32 bits, and a program that needs more of
+/// them is better cut into several runs.
+const CHILDREN_CEILING: usize = 1_000_000_000;
+
+/// How deep children may have children, if nothing else is said.
+const CHILD_DEPTH_MAX: usize = 256;
+
+/// What that can be raised to: each record of a child has the way to it.
+const CHILD_DEPTH_CEILING: usize = 10_000;
+
 /// How often to look whether the store's file is still in its place.
 const ATTACHED_INTERVAL: Duration = Duration::from_secs(3);
 
@@ -100,6 +118,9 @@ pub struct RuntimeBuilder {
     jobs_max: usize,
     crash_attempts_max: u32,
     value_bytes_max: usize,
+    children_per_job_max: usize,
+    children_per_run_max: usize,
+    child_depth_max: usize,
     on_change: OnChange,
     attached_interval: Duration,
     clock: Option<Arc<Clock>>,
@@ -287,6 +308,9 @@ impl RuntimeBuilder {
             jobs_max: JOBS_MAX,
             crash_attempts_max: CRASH_ATTEMPTS_MAX,
             value_bytes_max: VALUE_BYTES_MAX,
+            children_per_job_max: CHILDREN_PER_JOB_MAX,
+            children_per_run_max: CHILDREN_PER_RUN_MAX,
+            child_depth_max: CHILD_DEPTH_MAX,
             on_change: OnChange::Migrate,
             attached_interval: ATTACHED_INTERVAL,
             clock: None,
@@ -321,6 +345,31 @@ impl RuntimeBuilder {
     /// that none is blamed for another; with 1, whatever was under way is blamed.
     pub const fn crash_attempts_max(mut self, crash_attempts_max: u32) -> Self {
         self.crash_attempts_max = crash_attempts_max;
+        self
+    }
+
+    /// At most this many children for one job, over all of its attempts; a million if nothing else is
+    /// said. An attempt that spawns more fails for good, with
+    /// [`FailureKind::TooLarge`](crate::FailureKind::TooLarge).
+    pub const fn children_per_job_max(mut self, children_per_job_max: usize) -> Self {
+        self.children_per_job_max = children_per_job_max;
+        self
+    }
+
+    /// At most this many children for all jobs of one run together; ten million if nothing else is
+    /// said. The attempt that spawns more fails for good, with
+    /// [`FailureKind::TooLarge`](crate::FailureKind::TooLarge).
+    pub const fn children_per_run_max(mut self, children_per_run_max: usize) -> Self {
+        self.children_per_run_max = children_per_run_max;
+        self
+    }
+
+    /// Children may have children this deep; 256 if nothing else is said. What a workflow calls is at
+    /// depth 0, and its children are at depth 1. An attempt that spawns deeper fails for good, with
+    /// [`FailureKind::TooLarge`](crate::FailureKind::TooLarge): a job that spawns itself without end
+    /// does so.
+    pub const fn child_depth_max(mut self, child_depth_max: usize) -> Self {
+        self.child_depth_max = child_depth_max;
         self
     }
 

@@ -6,6 +6,7 @@
 
 mod quiet;
 mod scan;
+mod told;
 
 use std::any::Any;
 use std::fmt;
@@ -15,7 +16,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use quiet::{bury, drop_quietly};
-pub(crate) use scan::{map_entries, write_map_header, write_str};
+pub(crate) use scan::{map_entries, write_list_header, write_map_header, write_str};
+pub(crate) use told::told_arguments;
 
 /// How deeply the lists, maps and structs of one value may be nested.
 pub(crate) const DEPTH_MAX: usize = 64;

@@ -11,8 +11,11 @@ const OTHERS: &str = "the result is that of other runs, too, so none of them may
 const PURE: &str = "such a job has no effect that could happen twice; leave one of the two away, or \
                     write `cache = 1h` to give its results to other runs";
 
+const CHILDREN: &str = "other runs would be given the result without what is spawned for it; leave \
+                        one of the two away";
+
 /// What can't stand beside what, and why.
-const EXCLUSIVE: [(&str, &str, &str); 12] = [
+const EXCLUSIVE: [(&str, &str, &str); 16] = [
     ("retry", "at_most_once", TWICE),
     ("backoff", "at_most_once", TWICE),
     ("retry_if", "at_most_once", TWICE),
@@ -39,6 +42,19 @@ const EXCLUSIVE: [(&str, &str, &str); 12] = [
         "no_undo",
         "pure",
         "that says already that there is nothing to undo; leave `no_undo` away",
+    ),
+    (
+        "pure",
+        "spawns",
+        "what a job spawns is an effect; leave one of the two away",
+    ),
+    ("once", "spawns", CHILDREN),
+    ("once_by", "spawns", CHILDREN),
+    (
+        "at_most_once",
+        "spawns",
+        "a job that waited for what it spawned is started again after a restart, to be told of it; \
+         leave one of the two away",
     ),
     (
         "once",

@@ -7,10 +7,11 @@ use syn::{Attribute, GenericParam, Generics, Lifetime, Type};
 
 use crate::canonical;
 use crate::errors::Errors;
+use crate::job::children::Callee;
 use crate::job::options::{Options, Retry};
 use crate::job::parse::{Fallible, Job};
 use crate::names;
-use crate::signature::{Parameter, hidden_lifetime};
+use crate::signature::{self, Parameter, hidden_lifetime};
 use crate::spans::{hidden, imports, shown_at};
 
 /// What all parts of an expansion need.
@@ -38,6 +39,7 @@ pub(crate) fn expand(options: &Options, job: &Job, errors: &Errors) -> TokenStre
     let inputs = expansion.inputs();
     let serde = expansion.serde();
     let stored = expansion.stored();
+    let children = expansion.children();
     let hidden_result = expansion.hidden_result();
     quote! {
         #errors
@@ -51,6 +53,7 @@ pub(crate) fn expand(options: &Options, job: &Job, errors: &Errors) -> TokenStre
             #inputs
             #serde
             #stored
+            #children
             #hidden_result
         };
     }
@@ -142,6 +145,9 @@ impl Expansion<'_> {
             .filter(|attribute| !is_outer(attribute));
         let mut signature = job.signature.clone();
         signature.generics = Generics::default();
+        if let Some(spawner) = self.spawner() {
+            signature::own_context(&mut signature, &spawner);
+        }
         let body = &job.body;
         quote! {
             #[allow(clippy::multiple_inherent_impl)]
@@ -164,11 +170,16 @@ impl Expansion<'_> {
         let (output, error) = self.outcome_types();
         let codec = codec_of(&quote!(Self::Output), output.span());
         let boxed = shown_at(quote!(__zahir::boxed::<Self::Error>()), error.span());
-        let options = self.options();
+        let (options, reach) = (self.options(), self.reach());
         let job_name = self.job_name();
         let signature = self.canonical_signature();
         let run = self.run();
         let settle = self.settle();
+        let asks = job.parameters.context.is_none().then(|| {
+            quote! {
+                const ASKS: ::core::primitive::bool = false;
+            }
+        });
         let instance = self.instance_name();
         let hooks = self.hooks();
         quote! {
@@ -178,17 +189,25 @@ impl Expansion<'_> {
                 type Returns = #returns;
                 type Output = #output;
                 type Error = #error;
+                #reach
                 const CODEC: __zahir::Typed<Self::Output> = #codec;
                 const ERROR: fn(Self::Error) -> __zahir::BoxError = #boxed;
                 const NAME: &'static ::core::primitive::str = #job_name;
                 const OPTIONS: __zahir::Options = #options;
                 const SIGNATURE: &'static ::core::primitive::str = #signature;
+                #asks
                 #instance
                 #run
                 #settle
                 #hooks
             }
         }
+    }
+
+    /// Whether its effect can be undone, or needs no undoing.
+    pub(super) fn is_undoable(&self) -> bool {
+        let options = self.options;
+        options.broken || options.undo.is_some() || options.no_undo || options.pure
     }
 
     /// What may be done with a call of it in a workflow. With a wrong option, everything: what can't
@@ -198,8 +217,8 @@ impl Expansion<'_> {
         let (impl_generics, type_generics, where_clause) = job.signature.generics.split_for_impl();
         let ty = &job.type_name;
         let retriable = options.broken || !options.at_most_once;
-        let undoable = options.broken || options.undo.is_some() || options.no_undo || options.pure;
-        let auxiliary = options.broken || job.again.is_none();
+        let undoable = self.is_undoable();
+        let auxiliary = options.broken || (job.again.is_none() && options.spawns.is_empty());
         let traits = [
             (true, "Attempted"),
             (retriable, "Retriable"),
@@ -220,7 +239,10 @@ impl Expansion<'_> {
         let Self { lifetime, job, .. } = self;
         let name = &job.signature.ident;
         let (arguments, context) = (hidden("arguments"), hidden("context"));
-        let lent = job.parameters.context.then(|| quote!(#context,));
+        let spawner = self.spawner();
+        let and = spawner.as_ref().map(|_| quote!(&));
+        let lent = job.parameters.context.as_ref();
+        let lent = lent.map(|_| quote!(#and #context,));
         let given = self.given(&arguments);
         // What is said about this future is said about the function.
         let span = name.span();
@@ -229,13 +251,24 @@ impl Expansion<'_> {
             span,
         );
         let call = quote_spanned!(span=> Self::#name);
+        let call = match spawner {
+            // Only here there is something of the context that the whole attempt has to hold.
+            Some(spawner) => {
+                let of = if self.spawns() { "of" } else { "of_any" };
+                let of = Ident::new(of, Span::call_site());
+                let of = quote!(let #context = __zahir::Context::<#spawner>::#of(#context););
+                let run = quote_spanned!(span=> #call(#lent #(#given),*).await);
+                quote_spanned!(span=> async move { #of #run })
+            }
+            None => quote!(#call(#lent #(#given),*)),
+        };
         quote! {
             #[allow(unused_variables, clippy::needless_pass_by_value)]
             fn run<#lifetime>(
                 #arguments: Self::Args<#lifetime>,
                 #context: &#lifetime __zahir::Context,
             ) -> #future {
-                #call(#lent #(#given),*)
+                #call
             }
         }
     }
@@ -515,12 +548,18 @@ impl Expansion<'_> {
 
     /// The types of the inputs, owned, as the call's type knows them.
     pub(super) fn input_types(&self) -> Vec<TokenStream> {
+        self.callee().input_types()
+    }
+
+    pub(super) fn callee(&self) -> Callee<'_> {
         let job = self.job;
-        let (_, type_generics, _) = job.signature.generics.split_for_impl();
-        let ty = &job.type_name;
-        (0..job.parameters.inputs.len())
-            .map(|index| quote!(<#ty #type_generics as __zahir::Input<#index>>::Ty))
-            .collect()
+        Callee {
+            name: &job.signature.ident,
+            ty: &job.type_name,
+            generics: &job.signature.generics,
+            visibility: &job.visibility,
+            inputs: &job.parameters.inputs,
+        }
     }
 
     /// What makes use of the type parameters in a type that stores none of them.

@@ -37,6 +37,7 @@ impl Expansion<'_> {
                 }
             }
         });
+        let kinds = self.kinds();
         let key = options.once_by.as_ref().map(|key| self.key(key));
         let inputs = self.lend();
         quote! {
@@ -48,6 +49,7 @@ impl Expansion<'_> {
             #recovery
             #undo
             #arguments
+            #kinds
             #key
         }
     }
@@ -72,11 +74,29 @@ impl Expansion<'_> {
                 }
             },
         };
+        let returning = self.returning();
         quote! {
             fn settle(returned: Self::Returns) -> __zahir::Returned<Self::Output, Self::Error> {
                 #settled
             }
+            #returning
         }
+    }
+
+    /// The opposite, for a job that may continue as another.
+    fn returning(&self) -> Option<TokenStream> {
+        if !self.spawns() || self.job.again.is_some() {
+            return None;
+        }
+        let output = match &self.job.error {
+            Fallible::No => quote!(output),
+            Fallible::Yes(_) => quote!(::core::result::Result::Ok(output)),
+        };
+        Some(quote! {
+            fn returning(output: Self::Output) -> ::core::option::Option<Self::Returns> {
+                ::core::option::Option::Some(#output)
+            }
+        })
     }
 
     /// What an attempt leaves for the next.
@@ -268,7 +288,7 @@ impl Expansion<'_> {
 
     /// How the inputs are written, and what attempts leave.
     pub(super) fn stored(&self) -> TokenStream {
-        let written = self.keeps_arguments().then(|| self.written());
+        let written = self.callee().written();
         let stateful = self.stateful();
         quote!(#written #stateful)
     }
@@ -302,47 +322,6 @@ impl Expansion<'_> {
                 let inputs: &[__zahir::Value] = inputs;
                 let arguments: Self::Args<'_> = (#(#lent,)* #none);
                 ::core::result::Result::Ok(arguments)
-            }
-        }
-    }
-
-    /// The bounds hide for the reason that those of [`Expansion::serde`] do.
-    fn written(&self) -> TokenStream {
-        let job = self.job;
-        let generics = &job.signature.generics;
-        let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
-        let ty = &job.type_name;
-        let types = self.input_types();
-        let bounds = if generics.params.is_empty() {
-            let lifetime = hidden_lifetime("'stored");
-            let inputs = self.parameters().zip(&types).enumerate();
-            let written = inputs.filter_map(|(place, (input, ty))| {
-                let written = input.written(ty)?;
-                Some(quote!(for<#lifetime> #written: __zahir::Written<#lifetime, #place>))
-            });
-            quote!(where #(#written,)*)
-        } else {
-            where_clause.to_token_stream()
-        };
-        let count = self.job.parameters.inputs.len();
-        let entries = self.parameters().zip(self.places()).enumerate();
-        let entries = entries.map(|(place, (input, index))| {
-            let name = names::unraw(&input.name);
-            let and = input.lent.is_none().then(|| quote!(&));
-            quote!(__zahir::Written::<'_, #place>::write(#and arguments.#index, #name, map)?;)
-        });
-        quote! {
-            #[automatically_derived]
-            impl #impl_generics __zahir::Arguments for #ty #type_generics #bounds {
-                const COUNT: ::core::primitive::usize = #count;
-                #[allow(unused_variables)]
-                fn write<__M: __zahir::serde::ser::SerializeMap>(
-                    arguments: &Self::Args<'_>,
-                    map: &mut __M,
-                ) -> ::core::result::Result<(), __M::Error> {
-                    #(#entries)*
-                    ::core::result::Result::Ok(())
-                }
             }
         }
     }

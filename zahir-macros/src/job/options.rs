@@ -7,19 +7,21 @@ use syn::parse::discouraged::Speculative;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{
-    Expr, ExprArray, ExprClosure, ExprLit, ExprPath, Ident, Lit, LitInt, LitStr, Path, Token,
-    parse2,
+    Expr, ExprArray, ExprClosure, ExprLit, ExprPath, Ident, Lit, LitInt, LitStr, Path,
+    PathArguments, Token, Type, TypePath, parse2,
 };
 
 use crate::backoff::{self, Backoff};
+use crate::canonical;
 use crate::duration::{self, Duration};
 use crate::errors::Errors;
 use crate::job::conflicts;
 use crate::job::parse::{Fallible, Job};
-use crate::names::did_you_mean;
+use crate::names::{self, did_you_mean};
+use crate::signature::ungrouped;
 
 /// What can be written, but for `crate`, which is for re-exports.
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 19] = [
     "retry",
     "backoff",
     "retry_if",
@@ -35,13 +37,14 @@ const KNOWN: [&str; 18] = [
     "once",
     "once_by",
     "cache",
+    "spawns",
     "tags",
     "version",
     "name",
 ];
 
 /// What will be.
-const RESERVED: [&str; 3] = ["spawns", "limit", "needs"];
+const RESERVED: [&str; 2] = ["limit", "needs"];
 
 /// The options, as far as they are right.
 #[derive(Default)]
@@ -61,6 +64,8 @@ pub(crate) struct Options {
     pub(crate) once: bool,
     pub(crate) once_by: Option<Function>,
     pub(crate) cache: Option<Duration>,
+    /// The jobs and workflows that it may spawn.
+    pub(crate) spawns: Vec<Type>,
     pub(crate) tags: Vec<LitStr>,
     pub(crate) version: Option<u32>,
     pub(crate) name: Option<LitStr>,
@@ -179,6 +184,25 @@ impl Options {
             self.at_most_once = false;
             self.broken = true;
         }
+        if let Some(key) = self.given("spawns")
+            && !self.spawns.is_empty()
+            && job.parameters.context.is_none()
+        {
+            let message = "nothing can be spawned without a context: add the parameter `ctx: \
+                           &Context` before the others, or leave this away";
+            errors.at(key, message);
+            self.spawns = Vec::new();
+            self.broken = true;
+        }
+        if let Some(context) = &job.parameters.context
+            && !context.arguments.is_none()
+            && self.given("spawns").is_none()
+        {
+            let message = "only a job that spawns others has a context of its own: write \
+                           `&Context`, or add `spawns(..)` to its options";
+            errors.at(&context.arguments, message);
+            self.broken = true;
+        }
     }
 
     /// Takes an option away that can't be there.
@@ -188,11 +212,13 @@ impl Options {
             "backoff" => self.backoff = None,
             "retry_if" => self.retry_if = None,
             "undo" => self.undo = None,
+            "at_most_once" => self.at_most_once = false,
             "no_undo" => self.no_undo = false,
             "pure" => self.pure = false,
             "once" => self.once = false,
             "once_by" => self.once_by = None,
             "cache" => self.cache = None,
+            "spawns" => self.spawns = Vec::new(),
             _ => {}
         }
     }
@@ -223,6 +249,7 @@ impl Options {
             "once" => self.once = flag(entry, errors),
             "once_by" => self.once_by = function(entry, "|order| order.id", errors),
             "cache" => self.cache = time(entry, "cache = 1h", errors),
+            "spawns" => self.spawns = kinds(entry, errors),
             "tags" => self.tags = tags(entry, errors),
             "version" => self.version = number(entry, "a number, as in `version = 2`", errors),
             "name" => self.name = name(entry, errors),
@@ -338,6 +365,83 @@ fn function(entry: &Entry, example: &str, errors: &Errors) -> Option<Function> {
             None
         }
     }
+}
+
+/// Jobs and workflows, each named once.
+fn kinds(entry: &Entry, errors: &Errors) -> Vec<Type> {
+    const EXAMPLE: &str = "expected jobs and workflows, as in `spawns(fetch_page, crawl)`";
+    let listed = |input: ParseStream<'_>| {
+        let content;
+        syn::parenthesized!(content in input);
+        Punctuated::<Kind, Token![,]>::parse_terminated(&content)
+    };
+    let Ok(listed) = listed.parse2(entry.value.clone()) else {
+        errors.at(&entry.blamed(), EXAMPLE);
+        return Vec::new();
+    };
+    if listed.is_empty() {
+        let message = "this names nothing to spawn: write the jobs and workflows, as in \
+                       `spawns(fetch_page, crawl)`, or leave it away";
+        errors.at(&entry.key, message);
+    }
+    let mut kinds = Vec::new();
+    let mut known = Vec::new();
+    for kind in listed {
+        let (kind, name) = match kind {
+            Kind::Named(path) => {
+                let name = kind_name(&path);
+                (Type::Path(path), name)
+            }
+            Kind::Other(tokens) => {
+                errors.at(&tokens, EXAMPLE);
+                continue;
+            }
+        };
+        if known.contains(&name) {
+            let written = canonical::shown(&kind.to_token_stream());
+            errors.at(&kind, format!("`{written}` is named twice"));
+            continue;
+        }
+        known.push(name);
+        kinds.push(kind);
+    }
+    kinds
+}
+
+/// What is written in `spawns(..)`.
+enum Kind {
+    Named(TypePath),
+    Other(TokenStream),
+}
+
+impl Parse for Kind {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let ahead = input.fork();
+        if let Ok(ty) = ahead.parse::<Type>()
+            && let Type::Path(path) = ungrouped(&ty)
+            && (ahead.is_empty() || ahead.peek(Token![,]))
+        {
+            input.advance_to(&ahead);
+            return Ok(Self::Named(path.clone()));
+        }
+        let mut other = TokenStream::new();
+        while !input.is_empty() && !input.peek(Token![,]) {
+            other.extend([input.parse::<TokenTree>()?]);
+        }
+        Ok(Self::Other(other))
+    }
+}
+
+/// What two ways to write a kind have in common: a job is named by its function or its type.
+fn kind_name(path: &TypePath) -> String {
+    let mut path = path.clone();
+    if let Some(last) = path.path.segments.last_mut() {
+        last.ident = names::type_name(&last.ident);
+        if let PathArguments::AngleBracketed(arguments) = &mut last.arguments {
+            arguments.colon2_token = None;
+        }
+    }
+    canonical::text(path.into_token_stream())
 }
 
 fn tags(entry: &Entry, errors: &Errors) -> Vec<LitStr> {

@@ -14,6 +14,7 @@ use syn::{Attribute, Signature, Type, Visibility};
 
 use crate::canonical;
 use crate::errors::Errors;
+use crate::job::children::Callee;
 use crate::job::expand::{codec_of, is_outer, type_parameters, with_lifetime};
 use crate::names;
 use crate::signature::{Parameter, hidden_lifetime, ungrouped};
@@ -65,6 +66,14 @@ pub(crate) fn expand(head: &Head, lowered: &Lowered, errors: &Errors) -> TokenSt
     let job = job(head);
     let effects = effects(head);
     let workflow = workflow(head);
+    let callee = Callee {
+        name: &head.signature.ident,
+        ty: &head.type_name,
+        generics: &head.signature.generics,
+        visibility: &head.visibility,
+        inputs: &head.inputs,
+    };
+    let (written, later) = (callee.written(), callee.later());
     let wired = wired(head, lowered);
     // What found no place in the wiring function.
     let errors = errors.items();
@@ -77,6 +86,8 @@ pub(crate) fn expand(head: &Head, lowered: &Lowered, errors: &Errors) -> TokenSt
             #job
             #effects
             #workflow
+            #written
+            #later
             #wired
         };
     }
@@ -196,6 +207,11 @@ fn job(head: &Head) -> TokenStream {
         .map(|index| quote!(<#type_name #type_generics as __zahir::Input<#index>>::Ty))
         .collect();
     let canonical = canonical_signature(head);
+    let effect = if head.saga {
+        quote!(())
+    } else {
+        quote!(__zahir::Lasting)
+    };
     let codec = codec_of(&quote!(Self::Output), output.span());
     let types = type_parameters(&signature.generics);
     let instance = (!types.is_empty()).then(|| {
@@ -215,6 +231,8 @@ fn job(head: &Head) -> TokenStream {
             type Returns = ::core::result::Result<Self::Output, __zahir::RunError>;
             type Output = #output;
             type Error = __zahir::RunError;
+            type Effect = #effect;
+            type Reach = ();
             const CODEC: __zahir::Typed<Self::Output> = #codec;
             const ERROR: fn(Self::Error) -> __zahir::BoxError = __zahir::boxed::<Self::Error>();
             const NAME: &'static ::core::primitive::str = ::core::concat!(::core::module_path!(), "::", #name);
@@ -503,9 +521,11 @@ impl Wiring<'_> {
             let attempts = demand(*at, quote!(__zahir::Attempts::attempts));
             quote!(#attempts #retries)
         });
-        let undone = self
-            .saga
-            .then(|| demand(at, quote!(__zahir::Undone::undone)));
+        let undone = self.saga.then(|| {
+            let itself = demand(at, quote!(__zahir::Undone::undone));
+            let spawned = demand(at, quote!(__zahir::SpawnsUndone::spawns_undone));
+            quote!(#itself #spawned)
+        });
         quote!(#(#demands)* #undone)
     }
 

@@ -1,5 +1,7 @@
 //! From one result to the next step: what a result unblocks, and what a finished frame gives.
 
+use std::sync::Arc;
+
 use zahir_store::{Failure, FailureKind};
 
 use super::action::{Action, Evaluation, Violation};
@@ -19,6 +21,8 @@ impl<V: Clone> Engine<V> {
             Task::Finish(frame) => self.finish_frame(frame),
             Task::Round(place) => self.start_round(place),
             Task::Lose(place) => self.lose(place),
+            Task::RouseChildren(place) => self.rouse_children(place),
+            Task::EndChild(frame) => self.settle_failure(frame),
         }
     }
 
@@ -65,6 +69,12 @@ impl<V: Clone> Engine<V> {
     /// Lets a node of a frame that is awake go on from the state that it, or replay, left it in.
     pub(super) fn rouse(&mut self, place: Place) {
         self.rouse_deadline(place);
+        if self.children(place).is_some() {
+            self.tasks.push_back(Task::RouseChildren(place));
+        }
+        if let Some(State::Parked(_)) = self.instance(place).map(|it| &it.state) {
+            self.lose_parked(place);
+        }
         let Some(instance) = self.instance(place) else {
             return;
         };
@@ -170,9 +180,14 @@ impl<V: Clone> Engine<V> {
     }
 
     fn evaluate_step(&mut self, place: Place) {
+        let given = self.child_of(place.frame);
+        let given = given.and_then(|child| child.arguments.as_ref());
+        let what = given.map_or(Evaluation::Step, |given| {
+            Evaluation::Given(Arc::clone(given))
+        });
         if let Some(inputs) = self.inputs(place) {
             self.change(place, Change::Evaluating);
-            self.evaluate(place, Evaluation::Step, inputs);
+            self.evaluate(place, what, inputs);
         }
     }
 
@@ -190,7 +205,10 @@ impl<V: Clone> Engine<V> {
     pub(super) fn end_evaluation(&mut self, place: Place, result: Result<Evaluated<V>, Failure>) {
         let is_expected = self.evaluating > 0
             && self.instance(place).is_some_and(|instance| {
-                matches!(instance.state, State::Evaluating | State::Going(_))
+                matches!(
+                    instance.state,
+                    State::Evaluating | State::Going(_) | State::Continuing(_)
+                )
             });
         if !is_expected {
             return;
@@ -202,6 +220,9 @@ impl<V: Clone> Engine<V> {
         }
         match result {
             Ok(evaluated) => self.use_evaluated(place, evaluated),
+            Err(failure) if self.plan.node(place.node).kind == PlanKind::Job => {
+                self.fail_inheritance(place, failure);
+            }
             Err(failure) => self.fail(place, failure),
         }
         self.settle(place.frame);
@@ -231,6 +252,7 @@ impl<V: Clone> Engine<V> {
             ) => self.complete(place, value),
             (Evaluated::Items(items), PlanKind::Each { .. }) => self.count_items(place, items),
             (Evaluated::Inputs(inputs), PlanKind::Call) => self.call(place, inputs),
+            (Evaluated::Arguments(arguments), PlanKind::Job) => self.begin_heir(place, &arguments),
             (Evaluated::Arm(arm), PlanKind::Branch) => self.decide(place, arm),
             (Evaluated::Sleep(duration), PlanKind::Sleep) => {
                 self.sleep(place, self.now.after(duration));
@@ -285,6 +307,9 @@ impl<V: Clone> Engine<V> {
 
     /// The region of a node's frame of this number.
     pub(super) fn region_of(&self, place: Place, index: u32) -> Option<RegionId> {
+        if self.plan.node(place.node).kind == PlanKind::Job {
+            return self.region_of_child(place, index);
+        }
         self.plan.inside(place.node, index)
     }
 
@@ -313,7 +338,10 @@ impl<V: Clone> Engine<V> {
 
     /// Nothing more is to be expected of a node.
     pub(super) fn close(&mut self, place: Place) {
-        self.drop_rebuilt(place, u32::MAX);
+        // The children of a job may be under way behind it.
+        if self.plan.node(place.node).kind != PlanKind::Job {
+            self.drop_rebuilt(place, u32::MAX);
+        }
         if let Some(frame) = self.frames.get_mut(place.frame) {
             frame.open -= 1;
             if frame.open == 0 {
@@ -377,6 +405,7 @@ impl<V: Clone> Engine<V> {
             (PlanKind::Finally, 0) => self.begin_last(owner, Outcome::Ended(departure)),
             (PlanKind::Finally, _) => self.end_last(owner, None),
             (PlanKind::Race, _) => self.win(owner, index, Outcome::Ended(departure)),
+            (PlanKind::Job, _) => self.end_child(owner, index, Ok(departure.value)),
             _ => self.halt(violation(
                 "I7 a frame is opened by a node that has a region",
                 owner,

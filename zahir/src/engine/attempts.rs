@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use zahir_store::{Attempt, Failure, FailureKind, Record, Timestamp};
 
-use super::action::{Action, Caught, Violation, Work};
+use super::action::{Action, KeptValue, Violation, Work};
 use super::advance::violation;
 use super::blocks::can_be_handled;
 use super::frame::Place;
 use super::report::{AttemptOutcome, Extra, Verdict};
+use super::spawning::{Asked, Denied};
 use super::state::{Change, Failing, Kept, State, Tries};
 use super::{Engine, Phase, mix};
 use crate::job::policy::Policy;
@@ -46,7 +47,11 @@ impl<V: Clone> Engine<V> {
             if self.is_ready(place) {
                 free -= 1;
                 self.ready_count -= 1;
-                self.start_attempt(place);
+                if self.parked.contains(&place) {
+                    self.resume_attempt(place);
+                } else {
+                    self.start_attempt(place);
+                }
             }
         }
     }
@@ -56,20 +61,25 @@ impl<V: Clone> Engine<V> {
             return self.undoing.is_ready(number);
         }
         self.instance(place)
-            .is_some_and(|instance| matches!(instance.state, State::Ready(_)))
+            .is_some_and(|instance| instance.state.is_ready())
     }
 
     /// A job waits for a slot; or first for the lane, if its next crash would be its last.
     pub(super) fn make_ready(&mut self, place: Place) {
         self.change(place, Change::Unblocked);
-        let crashes = self.tries(place).map_or(0, |tries| tries.crashes);
-        if crashes > 0 && crashes.saturating_add(1) >= self.crashes_max {
+        if self.tries(place).is_some_and(|it| self.is_suspect(it)) {
             self.suspects.push_back(place);
             self.in_lane.take_if(|holder| *holder == place);
         } else {
             self.ready.push_back(place);
             self.ready_count += 1;
         }
+    }
+
+    /// Whether the next crash of a job would be its last.
+    pub(super) const fn is_suspect(&self, tries: Tries) -> bool {
+        let Tries { crashes, .. } = tries;
+        crashes > 0 && crashes.saturating_add(1) >= self.crashes_max
     }
 
     /// A job that waited for a slot does so no more.
@@ -100,7 +110,7 @@ impl<V: Clone> Engine<V> {
     /// Whether the attempt that was let into the lane has not ended.
     pub(crate) fn uses_lane(&self) -> bool {
         let suspect = self.in_lane.and_then(|place| self.instance(place));
-        suspect.is_some_and(|it| matches!(it.state, State::Ready(_) | State::Running(_)))
+        suspect.is_some_and(|it| it.state.is_ready() || matches!(it.state, State::Running(_)))
     }
 
     fn start_attempt(&mut self, place: Place) {
@@ -143,26 +153,41 @@ impl<V: Clone> Engine<V> {
 
     /// What the next attempt is, if it is not just the job.
     fn work(&self, place: Place) -> Option<Box<Work<V>>> {
-        let kept = self.kept(place)?;
-        if let Some(failing) = &kept.failing {
+        let kept = self.kept(place);
+        let replaced = kept.and_then(|kept| kept.arguments.clone());
+        let arguments = replaced.or_else(|| self.child_of(place.frame)?.arguments.clone());
+        if let Some(failing) = kept.and_then(|kept| kept.failing.as_deref()) {
             let recovery = self.plan.node(place.node).recovery.as_deref();
             let is_typed = recovery.is_some_and(|recovery| recovery.is_typed);
-            let caught = Caught {
-                at: failing.at.clone(),
-                attempt: failing.attempt,
-                failure: failing.failure.clone(),
-            };
+            let caught = failing.caught();
             let error = failing.error.clone().filter(|_| is_typed);
-            return Some(Box::new(Work::Recover { caught, error }));
+            return Some(Box::new(Work::Recover {
+                caught,
+                error,
+                arguments,
+            }));
         }
-        if kept.state.is_none() && kept.arguments.is_none() {
+        let state = kept.and_then(|kept| kept.state.clone());
+        let values = kept.into_iter().flat_map(|kept| &kept.values);
+        let values: Vec<KeptValue> = values
+            .map(|(name, value)| (Arc::clone(name), Arc::clone(value)))
+            .collect();
+        if state.is_none() && arguments.is_none() && values.is_empty() {
             return None;
         }
         Some(Box::new(Work::Resume {
-            state: kept.state.clone(),
-            arguments: kept.arguments.clone(),
-            kept: Vec::new(),
+            state,
+            arguments,
+            kept: values,
         }))
+    }
+
+    /// Whether an attempt is under way, in a run that is not over.
+    pub(super) fn is_live(&self, place: Place, attempt: Attempt) -> bool {
+        self.phase != Phase::Ended
+            && self
+                .instance(place)
+                .is_some_and(|instance| instance.state.is_running(attempt))
     }
 
     /// An attempt ended.
@@ -175,13 +200,14 @@ impl<V: Clone> Engine<V> {
         if let Some(number) = place.frame.undo() {
             return self.end_undo(number, attempt, outcome);
         }
-        let is_live = self.phase != Phase::Ended
-            && self
-                .instance(place)
-                .is_some_and(|instance| instance.state.is_running(attempt));
-        if !is_live {
+        if !self.is_live(place, attempt) {
             return;
         }
+        let (outcome, asked) = match self.ask_last(place, attempt, outcome) {
+            Ok((outcome, asked)) => (outcome, asked),
+            Err(Denied::TooMany(failure)) => (Self::overdone(failure), Asked::default()),
+            Err(Denied::Told) => return,
+        };
         self.shift_live(place.frame, false);
         self.progress.running = self.progress.running.saturating_sub(1);
         match outcome {
@@ -189,7 +215,11 @@ impl<V: Clone> Engine<V> {
                 value,
                 encoded,
                 extra,
-            } => self.succeed(place, attempt, (value, encoded), extra),
+            } => {
+                let extra = extra.map_or_else(Extra::default, |extra| *extra);
+                self.spawn_behind(place, attempt, asked, &extra.left);
+                self.succeed(place, attempt, (value, encoded), extra);
+            }
             AttemptOutcome::Failed {
                 failure,
                 error,
@@ -197,6 +227,8 @@ impl<V: Clone> Engine<V> {
             } => self.fail_attempt(place, attempt, Failed { failure, error }, verdict),
             AttemptOutcome::Postponed { after, state } => {
                 let due = self.now.after(after);
+                let unfinished = self.unfinished(place);
+                self.leave_behind(place, unfinished);
                 self.outbox.record(|| Record::AttemptPostponed {
                     at: self.frames.position(place),
                     attempt,
@@ -205,15 +237,11 @@ impl<V: Clone> Engine<V> {
                 });
                 self.postpone(place, due, state.into());
             }
-            AttemptOutcome::Continued { .. } => {}
+            AttemptOutcome::Continued { heir, .. } => {
+                self.continue_as(place, attempt, asked, *heir);
+            }
             AttemptOutcome::Interrupted => {
-                // What must not be started twice counts as under way, and so as lost.
-                if !self.policy(place).at_most_once {
-                    self.outbox.record(|| Record::AttemptInterrupted {
-                        at: self.frames.position(place),
-                        attempt,
-                    });
-                }
+                self.record_interrupted(place, attempt);
                 self.change(place, Change::Interrupted);
                 self.unblock_if_free(place);
             }
@@ -221,15 +249,20 @@ impl<V: Clone> Engine<V> {
         self.settle(place.frame);
     }
 
-    fn succeed(
-        &mut self,
-        place: Place,
-        attempt: Attempt,
-        result: (V, Vec<u8>),
-        extra: Option<Box<Extra>>,
-    ) {
+    /// An attempt was dropped and is neither failed nor crashed. What must not be started twice
+    /// counts as under way, and so as lost.
+    pub(super) fn record_interrupted(&mut self, place: Place, attempt: Attempt) {
+        if !self.policy(place).at_most_once {
+            self.outbox.record(|| Record::AttemptInterrupted {
+                at: self.frames.position(place),
+                attempt,
+            });
+        }
+    }
+
+    fn succeed(&mut self, place: Place, attempt: Attempt, result: (V, Vec<u8>), extra: Extra) {
         let (value, output) = result;
-        let Extra { undo, shared, .. } = extra.map_or_else(Extra::default, |extra| *extra);
+        let Extra { undo, shared, .. } = extra;
         if let Some(arguments) = undo {
             self.outbox.record(|| Record::UndoOwed {
                 at: self.frames.position(place),
@@ -271,12 +304,17 @@ impl<V: Clone> Engine<V> {
     pub(super) fn give(&mut self, place: Place, value: V) {
         self.progress.done += 1;
         self.forget(place);
+        self.release_children(place);
         self.complete(place, value);
     }
 
     /// A job is tried again at `due`, with this state.
     pub(super) fn postpone(&mut self, place: Place, due: Timestamp, state: Arc<[u8]>) {
-        self.keep(place, |kept| kept.state = Some(state));
+        self.keep(place, |kept| {
+            kept.state = Some(state);
+            kept.values.clear();
+        });
+        self.release_children(place);
         self.change(place, Change::Postponed(due));
         self.await_next(place, due);
     }
@@ -306,6 +344,7 @@ impl<V: Clone> Engine<V> {
             retry_at: Some(due),
         });
         self.change(place, Change::Retried(due));
+        self.loosen_children(place);
         self.await_next(place, due);
     }
 
@@ -366,6 +405,8 @@ impl<V: Clone> Engine<V> {
     /// The recovery job of a job takes over.
     pub(super) fn recover_from(&mut self, place: Place, failing: Failing<V>) {
         self.drop_deadline(place);
+        self.disown(place);
+        self.release_children(place);
         self.keep(place, |kept| {
             *kept = Kept {
                 arguments: kept.arguments.take(),
@@ -447,7 +488,11 @@ impl<V: Clone> Engine<V> {
         let node = self.plan.node(place.node);
         match &node.recovery {
             Some(recovery) if self.is_recovering(place) => recovery.policy,
-            _ => node.policy,
+            _ => {
+                let child = self.child_of(place.frame);
+                let limits = child.and_then(|child| child.limits.as_deref());
+                limits.map_or(node.policy, |limits| node.policy.limited(limits))
+            }
         }
     }
 

@@ -87,7 +87,7 @@ impl<V: Clone> Engine<V> {
             return;
         };
         let state = &instance.state;
-        if let State::Running(_) = state {
+        if let State::Running(_) | State::Parked(_) | State::Resuming(_) = state {
             self.abort(&BTreeSet::from([place]));
         } else if let State::Ready(_) = state {
             self.take_back(place);

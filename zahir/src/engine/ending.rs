@@ -95,6 +95,7 @@ impl<V: Clone> Engine<V> {
         if matches!(self.phase, Phase::Going | Phase::Undoing) {
             self.phase = Phase::Stopping;
             self.take_back_starts();
+            self.drop_all_parked();
             self.drop_waiting();
         }
     }

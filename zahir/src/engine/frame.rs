@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use zahir_store::{FrameStep, NodeId, Position};
 
+use super::children::Children;
 use super::state::{Departure, Failing, Instance, Kept};
 use crate::plan::RegionId;
 
@@ -65,7 +66,8 @@ pub(super) struct Frame<V> {
     /// Whether it has its inputs. A frame that replay rebuilt waits for them: they come from pure
     /// code, which is not on record.
     pub(super) is_awake: bool,
-    /// How many of its nodes have no result yet, inputs aside.
+    /// How many of its nodes have no result yet, inputs aside, and how many children of its jobs are
+    /// not over.
     pub(super) open: usize,
     /// How many attempts and evaluations are under way in it and in the frames inside it.
     pub(super) live: usize,
@@ -81,6 +83,8 @@ pub(super) struct Frame<V> {
     pub(super) nodes: Vec<Instance<V>>,
     /// What is kept for some of its jobs.
     pub(super) kept: BTreeMap<NodeId, Kept<V>>,
+    /// The children of some of its jobs.
+    pub(super) children: BTreeMap<NodeId, Children<V>>,
     links: Links,
 }
 
@@ -100,12 +104,20 @@ impl<V> Frame<V> {
             departure: None,
             nodes,
             kept: BTreeMap::new(),
+            children: BTreeMap::new(),
             links: Links {
                 first: FrameId::NONE,
                 next: FrameId::NONE,
                 previous: FrameId::NONE,
             },
         }
+    }
+
+    /// The children of one of its jobs, which may be the first.
+    pub(super) fn children_of(&mut self, node: NodeId) -> &mut Children<V> {
+        let is_awake = self.is_awake;
+        let children = self.children.entry(node);
+        children.or_insert_with(|| Children::new(is_awake))
     }
 }
 

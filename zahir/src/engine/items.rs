@@ -129,7 +129,7 @@ impl<V: Clone> Engine<V> {
 
     /// Whether something in a frame that replay rebuilt was under way: an attempt, or a block whose
     /// `finally` has not ended.
-    fn was_under_way(&self, id: FrameId) -> bool {
+    pub(super) fn was_under_way(&self, id: FrameId) -> bool {
         let Some(frame) = self.frames.get(id) else {
             return false;
         };
@@ -205,18 +205,22 @@ impl<V: Clone> Engine<V> {
         self.evaluate(place, Evaluation::Join, results);
     }
 
-    /// Opens a frame for an item, unless enough is ready; whether it did.
+    /// Opens a frame for an item or a child, unless enough is ready; whether it did.
     pub(super) fn open_next_frame(&mut self) -> bool {
         if self.phase != Phase::Going || self.ready_count + self.evaluating >= READY_AHEAD {
             return false;
         }
         while let Some(place) = self.going.last().copied() {
-            let opened = self.take_item(place).and_then(|(index, item)| {
-                let frame = self.frame_of(place, index)?;
-                Some((frame, item))
-            });
+            let opened = if self.plan.node(place.node).kind == PlanKind::Job {
+                self.take_child(place).map(|frame| (frame, None))
+            } else {
+                self.take_item(place).and_then(|(index, item)| {
+                    let frame = self.frame_of(place, index)?;
+                    Some((frame, Some(item)))
+                })
+            };
             if let Some((frame, item)) = opened {
-                self.wake(frame, [item]);
+                self.wake(frame, item);
                 return true;
             }
             self.going.pop();

@@ -3,8 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use zahir_store::{Attempt, Failure, FailureKind, NodeId, Position, Record, StoredRun, Timestamp};
+use zahir_store::{
+    Attempt, Failure, FailureKind, Heir, NodeId, Position, Record, SpawnedChild, StoredRun,
+    Timestamp,
+};
 
+use super::children::ChildState;
 use super::frame::{FrameId, Place, Stop};
 use super::outbox::Outbox;
 use super::state::{Change, Failing, Kept, Race, State};
@@ -157,6 +161,21 @@ impl<V: Clone> Engine<V> {
             Record::AttemptInterrupted { at, attempt } => self
                 .ended_place(at, *attempt)
                 .map(|place| self.change(place, Change::Interrupted)),
+            Record::ChildrenSpawned { at, children } => self.replay_spawned(at, children),
+            Record::AttemptParked { at, attempt } => self
+                .ended_place(at, *attempt)
+                .map(|place| self.change(place, Change::Parked)),
+            Record::AttemptResumed { at, attempt } => self.replay_resumed(at, *attempt),
+            Record::ChildrenLeft { at, children } => self
+                .job(at)
+                .map(|place| self.leave_children(place, children)),
+            Record::ValueKept { at, name, value } => self.replay_kept(at, |kept| {
+                let value = value.as_slice().into();
+                kept.values.insert(name.as_str().into(), value);
+            }),
+            Record::AttemptContinued { at, attempt, heir } => {
+                self.replay_continued(at, *attempt, heir)
+            }
             Record::ItemsCounted { at, items } => self.replay_count(at, *items),
             Record::BranchTaken { at, arm } => self.replay_decision(at, *arm),
             Record::BlockEntered { at } => self.replay_change(at, is_finally, || Change::Begun),
@@ -247,13 +266,60 @@ impl<V: Clone> Engine<V> {
             Record::RunRevised(_) | Record::AttemptsDropped { .. } => {
                 Err("records before it were not revised")
             }
-            Record::ChildrenSpawned { .. }
-            | Record::AttemptParked { .. }
-            | Record::AttemptResumed { .. }
-            | Record::ChildrenLeft { .. }
-            | Record::ValueKept { .. }
-            | Record::AttemptContinued { .. } => Err("of children"),
         })
+    }
+
+    fn replay_spawned(
+        &mut self,
+        at: &Position,
+        children: &[SpawnedChild],
+    ) -> Result<(), &'static str> {
+        let place = self.job(at)?;
+        let kinds = &self.plan.node(place.node).kinds;
+        if !children.iter().all(|child| kinds.contains(&child.kind)) {
+            return Err("the job does not spawn that");
+        }
+        for child in children {
+            self.adopt(place, child);
+        }
+        Ok(())
+    }
+
+    fn replay_resumed(&mut self, at: &Position, attempt: Attempt) -> Result<(), &'static str> {
+        let place = self.job(at)?;
+        let is_parked = self
+            .instance(place)
+            .is_some_and(|it| it.state.is_parked(attempt));
+        if !is_parked {
+            return Err("that attempt did not wait");
+        }
+        self.change(place, Change::Resumed);
+        self.shift_live(place.frame, true);
+        Ok(())
+    }
+
+    fn replay_continued(
+        &mut self,
+        at: &Position,
+        attempt: Attempt,
+        heir: &Heir,
+    ) -> Result<(), &'static str> {
+        let place = self.ended_place(at, attempt)?;
+        if !self.plan.node(place.node).kinds.contains(&heir.kind) {
+            return Err("the job does not spawn that");
+        }
+        self.inherit(place, heir.clone());
+        Ok(())
+    }
+
+    /// The job that a record speaks of.
+    fn job(&mut self, at: &Position) -> Result<Place, &'static str> {
+        let place = self.place(at).ok_or(NO_SUCH_NODE)?;
+        if self.plan.node(place.node).kind == PlanKind::Job {
+            Ok(place)
+        } else {
+            Err(OTHER_KIND)
+        }
     }
 
     fn replay_result(
@@ -298,8 +364,10 @@ impl<V: Clone> Engine<V> {
             failure: failure.clone(),
             error: None,
         };
-        if let Some(State::Backoff(..)) = self.instance(place).map(|it| &it.state) {
-            self.change(place, Change::Due);
+        match self.instance(place).map(|it| &it.state) {
+            Some(State::Backoff(..)) => self.change(place, Change::Due),
+            Some(State::Parked(_)) => self.change(place, Change::Interrupted),
+            _ => {}
         }
         self.give_up(place, failing);
         Ok(())
@@ -310,20 +378,14 @@ impl<V: Clone> Engine<V> {
         at: &Position,
         change: impl FnOnce(&mut Kept<V>),
     ) -> Result<(), &'static str> {
-        let place = self.place(at).ok_or(NO_SUCH_NODE)?;
-        if self.plan.node(place.node).kind != PlanKind::Job {
-            return Err(OTHER_KIND);
-        }
+        let place = self.job(at)?;
         self.keep(place, change);
         Ok(())
     }
 
     /// The job whose attempts are over. One that was under way is no more.
     fn tried_place(&mut self, at: &Position) -> Result<Place, &'static str> {
-        let place = self.place(at).ok_or(NO_SUCH_NODE)?;
-        if self.plan.node(place.node).kind != PlanKind::Job {
-            return Err(OTHER_KIND);
-        }
+        let place = self.job(at)?;
         let state = self.instance(place).map(|it| &it.state);
         if let Some(State::Running(_)) = state {
             self.shift_live(place.frame, false);
@@ -347,6 +409,7 @@ impl<V: Clone> Engine<V> {
         let place = self.ended_place(at, attempt)?;
         if let Some(due) = retry_at {
             self.change(place, Change::Retried(due));
+            self.loosen_children(place);
             return Ok(());
         }
         let error = self.kept_error(at);
@@ -437,10 +500,7 @@ impl<V: Clone> Engine<V> {
 
     /// An attempt was started: it counts as under way until its end is on record.
     fn replay_start(&mut self, at: &Position, attempt: Attempt) -> Result<(), &'static str> {
-        let place = self.place(at).ok_or(NO_SUCH_NODE)?;
-        if self.plan.node(place.node).kind != PlanKind::Job {
-            return Err(OTHER_KIND);
-        }
+        let place = self.job(at)?;
         let was_running = self
             .instance(place)
             .is_some_and(|it| matches!(it.state, State::Running(_)));
@@ -505,6 +565,7 @@ impl<V: Clone> Engine<V> {
                 usize::try_from(index).is_ok_and(|index| index < each.results.len())
             }
             // What is decided is rebuilt with the decision.
+            (PlanKind::Job, _) => return self.rebuild_child(owner, index),
             (PlanKind::Each { .. } | PlanKind::Branch, _)
             | (_, State::Succeeded(_) | State::Failed | State::Skipped | State::Left) => false,
             (_, _) => true,
@@ -512,6 +573,19 @@ impl<V: Clone> Engine<V> {
         let region = self.region_of(owner, index).filter(|_| can_be)?;
         let frame = self.open_frame(region, Some(owner), index);
         self.replayed.insert((owner, index), frame);
+        Some(frame)
+    }
+
+    /// Opens the frame of a child that had begun, before or behind the end of its parent.
+    fn rebuild_child(&mut self, parent: Place, number: u32) -> Option<FrameId> {
+        let region = self.region_of_child(parent, number)?;
+        let child = self.children_mut(parent)?.get_mut(number)?;
+        if child.is_over() {
+            return None;
+        }
+        child.state = ChildState::Open;
+        let frame = self.open_frame(region, Some(parent), number);
+        self.replayed.insert((parent, number), frame);
         Some(frame)
     }
 }

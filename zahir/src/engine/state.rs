@@ -4,9 +4,13 @@
 //!                  ┌──────────────── Interrupted, Due ◀───────────┐
 //!                  ▼                                               │
 //!   Blocked ─Unblocked─▶ Ready ─Started─▶ Running ─Retried, Postponed─▶ Backoff
-//!      │  ▲                                  │
-//!      │  └─────────── Crashed, Recovering ──┤
-//!      │                                     └─Succeeded, Failed─▶ ...
+//!      │  ▲                                ▲ │
+//!      │  ├─────────── Crashed, Recovering ┼─┤
+//!      │  │                                │ ├─Parked─▶ Parked ─Woken─▶ Resuming
+//!      │  ├─────────────── Interrupted ────┼─┼────────────┴────────────────┤
+//!      │  │                                └─┼───────── Resumed ───────────┘
+//!      │  └──── Recovering ── Continuing ◀─Continued
+//!      │                          └──────────┴─Succeeded, Failed─▶ ...
 //!      ├─Evaluating─▶ Evaluating ─Entered, Counted, Slept, Decided─▶ ...
 //!      ├─Entered────▶ Inside ─Handled─▶ Handling ─┐
 //!      │                 └─Closed─▶ Closing ──────┼─Succeeded, Failed, Left─▶ ...
@@ -20,11 +24,13 @@
 //! Replay applies recorded changes to instances that have not been unblocked: what unblocks them
 //! may be a pure value, which is not on record. So what is on record is also legal in `Blocked`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::vec;
 
 use zahir_store::{Attempt, Failure, Position, Timestamp};
 
+use super::action::Caught;
 use crate::plan::Exit;
 
 /// A node in a frame.
@@ -44,6 +50,12 @@ pub(super) enum State<V> {
     Ready(Tries),
     /// An attempt is under way, or was when the process died.
     Running(Tries),
+    /// An attempt waits for children, and holds no slot; or did when the process died.
+    Parked(Tries),
+    /// An attempt that waited for children waits for a slot.
+    Resuming(Tries),
+    /// Its attempts are over, and a child of it gives its result.
+    Continuing(Tries),
     /// It waits to be tried again.
     Backoff(Tries, Timestamp),
     /// Something pure is being computed for it.
@@ -149,6 +161,17 @@ pub(super) struct Failing<V> {
     pub(super) error: Option<V>,
 }
 
+impl<V> Failing<V> {
+    /// What a handler is told of it.
+    pub(super) fn caught(&self) -> Caught {
+        Caught {
+            at: self.at.clone(),
+            attempt: self.attempt,
+            failure: self.failure.clone(),
+        }
+    }
+}
+
 /// What is kept for a job from one attempt to the next.
 #[derive(Debug)]
 pub(super) struct Kept<V> {
@@ -160,6 +183,8 @@ pub(super) struct Kept<V> {
     pub(super) deadline: Option<Timestamp>,
     /// How the job failed, if its recovery job is tried now.
     pub(super) failing: Option<Box<Failing<V>>>,
+    /// The values that its attempts compute once, by name.
+    pub(super) values: BTreeMap<Arc<str>, Arc<[u8]>>,
 }
 
 impl<V> Default for Kept<V> {
@@ -169,6 +194,7 @@ impl<V> Default for Kept<V> {
             arguments: None,
             deadline: None,
             failing: None,
+            values: BTreeMap::new(),
         }
     }
 }
@@ -260,6 +286,14 @@ pub(super) enum Change<V> {
     Failed,
     /// An attempt was dropped.
     Interrupted,
+    /// An attempt waits for children.
+    Parked,
+    /// What it waits for is there, or it has something else to do.
+    Woken,
+    /// An attempt that waited goes on.
+    Resumed,
+    /// An attempt ended, and a child gives the result.
+    Continued,
     /// The next attempt is due.
     Due,
     /// Something pure is being computed for it.
@@ -313,6 +347,9 @@ impl<V> State<V> {
             | Change::Recovering
             | Change::Interrupted
             | Change::Due => self.attempted(change),
+            Change::Parked | Change::Woken | Change::Resumed | Change::Continued => {
+                self.handed_over(change)
+            }
             Change::Succeeded(_) | Change::Failed | Change::Left | Change::Skipped => {
                 self.ended(change)
             }
@@ -353,7 +390,10 @@ impl<V> State<V> {
         match (self, change) {
             (Self::Blocked(tries), Change::Unblocked) => Ok(Self::Ready(tries)),
             (
-                Self::Blocked(tries) | Self::Ready(tries) | Self::Backoff(tries, _),
+                Self::Blocked(tries)
+                | Self::Ready(tries)
+                | Self::Parked(tries)
+                | Self::Backoff(tries, _),
                 Change::Started(attempt),
             ) if tries.next() == Some(attempt) => Ok(Self::Running(Tries {
                 attempts: attempt.number(),
@@ -369,13 +409,40 @@ impl<V> State<V> {
             (Self::Running(tries), Change::Postponed(due)) => {
                 Ok(Self::Backoff(tries.afresh(), due))
             }
-            (Self::Running(tries), Change::Crashed) => Ok(Self::Blocked(tries.crashed())),
+            (Self::Running(tries) | Self::Parked(tries), Change::Crashed) => {
+                Ok(Self::Blocked(tries.crashed()))
+            }
             (
-                Self::Running(tries) | Self::Blocked(tries) | Self::Backoff(tries, _),
+                Self::Running(tries)
+                | Self::Blocked(tries)
+                | Self::Parked(tries)
+                | Self::Continuing(tries)
+                | Self::Backoff(tries, _),
                 Change::Recovering,
             ) => Ok(Self::Blocked(tries.afresh())),
-            (Self::Running(tries) | Self::Ready(tries), Change::Interrupted)
+            (
+                Self::Running(tries)
+                | Self::Ready(tries)
+                | Self::Parked(tries)
+                | Self::Resuming(tries),
+                Change::Interrupted,
+            )
             | (Self::Backoff(tries, _), Change::Due) => Ok(Self::Blocked(tries)),
+            (_, _) => Err(IllegalChange),
+        }
+    }
+
+    /// The state of a job after an attempt hands over to children. Replay goes from `Parked` to
+    /// `Running` at once: what wakes an attempt is not on record.
+    #[inline]
+    fn handed_over(self, change: Change<V>) -> Result<Self, IllegalChange> {
+        match (self, change) {
+            (Self::Running(tries), Change::Parked) => Ok(Self::Parked(tries)),
+            (Self::Parked(tries), Change::Woken) => Ok(Self::Resuming(tries)),
+            (Self::Resuming(tries) | Self::Parked(tries), Change::Resumed) => {
+                Ok(Self::Running(tries))
+            }
+            (Self::Running(tries), Change::Continued) => Ok(Self::Continuing(tries)),
             (_, _) => Err(IllegalChange),
         }
     }
@@ -420,7 +487,11 @@ impl<V> State<V> {
     /// Whether something of it is under way that can come to an end. In `Blocked` it may have been
     /// under way before a restart.
     const fn may_end(&self) -> bool {
-        !self.is_over() && !matches!(self, Self::Ready(_) | Self::Backoff(_, _))
+        !self.is_over()
+            && !matches!(
+                self,
+                Self::Ready(_) | Self::Parked(_) | Self::Resuming(_) | Self::Backoff(_, _)
+            )
     }
 
     /// Whether nothing more will happen to it.
@@ -495,6 +566,9 @@ impl<V> State<V> {
         if let Self::Blocked(tries)
         | Self::Ready(tries)
         | Self::Running(tries)
+        | Self::Parked(tries)
+        | Self::Resuming(tries)
+        | Self::Continuing(tries)
         | Self::Backoff(tries, _) = self
         {
             Some(*tries)
@@ -506,5 +580,15 @@ impl<V> State<V> {
     /// Whether this attempt is under way.
     pub(super) const fn is_running(&self, attempt: Attempt) -> bool {
         matches!(self, Self::Running(tries) if tries.attempts == attempt.number())
+    }
+
+    /// Whether this attempt waits for children.
+    pub(super) const fn is_parked(&self, attempt: Attempt) -> bool {
+        matches!(self, Self::Parked(tries) if tries.attempts == attempt.number())
+    }
+
+    /// Whether it waits for a slot.
+    pub(super) const fn is_ready(&self) -> bool {
+        matches!(self, Self::Ready(_) | Self::Resuming(_))
     }
 }

@@ -3,7 +3,11 @@
 //! A failure reaches as far as the next block or race around it. The frame there is *stopped*: it
 //! starts nothing more, and so are the frames inside it. When nothing of it is under way any more
 //! it is *settled*: each `finally` inside it that is owed runs, innermost first, and then the block
-//! or race is given the failure.
+//! or race is given the failure. A child of a job is a block, too: its parent is given the failure,
+//! or, if the child follows that, what is around the parent.
+//!
+//! Attempts that wait for children are dropped where everything comes to its end: nothing begins
+//! there any more that they could wait for.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -13,7 +17,7 @@ use zahir_store::Failure;
 use super::action::Action;
 use super::frame::{FrameId, Place, Stop};
 use super::state::{Change, Failing, Outcome, State};
-use super::{Engine, Phase};
+use super::{Engine, Phase, Task};
 use crate::plan::PlanKind;
 
 impl<V: Clone> Engine<V> {
@@ -31,20 +35,32 @@ impl<V: Clone> Engine<V> {
     /// A node instance has no result and will have none.
     pub(super) fn fail_with(&mut self, place: Place, failing: Box<Failing<V>>) {
         self.change(place, Change::Failed);
-        let catcher = self.catcher(place.frame);
+        self.raise(place.frame, failing);
+    }
+
+    /// A failure in a frame reaches as far as it does.
+    pub(super) fn raise(&mut self, from: FrameId, failing: Box<Failing<V>>) {
+        let catcher = self.catcher(from);
         let Some(frame) = self.frames.get_mut(catcher) else {
             return;
         };
-        frame.failure.get_or_insert(failing);
+        if frame.failure.is_none() {
+            frame.failure = Some(failing);
+            self.note_failed_child(catcher);
+        }
         self.stop(catcher, Stop::Failed);
-        self.settle(place.frame);
+        self.settle(from);
+        if self.is_over_in_replay(catcher) {
+            self.tasks.push_back(Task::EndChild(catcher));
+        }
     }
 
     /// The frame at which the failure of a node in `frame` stops.
     fn catcher(&self, frame: FrameId) -> FrameId {
         let mut at = frame;
         while let Some(owner) = self.frames.get(at).and_then(|frame| frame.owner) {
-            if self.plan.node(owner.node).kind.catches() {
+            let kind = self.plan.node(owner.node).kind;
+            if kind.catches() || kind == PlanKind::Job {
                 break;
             }
             at = owner.frame;
@@ -141,6 +157,13 @@ impl<V: Clone> Engine<V> {
                 self.change(place, Change::Interrupted);
                 self.shift_live(place.frame, false);
             }
+        } else if let State::Parked(_) | State::Resuming(_) = state {
+            // What it waits for may never begin.
+            if is_awake {
+                aborted.insert(place);
+            } else {
+                self.lose_parked(place);
+            }
         } else if !is_awake {
             // No timer is set yet, and a sleep may be over.
         } else if let State::Ready(_) = state
@@ -164,16 +187,24 @@ impl<V: Clone> Engine<V> {
 
     /// Drops attempts, as soon as the reason is durable.
     pub(super) fn abort(&mut self, places: &BTreeSet<Place>) {
+        if places.is_empty() {
+            return;
+        }
         let not_started = self.outbox.take_starts(|place| places.contains(&place));
         for place in places {
-            let running = self.instance(*place).map(|instance| &instance.state);
-            let Some(State::Running(tries)) = running else {
-                continue;
+            let (tries, is_running) = match self.instance(*place).map(|it| &it.state) {
+                Some(State::Running(tries)) => (tries, true),
+                Some(State::Parked(tries) | State::Resuming(tries)) => (tries, false),
+                _ => continue,
             };
             let attempt = zahir_store::Attempt::new(tries.attempts);
-            self.shift_live(place.frame, false);
-            self.progress.running = self.progress.running.saturating_sub(1);
-            self.change(*place, Change::Interrupted);
+            if is_running {
+                self.shift_live(place.frame, false);
+                self.progress.running = self.progress.running.saturating_sub(1);
+                self.change(*place, Change::Interrupted);
+            } else {
+                self.drop_parked(*place);
+            }
             let was_started = !not_started.iter().any(|(known, _)| known == place);
             if let Some(attempt) = attempt
                 && was_started

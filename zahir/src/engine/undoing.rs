@@ -3,8 +3,11 @@
 //! A result is undone when everything that rests on it is: what used it, and what the workflow says
 //! comes after it. What does not rest on each other is undone at the same time. If a result can't be
 //! undone, what it rests on stays as it is.
+//!
+//! A job rests on the children that it held, and those that follow it rest on it. A child that gives
+//! its parent's result rests on the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -37,6 +40,10 @@ pub(super) struct Undoing {
     active: usize,
     /// How many attempts are under way.
     running: usize,
+    /// Whether anything in the plan can be undone.
+    is_possible: bool,
+    /// The children that rest on their parent or on its other children, by parent.
+    followers: BTreeMap<Position, BTreeSet<u32>>,
     /// The first result that can't be undone.
     stuck: Option<(Position, Failure)>,
 }
@@ -85,6 +92,8 @@ struct Node {
     owed: Option<usize>,
     /// The frames it had, by number, with the results in them.
     frames: Vec<(u32, Range<usize>)>,
+    /// Those of them, of a job, that are undone before its own result.
+    first: Vec<(u32, Range<usize>)>,
     depth: usize,
     /// How many of its frames are being undone.
     active: usize,
@@ -111,6 +120,13 @@ enum Task {
 type Due = (usize, Option<Timestamp>);
 
 impl Undoing {
+    pub(super) fn new(is_possible: bool) -> Self {
+        Self {
+            is_possible,
+            ..Self::default()
+        }
+    }
+
     /// A job has a result that can be undone.
     pub(super) fn owe(&mut self, at: Position, arguments: Arc<[u8]>, output: Arc<[u8]>) {
         self.owed.push(Owed {
@@ -120,6 +136,11 @@ impl Undoing {
             state: State::Waiting(Tries::default()),
             level: None,
         });
+    }
+
+    /// A child follows its parent.
+    fn follow(&mut self, parent: Position, number: u32) {
+        self.followers.entry(parent).or_default().insert(number);
     }
 
     pub(super) const fn is_owed(&self) -> bool {
@@ -199,9 +220,23 @@ impl Undoing {
             };
             let node = nodes.entry(plan.node(step.node).slot).or_default();
             node.depth = depth + 1;
-            match node.frames.last_mut() {
+            let goes_first = plan.node(step.node).kind == PlanKind::Job && {
+                let frames = owed.at.frames.get(..depth).unwrap_or_default().to_vec();
+                let parent = Position {
+                    frames,
+                    node: step.node,
+                };
+                let followers = self.followers.get(&parent);
+                followers.is_some_and(|it| it.contains(&step.index))
+            };
+            let frames = if goes_first {
+                &mut node.first
+            } else {
+                &mut node.frames
+            };
+            match frames.last_mut() {
                 Some((index, range)) if *index == step.index => range.end = at + 1,
-                _ => node.frames.push((step.index, at..at + 1)),
+                _ => frames.push((step.index, at..at + 1)),
             }
         }
         let needs = self.needs(plan, region);
@@ -241,48 +276,66 @@ impl Undoing {
         let Some(node) = self.levels[level].nodes.get_mut(&slot) else {
             return self.tasks.push(Task::Leave(level, slot));
         };
+        if !node.first.is_empty() {
+            // What is left of it comes when they are undone.
+            for frame in std::mem::take(&mut node.first) {
+                self.enter(plan, level, slot, frame);
+            }
+            return;
+        }
         if let Some(number) = node.owed {
             let owed = &mut self.owed[number];
             match owed.state {
                 State::Waiting(tries) => {
                     owed.state = State::Ready(tries);
-                    due.push((number, None));
+                    return due.push((number, None));
                 }
-                State::Backoff(_, until) => due.push((number, Some(until))),
-                State::Undone => self.tasks.push(Task::Leave(level, slot)),
-                State::Ready(_) | State::Running(_) | State::Stuck => {}
+                State::Backoff(_, until) => return due.push((number, Some(until))),
+                State::Ready(_) | State::Running(_) | State::Stuck => return,
+                State::Undone => {}
             }
-            return;
         }
-        let id = plan.region(region).nodes[slot];
+        if node.frames.is_empty() {
+            return self.tasks.push(Task::Leave(level, slot));
+        }
         // What came later may rest on what came before.
         let is_sequence = matches!(
-            plan.node(id).kind,
+            plan.node(plan.region(region).nodes[slot]).kind,
             PlanKind::Loop { .. } | PlanKind::Rescue { .. } | PlanKind::Finally
         );
         let at_once = if is_sequence { 1 } else { node.frames.len() };
         for _ in 0..at_once {
-            self.open_next(plan, level, slot, id);
+            self.open_next(plan, level, slot);
         }
     }
 
     /// Goes into the last of the frames of a node that is not being undone yet.
-    fn open_next(&mut self, plan: &Plan, level: usize, slot: usize, id: NodeId) {
+    fn open_next(&mut self, plan: &Plan, level: usize, slot: usize) {
+        let node = self.levels[level].nodes.get_mut(&slot);
+        if let Some(frame) = node.and_then(|node| node.frames.pop()) {
+            self.enter(plan, level, slot, frame);
+        }
+    }
+
+    /// Goes into a frame of a node: that of the results in `range`.
+    fn enter(&mut self, plan: &Plan, level: usize, slot: usize, (_, range): (u32, Range<usize>)) {
         let Some(node) = self.levels[level].nodes.get_mut(&slot) else {
             return;
         };
-        if let Some((index, range)) = node.frames.pop()
-            && let Some(region) = plan.inside(id, index)
-        {
-            node.active += 1;
-            let inside = Inside {
-                region,
-                owner: Some((level, slot)),
-                depth: node.depth,
-                range,
-            };
-            self.open(plan, inside);
-        }
+        let depth = node.depth;
+        let Some(number) = self.order.get(range.start) else {
+            return;
+        };
+        let at = &self.owed[*number].at;
+        let inner = at.frames.get(depth).map_or(at.node, |step| step.node);
+        node.active += 1;
+        let inside = Inside {
+            region: plan.node(inner).region,
+            owner: Some((level, slot)),
+            depth,
+            range,
+        };
+        self.open(plan, inside);
     }
 
     fn leave(&mut self, plan: &Plan, level: usize, slot: usize) {
@@ -301,12 +354,18 @@ impl Undoing {
         here.waits = Vec::new();
         here.nodes = BTreeMap::new();
         let id = plan.region(self.levels[outer].region).nodes[at];
+        let is_job = plan.node(id).kind == PlanKind::Job;
         let Some(node) = self.levels[outer].nodes.get_mut(&at) else {
             return;
         };
         node.active -= 1;
-        if !node.frames.is_empty() {
-            self.open_next(plan, outer, at, id);
+        if is_job {
+            // Behind those that follow comes the job itself, and then those that it held.
+            if node.active == 0 {
+                self.tasks.push(Task::Reach(outer, at));
+            }
+        } else if !node.frames.is_empty() {
+            self.open_next(plan, outer, at);
         } else if node.active == 0 {
             self.tasks.push(Task::Leave(outer, at));
         }
@@ -318,7 +377,7 @@ impl Undoing {
         owed.state = State::Undone;
         let slot = plan.node(owed.at.node).slot;
         if let Some(level) = owed.level {
-            self.tasks.push(Task::Leave(level, slot));
+            self.tasks.push(Task::Reach(level, slot));
         }
     }
 
@@ -413,6 +472,14 @@ impl<V: Clone> Engine<V> {
         });
         self.undoing.begin(ending, attempt);
         self.go_on_undoing();
+    }
+
+    /// A child follows its parent: what it did is undone first.
+    pub(super) fn follow(&mut self, parent: Place, number: u32) {
+        if self.undoing.is_possible {
+            let parent = self.frames.position(parent);
+            self.undoing.follow(parent, number);
+        }
     }
 
     /// The results that could not be undone.

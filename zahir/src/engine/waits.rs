@@ -198,6 +198,7 @@ impl<V: Clone> Engine<V> {
         self.live() == 0
             && self.ready_count == 0
             && self.timers.is_empty()
+            && self.parked.is_empty()
             && !self.outbox.is_waiting()
             && self.mailboxes.has_listeners()
     }

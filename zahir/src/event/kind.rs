@@ -1,9 +1,12 @@
 //! What an event tells, and which record tells it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use zahir_store::{Ending, Failure, Position, Record, RunStatus, Timestamp};
+use zahir_store::{Ending, Failure, NodeId, Position, Record, RunStatus, SpawnedChild, Timestamp};
 
+use crate::event::value::EmittedValue;
+use crate::job::children::line::Told;
 use crate::runtime::executable::Executable;
 
 /// What happened.
@@ -171,6 +174,32 @@ pub enum EventKind {
         /// Which try to undo it.
         attempt: u32,
     },
+    /// A job has children.
+    ChildrenSpawned {
+        /// The job: the parent.
+        node: Arc<str>,
+        /// How many there are of each job or workflow. Large numbers of children are told in several
+        /// events.
+        children: Arc<[(Arc<str>, u32)]>,
+    },
+    /// A job tells something while it runs: [`Context::emit`](crate::Context::emit). Nothing of that
+    /// is stored.
+    Emitted {
+        /// The job.
+        node: Arc<str>,
+        /// What it tells.
+        value: EmittedValue,
+    },
+    /// A job tells how far it has come: [`Context::progress`](crate::Context::progress). Nothing of
+    /// that is stored.
+    Progress {
+        /// The job.
+        node: Arc<str>,
+        /// How far it has come ..
+        done: u64,
+        /// .. and how far it has to go, in whatever it counts.
+        total: u64,
+    },
     /// The run goes on with a part of what it has: the rest runs again.
     RunRevised,
     /// A node was given other inputs than those it is wired to.
@@ -246,10 +275,13 @@ impl EventKind {
             Record::UndoingBegan { ending } => Self::UndoingBegan {
                 status: status(ending),
             },
+            Record::ChildrenSpawned { at, children } => Self::ChildrenSpawned {
+                node: node(at),
+                children: counted(children, executable),
+            },
             Record::BlockEntered { .. }
             | Record::ErrorKept { .. }
             | Record::UndoOwed { .. }
-            | Record::ChildrenSpawned { .. }
             | Record::AttemptParked { .. }
             | Record::AttemptResumed { .. }
             | Record::ChildrenLeft { .. }
@@ -259,6 +291,17 @@ impl EventKind {
             | Record::ResultShared { .. }
             | Record::CancelRequested(_) => return None,
         })
+    }
+
+    /// What a job tells by itself.
+    pub(super) fn of_told(node: Arc<str>, told: Told) -> Self {
+        match told {
+            Told::Value(value) => Self::Emitted {
+                node,
+                value: EmittedValue::new(value),
+            },
+            Told::Progress(done, total) => Self::Progress { node, done, total },
+        }
     }
 
     fn of_attempt(record: &Record, node: Arc<str>, attempt: u32) -> Option<Self> {
@@ -319,6 +362,19 @@ impl EventKind {
             return None;
         })
     }
+}
+
+/// How many children there are of each kind.
+fn counted(children: &[SpawnedChild], executable: &Executable) -> Arc<[(Arc<str>, u32)]> {
+    let mut counts = BTreeMap::<NodeId, u32>::new();
+    for child in children {
+        *counts.entry(child.kind).or_default() += 1;
+    }
+    let named = counts.into_iter().map(|(kind, count)| {
+        let name = executable.kind_name(kind).unwrap_or_default();
+        (name.into(), count)
+    });
+    named.collect()
 }
 
 const fn status(ending: &Ending) -> RunStatus {

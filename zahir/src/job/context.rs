@@ -1,11 +1,15 @@
 //! What a running job may ask.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
-use zahir_store::{Attempt, Failure, FrameStep, NodeId, RunId};
+use zahir_store::{Attempt, Failure, FrameStep, NodeId, Position, RunId};
 
+use crate::job::Job;
 use crate::job::attempt::check_size;
+use crate::job::children::line::{Host, Line};
+use crate::job::children::{Anything, Spawning};
 use crate::job::share::Recall;
 use crate::value::Value;
 
@@ -14,8 +18,64 @@ use crate::value::Value;
 /// A job that wants it takes `ctx: &Context` as its first parameter. Called outside a workflow, a
 /// job gets a context of its own ([`Context::detached`]), unless its caller gives it one with
 /// `.with(&ctx)`.
+///
+/// In a job that declares `spawns(..)`, `ctx` is the context of this very job, `&Context<Crawl>` in a
+/// job `crawl`: that is what [`Context::spawn`] is checked against. It can be lent as a `&Context`,
+/// too.
+pub struct Context<J: Spawner = ()>(J::Holds);
+
+/// What a context is of: a job that spawns others, or any job.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a job, so there is no context of it",
+    label = "not a job",
+    note = "write `Context<TheJob>`, with the type of a job that declares `spawns(..)`, or `Context`"
+)]
+pub trait Spawner {
+    #[doc(hidden)]
+    type Holds: Clone + fmt::Debug + Send + Sync;
+}
+
+#[diagnostic::do_not_recommend]
+impl Spawner for () {
+    type Holds = Attempting;
+}
+
+#[diagnostic::do_not_recommend]
+impl<J: Job> Spawner for J {
+    type Holds = Spawning;
+}
+
+impl<J: Spawner> Context<J> {
+    pub(crate) const fn holding(holds: J::Holds) -> Self {
+        Self(holds)
+    }
+
+    pub(crate) const fn held(&self) -> &J::Holds {
+        &self.0
+    }
+}
+
+impl<J: Spawner> Clone for Context<J> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl Spawner for Anything {
+    type Holds = Spawning;
+}
+
+impl<J: Spawner<Holds = Spawning>> Deref for Context<J> {
+    type Target = Context;
+
+    fn deref(&self) -> &Context {
+        &self.0.context
+    }
+}
+
+/// What there is to know of an attempt.
 #[derive(Clone)]
-pub struct Context {
+pub struct Attempting {
     run: RunId,
     name: &'static str,
     frames: Option<Arc<[FrameStep]>>,
@@ -31,6 +91,8 @@ pub(crate) struct Task {
     pub(crate) role: Role,
     /// Where the results of other runs are found.
     pub(crate) shared: Option<Arc<dyn Recall>>,
+    /// Whom the job asks for what only its run can do.
+    pub(crate) host: Option<Arc<dyn Host>>,
     /// How large a value may be that is stored.
     pub(crate) value_bytes_max: usize,
 }
@@ -69,35 +131,54 @@ impl Context {
         node: NodeId,
         attempt: Attempt,
     ) -> Self {
-        Self {
+        Self(Attempting {
             run,
             name,
             frames,
             node,
             attempt,
             task: None,
-        }
+        })
     }
 
     /// The same, for an attempt that has this to go by.
     pub(crate) fn with(mut self, task: Option<Task>) -> Self {
-        self.task = task.map(Arc::new);
+        self.0.task = task.map(Arc::new);
         self
     }
 
     /// What the attempt does, if it does not just run the job.
     pub(crate) fn role(&self) -> Option<&Role> {
-        self.task.as_deref().map(|task| &task.role)
+        self.0.task.as_deref().map(|task| &task.role)
     }
 
     /// Where the results of other runs are found.
     pub(crate) fn shared(&self) -> Option<&dyn Recall> {
-        self.task.as_deref()?.shared.as_deref()
+        self.0.task.as_deref()?.shared.as_deref()
+    }
+
+    /// Where in the run this node is.
+    pub(crate) fn place(&self) -> Position {
+        Position {
+            frames: self.0.frames.as_deref().unwrap_or_default().to_vec(),
+            node: self.0.node,
+        }
+    }
+
+    /// Whom the job asks for what only its run can do; `None` outside of a run.
+    pub(crate) fn host(&self) -> Option<&dyn Host> {
+        self.0.task.as_deref()?.host.as_deref()
+    }
+
+    /// Where children are spawned and waited for; outside of a run, a line of its own.
+    pub(crate) fn line(&self) -> Arc<Line> {
+        let line = self.host().and_then(Host::line);
+        line.map_or_else(|| Arc::new(Line::detached()), Arc::clone)
     }
 
     /// Refuses what is too large to be stored.
     pub(crate) fn check_size(&self, what: &str, bytes: usize) -> Result<(), Failure> {
-        match &self.task {
+        match &self.0.task {
             Some(task) => check_size(what, bytes, task.value_bytes_max),
             None => Ok(()),
         }
@@ -118,19 +199,19 @@ impl Context {
     /// The run this job belongs to; all zeros outside of a run.
     #[must_use]
     pub fn run(&self) -> RunId {
-        self.run
+        self.0.run
     }
 
     /// The name of the node: that of its variable in the workflow. Empty outside of a run.
     #[must_use]
     pub fn node(&self) -> &str {
-        self.name
+        self.0.name
     }
 
     /// Which try this is, 1 for the first.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.attempt.number()
+        self.0.attempt.number()
     }
 
     /// A text that is the same for every attempt of this node of this run, also after a restart,
@@ -146,12 +227,18 @@ impl Context {
             Some(Role::Undo { .. }) => "/undo",
             Some(Role::Run { .. }) | None => "",
         };
-        format!("{}/{}{role}", self.run, self.position())
+        format!("{}/{}{role}", self.0.run, self.position())
     }
 
     /// Where in the run this node is, as `3[17]/5`: node 5 in the 17th frame of node 3.
     #[must_use]
     pub fn position(&self) -> impl fmt::Display {
+        self.0.place()
+    }
+}
+
+impl Attempting {
+    fn place(&self) -> Place {
         Place {
             frames: self.frames.clone(),
             node: self.node,
@@ -159,12 +246,18 @@ impl Context {
     }
 }
 
-impl fmt::Debug for Context {
+impl<J: Spawner> fmt::Debug for Context<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Attempting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context")
             .field("run", &self.run)
             .field("node", &self.name)
-            .field("position", &format_args!("{}", self.position()))
+            .field("position", &format_args!("{}", self.place()))
             .field("attempt", &self.attempt)
             .finish()
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use zahir_store::ChildLimits;
+
 use crate::job::Options;
 
 /// The waits between attempts.
@@ -110,6 +112,15 @@ impl Policy {
         total_timeout: None,
         at_most_once: false,
     };
+
+    /// The same, overridden by what the call of a child says.
+    pub(crate) fn limited(mut self, limits: &ChildLimits) -> Self {
+        self.retry = limits.retry.unwrap_or(self.retry);
+        self.timeout = limits.timeout.map(Duration::from_millis).or(self.timeout);
+        let total_timeout = limits.total_timeout.map(Duration::from_millis);
+        self.total_timeout = total_timeout.or(self.total_timeout);
+        self
+    }
 
     /// `options`, overridden by `settings`.
     #[must_use]

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use uuid::{Builder, Uuid};
 use zahir_store::{RunId, StoreError};
 
+use crate::engine::ChildrenMax;
 use crate::error::Halted;
 use crate::event::Hub;
 use crate::runtime::claim::Claims;
@@ -20,7 +21,7 @@ use crate::runtime::lane::Lane;
 use crate::runtime::reader::Reader;
 use crate::runtime::recovery::OnChange;
 use crate::runtime::repair::Repairs;
-use crate::runtime::run::{Left, Message, Outcome, Run, lock};
+use crate::runtime::run::{Audience, Left, Message, Outcome, Run, lock};
 use crate::runtime::shared::Shared;
 use crate::runtime::slots::Slots;
 use crate::runtime::writer::Writer;
@@ -53,6 +54,8 @@ pub(crate) struct Core {
     pub(crate) repairs: Repairs,
     /// In how many attempts of a job the process may die.
     pub(crate) crash_attempts_max: u32,
+    /// How many children there may be.
+    pub(crate) children_max: ChildrenMax,
     /// How many tasks of a run may poll fresh attempts.
     pub(crate) runners_max: usize,
     /// How often to look whether the store's file is still in its place.
@@ -84,6 +87,10 @@ impl Core {
     pub(crate) fn run(&self, id: RunId, executable: Arc<Executable>) -> Run {
         let mut run = Run::new(id, executable, self.is_durable, self.value_bytes_max);
         run.shared = Some(Arc::clone(&self.shared));
+        run.audience = Some(Audience {
+            hub: Arc::clone(&self.hub),
+            clock: Arc::clone(&self.clock),
+        });
         run
     }
 

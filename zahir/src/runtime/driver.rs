@@ -14,19 +14,20 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
-use zahir_store::{Append, Attempt, Ending, Position, Record, RunStart, Timestamp};
+use zahir_store::{Append, Attempt, Ending, Failure, Position, Record, RunStart, Timestamp};
 
-use crate::engine::{Action, AttemptOutcome, Engine, Evaluation, Place, Refusal, Report};
+use crate::engine::{Action, AttemptOutcome, Engine, Evaluation, Place, Refusal, Report, Verdict};
 use crate::error::{FailedNode, RunError};
 use crate::event::{Event, Pending};
 use crate::plan::SignalId;
 use crate::runtime::core::Core;
 use crate::runtime::executor::{self, Key, Start};
 use crate::runtime::run::{Left, Message, Outcome, Run, paths};
+use crate::runtime::seat::line_report;
 use crate::runtime::shared::Landings;
 use crate::runtime::slots::Held;
 use crate::runtime::writer::Submission;
-use crate::runtime::{ACTIONS_MAX, backoff, lane};
+use crate::runtime::{ACTIONS_MAX, backoff, diverged, lane};
 use crate::value::Value;
 
 /// No sleep is longer: the wall clock may be set forward meanwhile, or the machine suspended.
@@ -98,7 +99,10 @@ impl Driver {
     /// The driver of a run that is where `engine` is, and has not begun in this process.
     pub(crate) fn new(core: &Arc<Core>, run: &Arc<Run>, engine: Engine<Value>) -> Self {
         let now = core.clock.now();
-        let engine = engine.with_crashes_max(core.crash_attempts_max).begin(now);
+        let engine = engine
+            .with_crashes_max(core.crash_attempts_max)
+            .with_children_max(core.children_max)
+            .begin(now);
         run.publish(engine.progress());
         Self {
             core: Arc::clone(core),
@@ -214,6 +218,10 @@ impl Driver {
                     attempt,
                     outcome,
                 } => self.end_attempt(place, attempt, outcome),
+                Message::Parked { .. } | Message::Woken { .. } | Message::Kept { .. } => {
+                    self.hear(message);
+                }
+                Message::Faulty { key, failure } => self.give_up(key, failure),
                 Message::Durable { seq } => self.acknowledge(seq),
                 Message::Cancel { reason } => {
                     let ticket = CANCEL;
@@ -256,6 +264,24 @@ impl Driver {
                 outcome,
             },
         );
+    }
+
+    /// What an attempt reports while it is under way.
+    fn hear(&mut self, message: Message) {
+        if let Some(report) = line_report(message) {
+            self.engine.handle(self.now, report);
+        }
+    }
+
+    /// Ends an attempt that did what can't be done.
+    fn give_up(&mut self, key: Key, failure: Failure) {
+        self.abort(key);
+        let failed = AttemptOutcome::Failed {
+            failure,
+            error: None,
+            verdict: Verdict::Final,
+        };
+        self.end_attempt(key.place, key.attempt, failed);
     }
 
     /// Lets other runs have the result of an attempt, if it is one that is shared: as soon as it is
@@ -399,7 +425,30 @@ impl Driver {
             Action::Answer { ticket } => self.answer(ticket, Ok(())),
             Action::Refuse { ticket, why } => self.answer(ticket, Err(why)),
             Action::Skip { at } => self.skip(&at),
-            Action::Resume { .. } | Action::Kept { .. } | Action::Diverge { .. } => {}
+            Action::Resume {
+                place,
+                attempt,
+                ended,
+            } => {
+                let key = Key { place, attempt };
+                self.run.seats.resume(&self.run, key, ended);
+            }
+            Action::Kept {
+                place,
+                attempt,
+                name,
+            } => self.run.seats.settle(Key { place, attempt }, &name),
+            Action::Diverge {
+                place,
+                attempt,
+                call,
+                before,
+                now,
+            } => {
+                let calls = (before.0, &*before.1, now.0, &*now.1);
+                let failure = diverged::failure(&self.run.executable, &call, calls);
+                self.give_up(Key { place, attempt }, failure);
+            }
             Action::Finish {
                 ending,
                 attempt,

@@ -19,17 +19,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
-use zahir_store::{Attempt, Failure, FailureKind, FrameStep, Timestamp};
+use zahir_store::{
+    Attempt, Failure, FailureKind, FrameStep, HeirInput, Inherited, NodeId, Timestamp,
+};
 
 use crate::engine::{AttemptOutcome, Caught, Evaluated, Evaluation, Place, Verdict, Work};
+use crate::job::children::line::Host;
 use crate::job::context::{Context, Role, Task};
 use crate::job::share::Recall;
 use crate::job::{BoxFuture, JobDef, failure};
 use crate::runtime::executable::check_size;
 use crate::runtime::run::{Message, Run, lock};
+use crate::runtime::seat::{Berth, Seat, Seated};
 use crate::runtime::shared::Asking;
 pub(crate) use crate::value::drop_quietly;
-use crate::value::{Value, bury};
+use crate::value::{self, Value, bury};
 use crate::wire::{Description, Extra, Failed, Outcome, Step};
 
 /// A runner whose poll took longer lets everybody else on its worker go first.
@@ -143,8 +147,7 @@ async fn runner(run: Arc<Run>) {
 /// The first poll. Whatever does not end in it is polled again as soon as it has a task, with that
 /// task's waker, so that nobody needs to be woken by this one.
 fn poll_once(attempt: &mut Guarded) -> Poll<AttemptOutcome<Value>> {
-    let mut context = TaskContext::from_waker(Waker::noop());
-    Pin::new(attempt).poll(&mut context)
+    attempt.poll_once(&mut TaskContext::from_waker(Waker::noop()), false)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the executor is what spawns")]
@@ -242,19 +245,52 @@ fn forget(keys: &mut Vec<Key>, key: Key) -> bool {
 struct Guarded {
     /// `None` once it has ended.
     attempt: Option<Pin<Box<dyn Future<Output = AttemptOutcome<Value>> + Send>>>,
+    /// What is around it if it may wait for children.
+    berth: Option<Box<Berth>>,
 }
 
 impl Guarded {
-    fn new(run: &Arc<Run>, start: Start) -> Self {
+    fn new(run: &Arc<Run>, mut start: Start) -> Self {
         let asking = Asking::new(run, start.key);
+        let seated = seated(run, &mut start);
+        let berth = seated.as_ref().and_then(|seated| {
+            let asker = asking.as_deref().map(Asking::asker);
+            Berth::new(seated.seat(), start.timeout, asker)
+        });
+        // A berth minds the limit itself: the time that the attempt is parked is none of its own.
+        let timeout = start.timeout.filter(|_| berth.is_none());
         let run = Arc::clone(run);
-        let attempt: Pin<Box<dyn Future<Output = _> + Send>> = match start.timeout {
-            None => Box::pin(attempt(run, start, asking)),
-            Some(timeout) => Box::pin(limited(run, start, asking, timeout)),
+        let attempt: Pin<Box<dyn Future<Output = _> + Send>> = match timeout {
+            None => Box::pin(attempt(run, start, asking, seated)),
+            Some(timeout) => Box::pin(limited(run, start, asking, seated, timeout)),
         };
         Self {
             attempt: Some(attempt),
+            berth,
         }
+    }
+
+    /// Polls it. `has_task`: whether this is a task that can be woken, and not the poll before that.
+    fn poll_once(
+        &mut self,
+        context: &mut TaskContext<'_>,
+        has_task: bool,
+    ) -> Poll<AttemptOutcome<Value>> {
+        let Some(attempt) = self.attempt.as_mut() else {
+            return Poll::Pending;
+        };
+        let mut poll = |context: &mut TaskContext<'_>| {
+            let polled = catch_unwind(AssertUnwindSafe(|| attempt.as_mut().poll(context)));
+            polled.unwrap_or_else(|payload| Poll::Ready(failed(panicked(payload))))
+        };
+        let polled = match &mut self.berth {
+            None => poll(context),
+            Some(berth) => berth.poll(context, has_task, poll),
+        };
+        if polled.is_ready() {
+            drop_quietly(self.attempt.take());
+        }
+        polled
     }
 }
 
@@ -262,16 +298,7 @@ impl Future for Guarded {
     type Output = AttemptOutcome<Value>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let Some(attempt) = self.attempt.as_mut() else {
-            return Poll::Pending;
-        };
-        let outcome = match catch_unwind(AssertUnwindSafe(|| attempt.as_mut().poll(context))) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(outcome)) => outcome,
-            Err(payload) => failed(panicked(payload)),
-        };
-        drop_quietly(self.attempt.take());
-        Poll::Ready(outcome)
+        self.poll_once(context, true)
     }
 }
 
@@ -324,10 +351,12 @@ fn attempt(
     run: Arc<Run>,
     start: Start,
     asking: Option<Box<Asking>>,
+    seated: Option<Seated>,
 ) -> impl Future<Output = AttemptOutcome<Value>> + Send {
     let Key { place, attempt } = start.key;
     let name = run.executable.code.node_name(place.node);
-    let task = task(&run, place, start.work, asking.as_deref());
+    let seat = seated.as_ref().map(Seated::seat);
+    let task = task(&run, place, start.work, asking.as_deref(), seat);
     let context = Context::new(run.id, name, start.frames, place.node, attempt).with(task);
     let inputs = start.inputs;
     async move {
@@ -335,12 +364,28 @@ fn attempt(
             Ok(job) => job.await,
             Err(failure) => failure.into(),
         };
-        let outcome = conclude(&run, context.node(), outcome);
+        let mut outcome = conclude(&run, context.node(), outcome);
+        if let Some(seated) = &seated {
+            outcome = seated.seat().conclude(outcome);
+        }
         if let Some(asking) = &asking {
             asking.conclude(&outcome);
         }
         outcome
     }
+}
+
+/// The attempt's place in its run, if its job can ask for anything.
+fn seated(run: &Arc<Run>, start: &mut Start) -> Option<Seated> {
+    if !run.executable.code.asks(start.key.place.node) {
+        return None;
+    }
+    let (kept, is_job) = match start.work.as_deref_mut() {
+        None => (Vec::new(), true),
+        Some(Work::Resume { kept, .. }) => (mem::take(kept), true),
+        Some(Work::Recover { .. } | Work::Undo { .. }) => (Vec::new(), false),
+    };
+    Some(Seated::at(Seat::new(run, start.key, kept, is_job)))
 }
 
 /// What the attempt has to go by; nothing, if it is just the job.
@@ -349,11 +394,12 @@ fn task(
     place: Place,
     work: Option<Box<Work<Value>>>,
     asking: Option<&Asking>,
+    seat: Option<&Arc<Seat>>,
 ) -> Option<Task> {
     let job = run.executable.code.job(place.node);
     let is_kept = job.is_some_and(JobDef::is_kept);
     let role = match work.map(|work| *work) {
-        None if !is_kept && asking.is_none() => return None,
+        None if !is_kept && asking.is_none() && seat.is_none() => return None,
         None => Role::Run {
             state: None,
             arguments: None,
@@ -361,7 +407,7 @@ fn task(
         Some(Work::Resume {
             state, arguments, ..
         }) => Role::Run { state, arguments },
-        Some(Work::Recover { caught, error }) => Role::Recover {
+        Some(Work::Recover { caught, error, .. }) => Role::Recover {
             error: error.unwrap_or_else(|| Value::new(caught_failure(run, caught))),
         },
         Some(Work::Undo { arguments, output }) => Role::Undo { arguments, output },
@@ -369,6 +415,7 @@ fn task(
     Some(Task {
         role,
         shared: asking.map(|asking| -> Arc<dyn Recall> { asking.asker() }),
+        host: seat.map(|seat| -> Arc<dyn Host> { Arc::clone(seat) as Arc<dyn Host> }),
         value_bytes_max: run.value_bytes_max,
     })
 }
@@ -402,11 +449,12 @@ async fn limited(
     run: Arc<Run>,
     start: Start,
     asking: Option<Box<Asking>>,
+    seated: Option<Seated>,
     timeout: Duration,
 ) -> AttemptOutcome<Value> {
     let asker = asking.as_deref().map(Asking::asker);
     let began = Instant::now();
-    let mut attempt = pin!(attempt(run, start, asking));
+    let mut attempt = pin!(attempt(run, start, asking, seated));
     let mut limit = timeout;
     loop {
         let left = limit.saturating_sub(began.elapsed());
@@ -422,6 +470,11 @@ async fn limited(
         }
         limit = extended;
     }
+    out_of_time(timeout)
+}
+
+/// The failure of an attempt that took longer than it may.
+pub(crate) fn out_of_time(timeout: Duration) -> AttemptOutcome<Value> {
     let message = format!("it took longer than its `timeout` of {timeout:?}");
     failed(failure(FailureKind::TimedOut, message))
 }
@@ -489,12 +542,19 @@ pub(crate) fn evaluate(
     what: Evaluation,
     inputs: Vec<Value>,
 ) -> Result<Evaluated<Value>, Failure> {
-    contain(AssertUnwindSafe(|| {
-        if what == Evaluation::Step {
-            step(run, place, &inputs)
-        } else {
-            convert(run, place, what, inputs).map(Evaluated::Value)
-        }
+    contain(AssertUnwindSafe(|| match what {
+        Evaluation::Step => step(run, place, &inputs),
+        Evaluation::Given(arguments) => enter(run, place, &arguments),
+        Evaluation::Arguments {
+            inputs: from,
+            nodes,
+        } => bequeath(run, from, &nodes, &inputs).map(Evaluated::Arguments),
+        Evaluation::Join
+        | Evaluation::Succeeded
+        | Evaluation::Caught(_)
+        | Evaluation::Won(_)
+        | Evaluation::Received(_)
+        | Evaluation::TimedOut => convert(run, place, what, inputs).map(Evaluated::Value),
     }))
     .and_then(|evaluated| evaluated)
 }
@@ -513,6 +573,56 @@ fn step(run: &Run, place: Place, inputs: &[Value]) -> Result<Evaluated<Value>, F
         Step::SleepUntil(time) => Ok(Evaluated::SleepUntil(timestamp(time))),
         Step::Run(_) | Step::Described(_) | Step::Nothing => Err(misfit("computes nothing")),
     }
+}
+
+/// The inputs of the workflow that a child is.
+fn enter(run: &Run, place: Place, arguments: &[u8]) -> Result<Evaluated<Value>, Failure> {
+    let inputs = run.executable.code.decode_called(place.node, arguments);
+    let inputs = inputs.map_err(|error| {
+        let name = run.executable.kind_name(place.node).unwrap_or_default();
+        let text = format!("what is stored as the inputs of `{name}` can't be decoded as {error}");
+        failure(FailureKind::Undecodable, text)
+    })?;
+    Ok(Evaluated::Inputs(inputs))
+}
+
+/// The inputs of a job that gives the result of another: one map from their names. `results` are those
+/// of children, in the order in which the inputs name them.
+fn bequeath(
+    run: &Run,
+    inputs: Vec<HeirInput>,
+    nodes: &[NodeId],
+    results: &[Value],
+) -> Result<Vec<u8>, Failure> {
+    let mut results = nodes.iter().zip(results);
+    let mut result = |bytes: &mut Vec<u8>| {
+        let (node, value) = results.next().ok_or_else(|| misfit("has no value"))?;
+        let encoded = run.executable.code.encode(*node, value);
+        let encoded =
+            encoded.map_err(|error| failure(FailureKind::Unencodable, error.to_string()))?;
+        bytes.extend(encoded);
+        Ok(())
+    };
+    let mut bytes = Vec::new();
+    value::write_map_header(&mut bytes, count(inputs.len()));
+    for HeirInput { name, value } in inputs {
+        value::write_str(&mut bytes, &name);
+        match value {
+            Inherited::Value(encoded) => bytes.extend(encoded),
+            Inherited::Child(_) => result(&mut bytes)?,
+            Inherited::Children(children) => {
+                value::write_list_header(&mut bytes, count(children.len()));
+                for _ in children {
+                    result(&mut bytes)?;
+                }
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 /// What the node has run or waited for, as its value.
@@ -560,7 +670,7 @@ fn only(inputs: &mut Vec<Value>) -> Result<Value, Failure> {
 }
 
 /// What a handler is given for a failure whose error is not kept.
-fn caught_failure(run: &Run, caught: Caught) -> crate::Failure {
+pub(crate) fn caught_failure(run: &Run, caught: Caught) -> crate::Failure {
     let path = run.executable.path(&caught.at);
     let attempt = caught.attempt.map_or(0, Attempt::number);
     crate::Failure::new(path, attempt, caught.failure)

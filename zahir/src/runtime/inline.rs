@@ -6,22 +6,26 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use uuid::Uuid;
-use zahir_store::{Attempt, Ending, RunId};
+use zahir_store::{Attempt, Ending, Failure, RunId};
 
-use crate::engine::{Action, Engine, Report};
+use crate::engine::{Action, AttemptOutcome, ChildrenMax, Engine, Report, Verdict};
 use crate::error::{FailedNode, RunError, RunErrorKind};
 use crate::graph::Graph;
 use crate::runtime::clock::Clock;
 use crate::runtime::executable::Executable;
 use crate::runtime::executor::{self, Ended, Key, Start};
-use crate::runtime::run::{Run, lock, paths};
-use crate::runtime::{ACTIONS_MAX, JOBS_MAX, backoff};
+use crate::runtime::run::{Message, Run, lock, paths};
+use crate::runtime::seat::line_report;
+use crate::runtime::{
+    ACTIONS_MAX, CHILD_DEPTH_MAX, CHILDREN_PER_JOB_MAX, CHILDREN_PER_RUN_MAX, JOBS_MAX, backoff,
+    diverged,
+};
 use crate::value::Value;
 
 /// No sleep is longer: the wall clock may be set forward meanwhile.
@@ -43,13 +47,23 @@ pub(crate) async fn execute(
     let clock = Clock::system();
     let engine = Engine::start(plan, id, None, inputs, Value::new(()));
     let inline = Inline {
-        engine: engine.begin(clock.now()),
+        engine: engine.with_children_max(children_max()).begin(clock.now()),
         run,
         clock,
         attempts: FuturesUnordered::new(),
         aborted: BTreeSet::new(),
+        mail: Vec::new(),
     };
     inline.steer().await
+}
+
+/// As in a runtime of which nothing else is said.
+const fn children_max() -> ChildrenMax {
+    ChildrenMax {
+        per_job: CHILDREN_PER_JOB_MAX,
+        per_run: CHILDREN_PER_RUN_MAX,
+        depth: CHILD_DEPTH_MAX,
+    }
 }
 
 /// Links a graph once per process.
@@ -70,6 +84,16 @@ struct Inline {
     attempts: FuturesUnordered<executor::Attempted>,
     /// Attempts to be dropped; empty otherwise.
     aborted: BTreeSet<Key>,
+    /// Messages being read; empty otherwise, kept for its memory.
+    mail: Vec<Message>,
+}
+
+/// What ends a wait.
+enum Woken {
+    /// An attempt has ended.
+    Ended(Ended),
+    /// An attempt has reported something, or it is time to look.
+    Look,
 }
 
 impl Inline {
@@ -94,16 +118,18 @@ impl Inline {
                 while let Some(Some(ended)) = self.attempts.next().now_or_never() {
                     self.end_attempt(ended);
                 }
-            } else if !has_more && let Some(ended) = self.wait().await {
+            } else if !has_more && let Woken::Ended(ended) = self.wait().await {
                 self.end_attempt(ended);
             }
+            self.read_mail();
             self.engine.handle_timeout(self.clock.now());
         }
     }
 
     /// Lets as many attempts start as may: tells whether any do.
     fn grant(&mut self) -> bool {
-        let free = JOBS_MAX.saturating_sub(self.attempts.len());
+        let running = usize::try_from(self.engine.progress().running).unwrap_or(usize::MAX);
+        let free = JOBS_MAX.saturating_sub(running);
         let slots = free.min(self.engine.wanted());
         if slots > 0 {
             let now = self.clock.now();
@@ -112,20 +138,54 @@ impl Inline {
         slots > 0
     }
 
-    /// Waits for an attempt to end, or for a retry or a sleep to be due.
-    async fn wait(&mut self) -> Option<Ended> {
-        let Some(due) = self.engine.poll_timeout() else {
-            return self.attempts.next().await;
+    /// Waits for an attempt to end or to report something, or for a retry or a sleep to be due.
+    async fn wait(&mut self) -> Woken {
+        let due = self.engine.poll_timeout();
+        let wait = due.map(|due| due.since(self.clock.now()).min(SLEEP_MAX));
+        let mut sleep = std::pin::pin!(wait.map(tokio::time::sleep));
+        let (attempts, inbox) = (&mut self.attempts, &self.run.inbox);
+        std::future::poll_fn(|context| {
+            // Attempts first: what they report they do while they are polled.
+            if let Poll::Ready(Some(ended)) = attempts.poll_next_unpin(context) {
+                return Poll::Ready(Woken::Ended(ended));
+            }
+            let sleep = sleep.as_mut().as_pin_mut();
+            if sleep.is_some_and(|sleep| sleep.poll(context).is_ready())
+                || inbox.poll_filled(context).is_ready()
+            {
+                return Poll::Ready(Woken::Look);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Feeds what attempts have reported into the engine.
+    fn read_mail(&mut self) {
+        let mut mail = std::mem::take(&mut self.mail);
+        self.run.inbox.take(&mut mail);
+        for message in mail.drain(..) {
+            match message {
+                Message::Faulty { key, failure } => self.give_up(key, failure),
+                message => {
+                    if let Some(report) = line_report(message) {
+                        self.engine.handle(self.clock.now(), report);
+                    }
+                }
+            }
+        }
+        self.mail = mail;
+    }
+
+    /// Ends an attempt that did what can't be done.
+    fn give_up(&mut self, key: Key, failure: Failure) {
+        self.aborted.insert(key);
+        let outcome = AttemptOutcome::Failed {
+            failure,
+            error: None,
+            verdict: Verdict::Final,
         };
-        let sleep = tokio::time::sleep(due.since(self.clock.now()).min(SLEEP_MAX));
-        if self.attempts.is_empty() {
-            sleep.await;
-            return None;
-        }
-        match select(std::pin::pin!(sleep), self.attempts.next()).await {
-            Either::Left(_) => None,
-            Either::Right((ended, _)) => ended,
-        }
+        self.end_attempt(Ended { key, outcome });
     }
 
     fn end_attempt(&mut self, ended: Ended) {
@@ -184,7 +244,30 @@ impl Inline {
             | Action::Answer { .. }
             | Action::Refuse { .. }
             | Action::Skip { .. } => {}
-            Action::Resume { .. } | Action::Kept { .. } | Action::Diverge { .. } => {}
+            Action::Resume {
+                place,
+                attempt,
+                ended,
+            } => {
+                let key = Key { place, attempt };
+                self.run.seats.resume(&self.run, key, ended);
+            }
+            Action::Kept {
+                place,
+                attempt,
+                name,
+            } => self.run.seats.settle(Key { place, attempt }, &name),
+            Action::Diverge {
+                place,
+                attempt,
+                call,
+                before,
+                now,
+            } => {
+                let calls = (before.0, &*before.1, now.0, &*now.1);
+                let failure = diverged::failure(&self.run.executable, &call, calls);
+                self.give_up(Key { place, attempt }, failure);
+            }
         }
         None
     }

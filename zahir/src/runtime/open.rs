@@ -12,7 +12,11 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use zahir_store::{Store, StoreError, StoreErrorKind};
 
-use super::{Owner, Runtime, RuntimeBuilder, Source, VALUE_BYTES_CEILING};
+use super::{
+    CHILD_DEPTH_CEILING, CHILDREN_CEILING, Owner, Runtime, RuntimeBuilder, Source,
+    VALUE_BYTES_CEILING,
+};
+use crate::engine::ChildrenMax;
 use crate::error::OpenError;
 use crate::event::Hub;
 use crate::runtime::claim::Claims;
@@ -60,6 +64,11 @@ pub(super) async fn start(builder: RuntimeBuilder) -> Result<Runtime, OpenError>
         on_change: builder.on_change,
         repairs: Repairs::default(),
         crash_attempts_max: builder.crash_attempts_max,
+        children_max: ChildrenMax {
+            per_job: builder.children_per_job_max,
+            per_run: builder.children_per_run_max,
+            depth: builder.child_depth_max,
+        },
         attached_interval: builder.attached_interval,
         halted: OnceLock::new(),
     });
@@ -98,6 +107,28 @@ fn check_settings(builder: &RuntimeBuilder) -> Result<(), OpenError> {
             builder.value_bytes_max
         );
         return refuse("value_bytes_max", reason);
+    }
+    let ceilings = [
+        (
+            "children_per_job_max",
+            builder.children_per_job_max,
+            CHILDREN_CEILING,
+        ),
+        (
+            "children_per_run_max",
+            builder.children_per_run_max,
+            CHILDREN_CEILING,
+        ),
+        (
+            "child_depth_max",
+            builder.child_depth_max,
+            CHILD_DEPTH_CEILING,
+        ),
+    ];
+    for (setting, value, most) in ceilings {
+        if value > most {
+            return refuse(setting, format!("is {value}; at most {most} are possible"));
+        }
     }
     Ok(())
 }

@@ -8,14 +8,17 @@ use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 use tokio::sync::{Notify, oneshot};
-use zahir_store::{Attempt, Position, RunId};
+use zahir_store::{Attempt, Failure, Position, RunId};
 
-use crate::engine::{AttemptOutcome, Place, Progress, Refusal};
+use crate::engine::{AttemptOutcome, Place, Progress, Refusal, Spawn, Wait};
 use crate::error::{Halted, RunError};
+use crate::event::Hub;
 use crate::history::changes::Changes;
 use crate::plan::SignalId;
+use crate::runtime::clock::Clock;
 use crate::runtime::executable::Executable;
-use crate::runtime::executor::Crew;
+use crate::runtime::executor::{Crew, Key};
+use crate::runtime::seat::Seats;
 use crate::runtime::shared::{Earned, Shared};
 use crate::value::Value;
 
@@ -33,6 +36,10 @@ pub(crate) struct Run {
     pub(crate) changes: Option<Arc<Changes>>,
     pub(crate) inbox: Inbox,
     pub(crate) crew: Crew,
+    /// The attempts that have a line.
+    pub(crate) seats: Seats,
+    /// Who is told of what happens; `None` without a runtime.
+    pub(crate) audience: Option<Audience>,
     /// The results that runs share; `None` without a runtime.
     pub(crate) shared: Option<Arc<Shared>>,
     pub(crate) earned: Earned,
@@ -40,6 +47,13 @@ pub(crate) struct Run {
     is_started: AtomicBool,
     outcome: OnceLock<Outcome>,
     changed: Notify,
+}
+
+/// Who is told of what happens in runs, and when it is.
+#[derive(Debug)]
+pub(crate) struct Audience {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) clock: Arc<Clock>,
 }
 
 /// What the driver is told.
@@ -51,6 +65,22 @@ pub(crate) enum Message {
         attempt: Attempt,
         outcome: AttemptOutcome<Value>,
     },
+    /// An attempt waits for children, and for nothing else that could not as well wait for a slot.
+    Parked {
+        key: Key,
+        spawned: Vec<Spawn>,
+        waits: Vec<Wait>,
+    },
+    /// An attempt that is parked was woken by something else.
+    Woken { key: Key },
+    /// An attempt has computed a value that is to be kept.
+    Kept {
+        key: Key,
+        name: String,
+        value: Vec<u8>,
+    },
+    /// An attempt can't go on.
+    Faulty { key: Key, failure: Failure },
     /// Everything up to this append is durable.
     Durable { seq: u64 },
     /// Somebody wants the run to stop; the outcome of the run is the answer.
@@ -110,6 +140,8 @@ impl Run {
             changes: None,
             inbox: Inbox::default(),
             crew: Crew::default(),
+            seats: Seats::default(),
+            audience: None,
             shared: None,
             earned: Earned::default(),
             progress: SharedProgress::default(),
@@ -206,8 +238,9 @@ struct SharedProgress {
 
 /// The messages that the driver has not read.
 ///
-/// Bounded by what the engine has under way: one message per attempt and append, and one per caller
-/// who waits for a cancel or has sent a signal.
+/// Bounded by what the engine has under way: a few messages per attempt, one per append, and one per
+/// caller who waits for a cancel or has sent a signal. An attempt waits for the answer to what it
+/// reports, but for the values that it keeps: those it has in memory anyway.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     messages: Mutex<Vec<Message>>,

@@ -66,6 +66,12 @@ pub(crate) fn write_map_header(bytes: &mut Vec<u8>, count: u32) {
     bytes.extend(count.to_be_bytes());
 }
 
+/// Begins a list of `count` values.
+pub(crate) fn write_list_header(bytes: &mut Vec<u8>, count: u32) {
+    bytes.push(0xdd);
+    bytes.extend(count.to_be_bytes());
+}
+
 /// Appends text.
 pub(crate) fn write_str(bytes: &mut Vec<u8>, text: &str) {
     let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
@@ -83,7 +89,7 @@ enum Token {
 }
 
 /// Skips one value.
-fn skip(bytes: &[u8], depth_max: usize) -> Result<&[u8], Shortened> {
+pub(super) fn skip(bytes: &[u8], depth_max: usize) -> Result<&[u8], Shortened> {
     let mut rest = bytes;
     // How many values are still missing at each level.
     let mut missing = vec![1_usize];
@@ -167,7 +173,8 @@ fn sized(
     Ok((Token::Leaf, rest))
 }
 
-fn text(bytes: &[u8]) -> Result<(&str, &[u8]), Shortened> {
+/// Text, and what follows it.
+pub(super) fn text(bytes: &[u8]) -> Result<(&str, &[u8]), Shortened> {
     let (&marker, rest) = bytes.split_first().ok_or(Shortened::Truncated)?;
     let width = match marker {
         0xa0..=0xbf => 0,

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use futures_util::FutureExt;
 
 use crate::job::attempt::{Fail, bug, kept, told};
+use crate::job::children::kind::KindDef;
 use crate::job::{Call, Job};
 use crate::value::{Codec, Payload, Typed, Value};
 use crate::wire::{Description, Out, Outcome, Produced, Step, Wire};
@@ -82,6 +83,12 @@ impl<J: Job> Def<J> {
 }
 
 impl<J: Job> Def<J> {
+    /// The job `J`, which is known.
+    #[must_use]
+    pub fn known() -> Self {
+        Self(PhantomData)
+    }
+
     /// Says whose call this is: only then [`Def::keep`] can be asked.
     pub fn call<'e>(self, call: Call<'e, J>) -> Call<'e, J> {
         call
@@ -156,12 +163,22 @@ impl<J: Job, E> Keep<J, E> {
     /// What the node is.
     #[must_use]
     pub fn describe<'e>(self) -> Step<'e> {
+        Step::Described(self.description())
+    }
+
+    /// What it is as a child.
+    #[must_use]
+    pub fn kind(self) -> KindDef {
+        KindDef::new::<J>(self.description())
+    }
+
+    fn description(self) -> Description {
         let mut description = J::describe();
         if let Description::Job(job) = &mut description {
             job.error = self.codec;
             job.fail = Some(self.fail);
         }
-        Step::Described(description)
+        description
     }
 }
 

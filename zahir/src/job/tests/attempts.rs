@@ -46,6 +46,7 @@ fn context(task: Option<Role>) -> &'static Context {
         role,
         shared: None,
         value_bytes_max: 200,
+        host: None,
     });
     with_task(task)
 }
@@ -518,6 +519,7 @@ fn shared<J: Job>(
         },
         shared: Some(asked),
         value_bytes_max: 200,
+        host: None,
     };
     let outcome = attempted(call, with_task(Some(task)));
     let asked = stored.asked.lock().unwrap().clone();

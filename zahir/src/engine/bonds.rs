@@ -1,0 +1,102 @@
+//! What becomes of children when their parent has its result, hands over, or begins anew.
+
+use zahir_store::{Attempt, Bond, ChildCall, Record};
+
+use super::Engine;
+use super::children::ChildState;
+use super::frame::Place;
+use super::spawning::Asked;
+
+/// The most children that one record says have been left.
+const LEFT_MAX: usize = 1 << 14;
+
+impl<V: Clone> Engine<V> {
+    /// A job has its result, or will have it from another job: what it asked for last follows it, and
+    /// so does what it does not wait for.
+    pub(super) fn spawn_behind(
+        &mut self,
+        parent: Place,
+        attempt: Attempt,
+        asked: Asked,
+        left: &[ChildCall],
+    ) {
+        let mut numbers = Vec::new();
+        if let Some(children) = self.children(parent) {
+            numbers.extend(left.iter().filter_map(|call| children.called(call)));
+            numbers.extend(asked.known_as(Bond::Followed));
+        }
+        // What is detached here, and was held in an attempt before, concerns nobody.
+        let detached = asked.known_as(Bond::Detached);
+        self.spawn(parent, attempt, asked);
+        numbers.extend(self.unfinished(parent));
+        numbers.retain(|number| !detached.contains(number));
+        self.leave_behind(parent, numbers);
+    }
+
+    /// Those that a job holds and that are not over, but for what is inherited.
+    pub(super) fn unfinished(&self, parent: Place) -> Vec<u32> {
+        let Some(children) = self.children(parent) else {
+            return Vec::new();
+        };
+        let inheritance = children.inheritance.as_ref();
+        let is_inherited = |number| inheritance.is_some_and(|it| it.children.contains(&number));
+        let recent = children.recent().filter(|(number, child)| {
+            let is_open = child.is_held() && !child.is_over();
+            is_open && children.is_called(*number) && !is_inherited(*number)
+        });
+        recent.map(|(number, _)| number).collect()
+    }
+
+    /// These follow their parent from here on, durably.
+    pub(super) fn leave_behind(&mut self, parent: Place, mut numbers: Vec<u32>) {
+        numbers.sort_unstable();
+        numbers.dedup();
+        for some in numbers.chunks(LEFT_MAX) {
+            self.outbox.record(|| Record::ChildrenLeft {
+                at: self.frames.position(parent),
+                children: some.to_vec(),
+            });
+            self.leave_children(parent, some);
+        }
+    }
+
+    /// The same for what is live and for what is on record: if they failed, that concerns the
+    /// workflow.
+    pub(super) fn leave_children(&mut self, parent: Place, numbers: &[u32]) {
+        for number in numbers {
+            let children = self.children_mut(parent);
+            let Some(child) = children.and_then(|children| children.get_mut(*number)) else {
+                continue;
+            };
+            if !child.is_held() {
+                continue;
+            }
+            child.bond = Bond::Followed;
+            let mut failing = None;
+            if child.is_over() {
+                let state = std::mem::replace(&mut child.state, ChildState::Over);
+                if let ChildState::Failed(failed) = state {
+                    failing = Some(failed);
+                }
+            }
+            self.follow(parent, *number);
+            if let Some(failing) = failing {
+                self.raise_child(parent, failing);
+            }
+        }
+    }
+
+    /// What a job calls its children means nothing any more.
+    pub(super) fn release_children(&mut self, parent: Place) {
+        if let Some(children) = self.children_mut(parent) {
+            children.release();
+        }
+    }
+
+    /// An attempt failed and another one follows: what failed of its children is not given to that.
+    pub(super) fn loosen_children(&mut self, parent: Place) {
+        if let Some(children) = self.children_mut(parent) {
+            children.loosen();
+        }
+    }
+}

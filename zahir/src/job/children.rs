@@ -1,0 +1,211 @@
+//! Children: calls of jobs and workflows that a job makes while it runs.
+//!
+//! `kind.rs` is what a job declares, `child.rs` one child, `later.rs` the job that gives the result of
+//! another, `error.rs` how children fail, `join.rs` and `map.rs` waits for many, `alone.rs` children
+//! outside of a run. `line.rs` is the only place where a context meets what runs its job: all that is
+//! spawned and waited for goes through it.
+
+mod alone;
+pub(crate) mod child;
+pub(crate) mod error;
+mod join;
+pub(crate) mod kind;
+pub(crate) mod later;
+pub(crate) mod line;
+pub(crate) mod map;
+
+use std::sync::Arc;
+
+use zahir_store::FailureKind;
+
+use crate::job::children::child::{Child, Spawned};
+use crate::job::children::error::JoinError;
+use crate::job::children::kind::{KindDef, SpawnCall, SpawnedBy, SpawnedByNone};
+use crate::job::children::later::{Continue, Heir, Names};
+use crate::job::children::line::Line;
+use crate::job::children::map::Map;
+use crate::job::context::Context;
+use crate::job::{Job, failure};
+use crate::value::CodecError;
+use crate::wire::IntoCall;
+
+/// What the context of a job that declares `spawns(..)` holds.
+#[derive(Clone, Debug)]
+pub struct Spawning {
+    pub(crate) context: Context,
+    pub(crate) line: Arc<Line>,
+}
+
+/// A job that may spawn anything: one whose options are wrong.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "never made")]
+pub struct Anything;
+
+impl<P: Job> Context<P> {
+    /// The context of the job `P`, which runs with this one.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn of(context: &Context) -> Self {
+        Self::holding(Spawning {
+            context: context.clone(),
+            line: context.line(),
+        })
+    }
+
+    /// Makes this call a child of the job: one more job or workflow of the run.
+    ///
+    /// The child begins when the job waits for it, or has ended. What is not awaited follows: it is
+    /// recorded together with the job's result, and runs behind it; if the attempt fails, it has never
+    /// been. The run ends after all children.
+    ///
+    /// Only what the job names in `#[job(spawns(..))]` can be spawned: that is how a restart finds it
+    /// again.
+    pub fn spawn<'c, C: Job>(&self, call: impl SpawnCall<'c, P, C>) -> Child<C> {
+        let line = &self.held().line;
+        let (kind, arguments) = call.into_child();
+        let arguments = arguments.unwrap_or_else(|error| unstorable::<C>(line, &error));
+        Child::new(Spawned::new(line, kind, arguments))
+    }
+
+    /// One child for each item: `ctx.map(&urls, |url| fetch_page(url)).limit(64).await?`.
+    ///
+    /// Gives the outputs in the order of the items; or, when all are over, all failures. With
+    /// [`limit`](Map::limit) at most so many run at once, and the items are taken little by little: a
+    /// million of them are no more in memory than a thousand. Without it they are all spawned at once.
+    ///
+    /// An attempt after a crash goes over the items again, so they have to be the same again.
+    pub fn map<'c, 'x, C, I, K>(
+        &self,
+        items: I,
+        mut call: impl FnMut(I::Item) -> K + Send + 'c,
+    ) -> Map<'c, C>
+    where
+        C: SpawnedBy<P>,
+        I: IntoIterator<IntoIter: Send + 'c>,
+        K: IntoCall<'x, C>,
+    {
+        let line = Arc::clone(&self.held().line);
+        let arguments = {
+            let line = Arc::clone(&line);
+            let items = items.into_iter();
+            items.map(move |item| {
+                let arguments = C::encode(&call(item).into_call().args);
+                arguments.unwrap_or_else(|error| unstorable::<C>(&line, &error))
+            })
+        };
+        Map::new(&line, C::kind(), arguments)
+    }
+
+    /// Ends the job: what it gives is what `heir` gives, which runs as soon as the children are over
+    /// whose outputs it is given.
+    ///
+    /// Nothing of the job is held meanwhile, so this is the way to wait long, or for many. It never
+    /// returns: write `ctx.continue_as(..).await` as the last expression, or `return` it.
+    ///
+    /// `heir` is a [`Later`](crate::Later), as in `Aggregate::of(children)`, or a call, whose inputs
+    /// are there.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a run, where the children and the heir run in place, when one of them fails.
+    pub fn continue_as<'c, C: Job>(&self, heir: impl Heir<'c, P, C>) -> Continue<P::Returns> {
+        Continue::of::<P>(Arc::clone(&self.held().line), heir.into_succession())
+    }
+}
+
+impl Context<Anything> {
+    /// The context of a job whose options are wrong.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn of_any(context: &Context) -> Self {
+        Self::holding(Spawning {
+            context: context.clone(),
+            line: context.line(),
+        })
+    }
+
+    /// Spawns whatever it is given: what is wrong has been said.
+    #[doc(hidden)]
+    pub fn spawn<'c, C: Job>(&self, _: impl IntoCall<'c, C>) -> Child<C> {
+        let kind = KindDef::new::<C>(C::describe());
+        Child::new(Spawned::new(&self.line(), kind, Vec::new()))
+    }
+
+    /// The same, for each item.
+    #[doc(hidden)]
+    pub fn map<'c, 'x, C: Job, I: IntoIterator, K: IntoCall<'x, C>>(
+        &self,
+        _: I,
+        _: impl FnMut(I::Item) -> K,
+    ) -> Map<'c, C> {
+        let kind = KindDef::new::<C>(C::describe());
+        Map::new(&self.line(), kind, std::iter::empty())
+    }
+
+    /// Continues as whatever it is given.
+    #[doc(hidden)]
+    pub fn continue_as<C, R>(&self, _: impl Names<C>) -> Continue<R> {
+        Continue::never(self.line())
+    }
+}
+
+/// If its inputs can't be stored, the attempt can't go on.
+fn unstorable<C: Job>(line: &Line, error: &CodecError) -> Vec<u8> {
+    let text = format!("the inputs of `{}` can't be stored: {error}", C::name());
+    line.fail(failure(FailureKind::Unencodable, text));
+    Vec::new()
+}
+
+impl Context {
+    /// What is said where nothing can be spawned.
+    #[doc(hidden)]
+    pub fn spawn<'c, C>(&self, call: impl IntoCall<'c, C>) -> Child<C>
+    where
+        C: SpawnedByNone,
+    {
+        C::none(call)
+    }
+
+    /// What is said where nothing can be spawned.
+    #[doc(hidden)]
+    pub fn map<'c, 'x, C, I: IntoIterator, K: IntoCall<'x, C>>(
+        &self,
+        items: I,
+        call: impl FnMut(I::Item) -> K,
+    ) -> Map<'c, C>
+    where
+        C: SpawnedByNone,
+    {
+        C::none((items, call))
+    }
+
+    /// What is said where nothing can be spawned.
+    #[doc(hidden)]
+    pub fn continue_as<C, R>(&self, heir: impl Names<C>) -> Continue<R>
+    where
+        C: SpawnedByNone,
+    {
+        C::none(heir)
+    }
+
+    /// The outputs of these children, in this order, whichever is over first. Of none: none, at once.
+    ///
+    /// # Errors
+    ///
+    /// If some of them failed: once all are over, with all failures.
+    pub async fn join_all<C: Job>(
+        &self,
+        children: impl IntoIterator<Item = Child<C>>,
+    ) -> Result<Vec<C::Output>, JoinError<C::Error>> {
+        let ends = self.join_settled(children).await;
+        JoinError::of(ends.len(), ends.into_iter())
+    }
+
+    /// What becomes of these children, in this order.
+    pub async fn join_settled<C: Job>(
+        &self,
+        children: impl IntoIterator<Item = Child<C>>,
+    ) -> Vec<<Child<C> as Future>::Output> {
+        join::join_settled(children.into_iter().collect()).await
+    }
+}

@@ -10,6 +10,7 @@
 )]
 
 mod effects;
+mod facts;
 mod families;
 mod plans;
 mod reference;

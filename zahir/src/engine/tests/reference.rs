@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use zahir_store::{
     Bond, ChildCall, Failure, FailureKind, FrameStep, Heir, Inherited, NodeId, Position, Record,
@@ -85,7 +86,7 @@ pub(super) struct Oracle {
     /// something else that failed, which does not count any more.
     unrecovered: BTreeSet<Position>,
     /// The children.
-    families: Families,
+    families: Arc<Families>,
 }
 
 impl Oracle {
@@ -93,7 +94,7 @@ impl Oracle {
     /// been given back.
     pub(super) fn of<'r>(
         records: impl Iterator<Item = &'r Record>,
-        families: Families,
+        families: Arc<Families>,
         is_repaired: bool,
     ) -> Self {
         let mut oracle = Self {

@@ -547,7 +547,8 @@ fn what_is_spawned_has_lines_of_its_own() {
         [[workflow.node]]
         name = "sub"
         kind = "workflow"
-        calls = "spawning::sub""#]].assert_eq(&lines.collect::<Vec<_>>().join("\n"));
+        calls = "spawning::sub""#]]
+    .assert_eq(&lines.collect::<Vec<_>>().join("\n"));
     let shape = text::read(&text).unwrap();
     let spawns: Vec<_> = shape.nodes.iter().map(|node| node.spawns.len()).collect();
     assert_eq!(spawns.iter().max(), Some(&3));

@@ -140,6 +140,7 @@ impl Driver {
             match self.turn() {
                 Turn::Over(outcome) => {
                     self.run.publish(self.engine.progress());
+                    self.run.set_tallies(self.engine.tally());
                     executor::drop_quietly(self);
                     return outcome;
                 }
@@ -233,6 +234,10 @@ impl Driver {
                     payload,
                     answer,
                 } => self.receive(signal, payload, answer),
+                Message::Tally { answer } => {
+                    // Whoever asked may be gone.
+                    drop(answer.send(self.engine.tally()));
+                }
                 Message::Stop => {
                     self.is_stopping = true;
                     self.engine.handle(self.now, Report::ShutdownRequested);
@@ -569,6 +574,12 @@ impl Driver {
             let Key { place, attempt } = start.key;
             return match executor::run_in_place(&self.run, start) {
                 Some(outcome) => {
+                    // What it has reported comes before its end.
+                    if self.run.seats.is_used()
+                        && let Some(left) = self.read_mail()
+                    {
+                        return Turn::Over(Outcome::Left(left));
+                    }
                     self.end_attempt(place, attempt, outcome);
                     Turn::Again
                 }

@@ -116,10 +116,16 @@ impl Inline {
             if budget == 0 {
                 tokio::task::yield_now().await;
                 while let Some(Some(ended)) = self.attempts.next().now_or_never() {
+                    self.read_mail();
                     self.end_attempt(ended);
                 }
-            } else if !has_more && let Woken::Ended(ended) = self.wait().await {
-                self.end_attempt(ended);
+            } else if !has_more {
+                let woken = self.wait().await;
+                // What an attempt has reported comes before its end.
+                self.read_mail();
+                if let Woken::Ended(ended) = woken {
+                    self.end_attempt(ended);
+                }
             }
             self.read_mail();
             self.engine.handle_timeout(self.clock.now());

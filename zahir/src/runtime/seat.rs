@@ -50,6 +50,11 @@ impl Seats {
         }
     }
 
+    /// Whether there was ever any.
+    pub(crate) fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Acquire)
+    }
+
     fn find(&self, key: Key) -> Option<Arc<Seat>> {
         if !self.is_used.load(Ordering::Acquire) {
             return None;
@@ -197,8 +202,18 @@ impl Seat {
                     extra,
                 }
             }
+            AttemptOutcome::Postponed { .. } => {
+                let spawned = line.postpone();
+                if !spawned.is_empty() {
+                    self.push(|key| Message::Parked {
+                        key,
+                        spawned: spawns(spawned),
+                        waits: Vec::new(),
+                    });
+                }
+                outcome
+            }
             AttemptOutcome::Failed { .. }
-            | AttemptOutcome::Postponed { .. }
             | AttemptOutcome::Continued { .. }
             | AttemptOutcome::Interrupted => outcome,
         }
@@ -452,6 +467,7 @@ pub(crate) fn line_report(message: Message) -> Option<Report<Value>> {
         | Message::Durable { .. }
         | Message::Cancel { .. }
         | Message::Signal { .. }
+        | Message::Tally { .. }
         | Message::Stop
         | Message::Interrupt
         | Message::Leave(_) => None,

@@ -23,11 +23,11 @@ use crate::plan::SignalId;
 use crate::runtime::core::Core;
 use crate::runtime::executor::{self, Key, Start};
 use crate::runtime::run::{Left, Message, Outcome, Run, paths};
-use crate::runtime::seat::line_report;
+use crate::runtime::seat::{self, line_report};
 use crate::runtime::shared::Landings;
 use crate::runtime::slots::Held;
 use crate::runtime::writer::Submission;
-use crate::runtime::{ACTIONS_MAX, backoff, diverged, lane};
+use crate::runtime::{ACTIONS_MAX, backoff, lane};
 use crate::value::Value;
 
 /// No sleep is longer: the wall clock may be set forward meanwhile, or the machine suspended.
@@ -430,29 +430,10 @@ impl Driver {
             Action::Answer { ticket } => self.answer(ticket, Ok(())),
             Action::Refuse { ticket, why } => self.answer(ticket, Err(why)),
             Action::Skip { at } => self.skip(&at),
-            Action::Resume {
-                place,
-                attempt,
-                ended,
-            } => {
-                let key = Key { place, attempt };
-                self.run.seats.resume(&self.run, key, ended);
-            }
-            Action::Kept {
-                place,
-                attempt,
-                name,
-            } => self.run.seats.settle(Key { place, attempt }, &name),
-            Action::Diverge {
-                place,
-                attempt,
-                call,
-                before,
-                now,
-            } => {
-                let calls = (before.0, &*before.1, now.0, &*now.1);
-                let failure = diverged::failure(&self.run.executable, &call, calls);
-                self.give_up(Key { place, attempt }, failure);
+            Action::Resume { .. } | Action::Kept { .. } | Action::Diverge { .. } => {
+                if let Some((key, failure)) = seat::answer(&self.run, action) {
+                    self.give_up(key, failure);
+                }
             }
             Action::Finish {
                 ending,

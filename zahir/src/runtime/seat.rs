@@ -17,13 +17,14 @@ use tokio::time::{Instant, Sleep};
 use zahir_store::{ChildCall, Failure, NodeId, Position};
 
 use crate::engine::{
-    AttemptOutcome, Bequest, ChildEnd, KeptValue, Report, Spawn, Succession, Verdict, Wait,
+    Action, AttemptOutcome, Bequest, ChildEnd, KeptValue, Report, Spawn, Succession, Verdict, Wait,
 };
 use crate::event::Event;
 use crate::job::children::line;
 use crate::job::children::line::{
     Awaited, Entrance, Heir, Host, Kind, Legacy, Line, Petition, Spawned, Told,
 };
+use crate::runtime::diverged;
 use crate::runtime::executor::{self, Key};
 use crate::runtime::run::{Audience, Message, Run, lock};
 use crate::runtime::shared::Asker;
@@ -434,6 +435,38 @@ impl Limit {
     fn over(&self) -> AttemptOutcome<Value> {
         executor::out_of_time(self.timeout)
     }
+}
+
+/// Tells an attempt what the engine answers to what it has reported: says which attempt it ends, and
+/// why, if it does.
+pub(crate) fn answer(run: &Run, action: Action<Value>) -> Option<(Key, Failure)> {
+    if let Action::Resume {
+        place,
+        attempt,
+        ended,
+    } = action
+    {
+        run.seats.resume(run, Key { place, attempt }, ended);
+    } else if let Action::Kept {
+        place,
+        attempt,
+        name,
+    } = action
+    {
+        run.seats.settle(Key { place, attempt }, &name);
+    } else if let Action::Diverge {
+        place,
+        attempt,
+        call,
+        before,
+        now,
+    } = action
+    {
+        let calls = (before.0, &*before.1, now.0, &*now.1);
+        let failure = diverged::failure(&run.executable, &call, calls);
+        return Some((Key { place, attempt }, failure));
+    }
+    None
 }
 
 /// What the engine is told of what an attempt reports while it is under way.

@@ -99,8 +99,8 @@ enum Unsized<'a> {
 /// The inputs of a job or workflow, whether the first parameter is `ctx: &Context`, and what an
 /// attempt of a job has left for the next.
 pub(crate) struct Parameters {
-    /// The type of that parameter, without its `&`.
-    pub(crate) context: Option<Type>,
+    /// What the type of that parameter ends with: `Context`.
+    pub(crate) context: Option<PathSegment>,
     pub(crate) inputs: Vec<Parameter>,
     pub(crate) state: Option<State>,
 }
@@ -149,7 +149,7 @@ pub(crate) fn parameters(signature: &Signature, kind: Kind, errors: &Errors) -> 
             FnArg::Typed(typed) if kind == Kind::Job && is_context(&typed.ty) => {
                 check_context(typed, index, errors);
                 if index == 0 {
-                    found.context = Some(ungrouped(&typed.ty).clone());
+                    found.context = last_segment(lent(&typed.ty)).cloned();
                 }
             }
             FnArg::Typed(typed) => found.inputs.push(parameter(typed, index, kind, errors)),
@@ -224,36 +224,34 @@ pub(crate) fn ungrouped(ty: &Type) -> &Type {
     }
 }
 
-fn is_context(ty: &Type) -> bool {
-    let ty = match ungrouped(ty) {
+/// The type behind the `&`.
+fn lent(ty: &Type) -> &Type {
+    match ungrouped(ty) {
         Type::Reference(reference) => &reference.elem,
         other => other,
-    };
-    last_segment(ty).is_some_and(|segment| segment.ident == "Context")
-}
-
-/// `&Context` as `&Context<Self>`: the context of the job itself.
-pub(crate) fn own_context(signature: &mut Signature) {
-    if let Some(FnArg::Typed(typed)) = signature.inputs.first_mut() {
-        own(&mut typed.ty);
     }
 }
 
-fn own(ty: &mut Type) {
+fn is_context(ty: &Type) -> bool {
+    last_segment(lent(ty)).is_some_and(|segment| segment.ident == "Context")
+}
+
+/// `&Context` as `&Context<Job>`: the context of this very job.
+pub(crate) fn own_context(signature: &mut Signature, job: &TokenStream) {
+    if let Some(FnArg::Typed(typed)) = signature.inputs.first_mut()
+        && let Some(last) = context_mut(&mut typed.ty)
+        && let Ok(arguments) = parse2(quote!(<#job>))
+    {
+        last.arguments = PathArguments::AngleBracketed(arguments);
+    }
+}
+
+fn context_mut(ty: &mut Type) -> Option<&mut PathSegment> {
     match ty {
-        Type::Reference(reference) => own(&mut reference.elem),
-        Type::Group(group) => own(&mut group.elem),
-        Type::Path(path) => {
-            if let Some(last) = path.path.segments.last_mut()
-                && last.arguments.is_none()
-            {
-                let of = quote_spanned!(last.ident.span()=> <Self>);
-                if let Ok(arguments) = parse2(of) {
-                    last.arguments = PathArguments::AngleBracketed(arguments);
-                }
-            }
-        }
-        _ => {}
+        Type::Reference(reference) => context_mut(&mut reference.elem),
+        Type::Group(group) => context_mut(&mut group.elem),
+        Type::Path(path) => path.path.segments.last_mut(),
+        _ => None,
     }
 }
 

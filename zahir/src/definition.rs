@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 use zahir_store::{DefinitionId, FrameStep, NodeId, Position};
 
-use crate::graph::{Exit, NodeDef};
+use crate::graph::{Exit, NodeDef, short};
 use crate::job::JobDef;
 use crate::plan::index;
 use crate::program::Site;
@@ -68,6 +68,10 @@ pub(crate) struct DefinedNode {
     /// What its job says of its effect, if that is not the usual.
     #[serde(default)]
     pub(crate) effect: String,
+    /// The jobs and workflows that its job may spawn. Left away where there are none, as in what was
+    /// stored before there were any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) spawns: Vec<String>,
 }
 
 /// One region. Its number is its place among those of its workflow.
@@ -225,8 +229,7 @@ impl Place<'_> {
     fn written(&self, workflow: &str) -> String {
         let mut text = String::new();
         if self.workflow != workflow {
-            let name = self.workflow.rsplit("::").next();
-            text.push_str(name.unwrap_or(self.workflow));
+            text.push_str(&short(self.workflow));
             text.push_str(": ");
         }
         for (name, _) in &self.around {
@@ -345,12 +348,17 @@ impl DefinedNode {
             signature: job.map(|job| job.signature.to_owned()).unwrap_or_default(),
             version: job.map_or(0, |job| job.options.declared_version()),
             effect: job.map(effect).unwrap_or_default(),
+            spawns: node
+                .spawns()
+                .iter()
+                .map(|kind| kind.name().to_owned())
+                .collect(),
         }
     }
 
-    /// Whether the number of a frame of it tells which item or round it is.
+    /// Whether the number of a frame of it tells which item, round or child it is.
     fn is_repeated(&self) -> bool {
-        matches!(self.kind.as_str(), EACH | LOOP)
+        matches!(self.kind.as_str(), EACH | LOOP | JOB)
     }
 
     /// What it is, but for its name and its place.

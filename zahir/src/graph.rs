@@ -20,16 +20,21 @@ use std::fmt;
 use petgraph::graph::DiGraph;
 use zahir_store::NodeId;
 
-pub(crate) use kind::NodeDef;
-pub use kind::NodeKind;
+pub(crate) use self::kind::NodeDef;
+pub use self::kind::NodeKind;
+pub(crate) use picture::short;
 pub use region::{Region, RegionId};
 pub use shape::{Argument, Exit};
 
+use crate::job::children::kind::{KindDef, reachable};
 use crate::job::context::Context;
 use crate::job::policy::Policy;
 use crate::value::Value;
 use crate::wire::{Step, Wire};
 use crate::workflow::WorkflowDef;
+
+/// How the name of the graph of what a job spawns ends. No name of a workflow has a blank.
+pub(crate) const SPAWNED: &str = " (spawned)";
 
 /// The graph of a workflow.
 pub struct Graph {
@@ -72,9 +77,21 @@ impl Graph {
         self.fingerprint
     }
 
-    /// The workflows that it calls.
+    /// The workflows that it calls, and those that its jobs may spawn.
     pub(crate) fn calls(&self) -> impl Iterator<Item = WorkflowDef> {
-        self.nodes.iter().filter_map(|node| node.kind.workflow())
+        let called = self.nodes.iter().filter_map(|node| node.kind.workflow());
+        let kinds = self.kinds().into_iter();
+        called.chain(kinds.filter_map(|kind| kind.workflow()))
+    }
+
+    /// What its jobs may spawn, directly or not, each once.
+    pub(crate) fn kinds(&self) -> Vec<KindDef> {
+        reachable(self.nodes.iter().filter_map(|node| node.kind.job()))
+    }
+
+    /// Whether it is that of what a job spawns, and of no workflow.
+    pub(crate) fn is_kind(&self) -> bool {
+        self.name.ends_with(SPAWNED)
     }
 
     pub(crate) fn at(&self, id: NodeId) -> Option<&Node> {
@@ -185,6 +202,12 @@ impl Node {
     #[must_use]
     pub fn subgraph(&self) -> Option<&'static Graph> {
         self.kind.workflow().map(|called| (called.graph)())
+    }
+
+    /// What its job may spawn: what `#[job(spawns(..))]` names, by name.
+    #[must_use]
+    pub fn spawns(&self) -> Vec<KindDef> {
+        self.kind.job().map_or_else(Vec::new, |job| (job.kinds)())
     }
 
     /// The nodes whose values it needs.

@@ -67,7 +67,7 @@ pub use history::revise::BlockedJob;
 pub use job::again::Again;
 pub use job::children::child::Child;
 pub use job::children::error::{ChildError, JoinError};
-pub use job::children::kind::SpawnedBy;
+pub use job::children::kind::{KindDef as Kind, SpawnedBy};
 pub use job::children::later::Later;
 pub use job::children::map::Map;
 pub use job::context::Context;

@@ -55,7 +55,8 @@ use zahir_store::{DefinitionId, NodeId};
 
 use crate::definition::matching::Matching;
 use crate::definition::{AT_MOST_ONCE, Definition, Shape};
-use crate::graph::Graph;
+use crate::graph::{Graph, SPAWNED};
+use crate::job::children::kind::KindDef;
 use crate::program::Program;
 use text::Malformed;
 
@@ -111,14 +112,16 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     fs::rename(&beside, path)
 }
 
-/// The definition of each of these workflows and of all that they call.
+/// The definition of each of these workflows and of all that they call, and of each job and workflow
+/// that may be spawned there.
 fn programs(workflows: &[&'static Graph]) -> BTreeMap<&'static str, Definition> {
     let mut found = BTreeMap::new();
     let mut open = workflows.to_vec();
     while let Some(graph) = open.pop() {
         if !found.contains_key(graph.name()) {
             found.insert(graph.name(), Program::of(graph).definition);
-            open.extend(graph.nodes().iter().filter_map(|node| node.subgraph()));
+            open.extend(graph.calls().map(|called| (called.graph)()));
+            open.extend(graph.kinds().iter().map(KindDef::graph));
         }
     }
     found
@@ -137,11 +140,12 @@ fn changes(text: &str, known: &Shape, programs: &BTreeMap<&str, Definition>) -> 
     };
     for (workflow, now) in programs {
         if !defined(workflow) {
-            changes.push(Change::new(
-                workflow,
-                "the workflow is new".to_owned(),
-                Means::Safe,
-            ));
+            let what = if workflow.ends_with(SPAWNED) {
+                "it was not spawned before"
+            } else {
+                "the workflow is new"
+            };
+            changes.push(Change::new(workflow, what.to_owned(), Means::Safe));
             continue;
         }
         let before = Definition::known(
@@ -166,8 +170,16 @@ fn changes(text: &str, known: &Shape, programs: &BTreeMap<&str, Definition>) -> 
     gone.dedup();
     gone.retain(|workflow| !programs.contains_key(workflow));
     for workflow in gone {
-        let what = "the workflow is gone, and its unfinished runs can't go on".to_owned();
-        changes.push(Change::new(workflow, what, Means::Blocks));
+        // What spawned it is told to run again.
+        let (what, means) = if workflow.ends_with(SPAWNED) {
+            ("it is no longer spawned", Means::Safe)
+        } else {
+            (
+                "the workflow is gone, and its unfinished runs can't go on",
+                Means::Blocks,
+            )
+        };
+        changes.push(Change::new(workflow, what.to_owned(), means));
     }
     changes
 }

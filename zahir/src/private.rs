@@ -20,14 +20,15 @@ pub use crate::job::arguments::{
     Build, Field, IsResult, NotResult, OwnedField, StoredInput, deserialize,
 };
 pub use crate::job::attempt::{Answer, checked};
-pub use crate::job::children::Spawning;
 pub use crate::job::children::kind::{
-    Declared, Declares, KindDef, SpawnedBy, SpawnedByNone, Undeclared, declared,
+    Declarable, Declared, Declares, KindDef, SpawnCall, Spawnable, SpawnedBy, SpawnedByNone,
+    Undeclared, declared, spawnable,
 };
 pub use crate::job::children::later::Output as ChildOutput;
 pub use crate::job::children::later::{
-    Given, GivenAs, Gives, Inherits, Later, Lent, Outputs, Owned,
+    Continue, Given, GivenAs, Gives, Heir, Inherits, Later, Lent, Names, Outputs, Owned, Succession,
 };
+pub use crate::job::children::{Anything, Spawning};
 pub use crate::job::context::{Attempting, Context, Spawner};
 pub use crate::job::effect::{
     Assists, Attempted, Attempts, Auxiliary, Retriable, Retries, Takes, Undoable, Undone,

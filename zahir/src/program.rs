@@ -75,6 +75,12 @@ impl Program {
         self.sites.get(index(node))?.node.kind.job()
     }
 
+    /// How what a node gives is written, whether or not it is ever stored by itself.
+    pub(crate) fn output(&self, node: NodeId) -> Option<Codec> {
+        let called = self.sites.get(index(node))?.node.kind.workflow();
+        self.codec(node).or(called.map(|called| called.output))
+    }
+
     /// What reads the payload of a signal of this name; `None` if nothing waits for one.
     pub(crate) fn signal(&self, name: &str) -> Option<PayloadDef> {
         self.sites.iter().find_map(|site| {
@@ -114,10 +120,11 @@ struct Linked {
 impl Linker {
     /// The graph's place in the plan, made if it has none yet.
     fn add(&mut self, graph: &'static Graph) -> &Linked {
-        let known = self
-            .graphs
-            .iter()
-            .position(|linked| std::ptr::eq(linked.graph, graph));
+        // A kind is described where it is declared, and is the same wherever that is.
+        let is_same = |other: &'static Graph| {
+            std::ptr::eq(other, graph) || graph.is_kind() && other.name() == graph.name()
+        };
+        let known = self.graphs.iter().position(|linked| is_same(linked.graph));
         let at = known.unwrap_or_else(|| {
             let (node, region) = (self.nodes_met, self.regions_met);
             self.graphs.push(Linked {
@@ -188,6 +195,9 @@ impl Linker {
         if let NodeDef::Workflow(called) = &node.kind {
             inside.push(RegionId(self.add((called.graph)()).region));
         }
+        let kinds = node.spawns().into_iter();
+        let kinds = kinds.map(|kind| shifted(NodeId::new(0), self.add(kind.graph()).node));
+        let kinds = kinds.collect();
         let kind = self.kind(graph, node);
         let sources = |ids: &[NodeId]| {
             ids.iter()
@@ -210,7 +220,7 @@ impl Linker {
             },
             after: sources(&node.after),
             inside,
-            kinds: Vec::new(),
+            kinds,
             assigned: Vec::new(),
             keeps_error: error.is_some() || recovers_typed,
             policy: node.policy,

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use quiet::{bury, drop_quietly};
-pub(crate) use scan::{map_entries, write_map_header, write_str};
+pub(crate) use scan::{map_entries, write_list_header, write_map_header, write_str};
 pub(crate) use told::told_arguments;
 
 /// How deeply the lists, maps and structs of one value may be nested.

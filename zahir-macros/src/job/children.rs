@@ -1,7 +1,7 @@
 //! What a job says about other jobs: which of them it may spawn, and how it is called to give the
 //! result of one.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Delimiter, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use syn::spanned::Spanned;
 use syn::{Generics, Ident, Index, Visibility};
@@ -9,7 +9,7 @@ use syn::{Generics, Ident, Index, Visibility};
 use crate::job::expand::Expansion;
 use crate::names;
 use crate::signature::{Parameter, hidden_lifetime};
-use crate::spans::shown_at;
+use crate::spans::{group_at, shown_at};
 
 impl Expansion<'_> {
     /// Whether it may spawn something.
@@ -17,14 +17,32 @@ impl Expansion<'_> {
         !self.options.spawns.is_empty()
     }
 
+    /// The job that its context is of, if that is not any. With a wrong option, its context is one
+    /// that spawns whatever it is given: what can't be would be a second error for the same mistake.
+    pub(super) fn spawner(&self) -> Option<TokenStream> {
+        if self.spawns() {
+            Some(quote!(Self))
+        } else if self.options.broken && self.job.parameters.context.is_some() {
+            Some(quote!(__zahir::Anything))
+        } else {
+            None
+        }
+    }
+
     /// The function of the `Job` that names what it may spawn.
     pub(super) fn kinds(&self) -> Option<TokenStream> {
-        let kinds = (0..self.options.spawns.len()).map(|place| self.kind(place));
+        let kinds: Vec<_> = (0..self.options.spawns.len())
+            .map(|place| self.kind(place))
+            .collect();
+        let demands = self.options.spawns.iter().zip(&kinds);
+        let demands = demands
+            .map(|(named, kind)| shown_at(quote!(__zahir::spawnable::<#kind>();), named.span()));
         self.spawns().then(|| {
             quote! {
                 fn kinds() -> __zahir::Vec<__zahir::KindDef> {
                     #[allow(unused_imports)]
                     use __zahir::Undeclared as _;
+                    #(#demands)*
                     __zahir::declared([#(__zahir::Declares::<Self, #kinds>::kind()),*])
                 }
             }
@@ -68,36 +86,53 @@ impl Expansion<'_> {
     }
 
     fn declarations(&self) -> TokenStream {
+        let aliases = self.aliases();
+        let declarations = self.options.spawns.iter().enumerate();
+        let declarations =
+            declarations.map(|(place, kind)| self.declaration(&self.kind(place), kind.span()));
+        quote!(#aliases #(#declarations)*)
+    }
+
+    /// What lets it spawn this kind. It hides, where that is no job, for the reason that
+    /// [`Callee::written`] does.
+    fn declaration(&self, kind: &TokenStream, at: Span) -> TokenStream {
         let job = self.job;
         let (impl_generics, type_generics, where_clause) = job.signature.generics.split_for_impl();
         let ty = &job.type_name;
-        let aliases = self.aliases();
-        let kinds = (0..self.options.spawns.len()).map(|place| self.kind(place));
-        quote! {
-            #aliases
-            #(
-                #[automatically_derived]
-                impl #impl_generics __zahir::Declared<#ty #type_generics> for #kinds #where_clause {
-                    fn kind() -> __zahir::KindDef {
-                        #[allow(unused_imports)]
-                        use __zahir::Untyped as _;
-                        __zahir::Def::<Self>::known().keep().kind()
-                    }
-                    fn encode(
-                        arguments: &Self::Args<'_>,
-                    ) -> ::core::result::Result<__zahir::Vec<u8>, __zahir::CodecError> {
-                        #[allow(unused_imports)]
-                        use __zahir::NotWritable as _;
-                        __zahir::Writable::<Self>::write(arguments)
-                    }
-                }
-            )*
-        }
+        let bounds = if job.signature.generics.params.is_empty() {
+            let lifetime = hidden_lifetime("'declared");
+            quote!(where for<#lifetime> #kind: __zahir::Declarable<#lifetime>)
+        } else {
+            where_clause.to_token_stream()
+        };
+        // That something is named twice is said of the whole head.
+        let head = quote! {
+            impl #impl_generics __zahir::Declared<#ty #type_generics> for #kind #bounds
+        };
+        let head = shown_at(head, at);
+        let body = quote! {
+            fn kind() -> __zahir::KindDef {
+                #[allow(unused_imports)]
+                use __zahir::Untyped as _;
+                __zahir::Def::<Self>::known().keep().kind()
+            }
+            fn encode(
+                arguments: &Self::Args<'_>,
+            ) -> ::core::result::Result<__zahir::Vec<u8>, __zahir::CodecError> {
+                #[allow(unused_imports)]
+                use __zahir::NotWritable as _;
+                __zahir::Writable::<Self>::write(arguments)
+            }
+        };
+        let body = group_at(Delimiter::Brace, at, body);
+        quote!(#[automatically_derived] #head #body)
     }
 }
 
 /// What is called: a job, or a workflow.
 pub(crate) struct Callee<'a> {
+    /// The user's function.
+    pub(crate) name: &'a Ident,
     pub(crate) ty: &'a Ident,
     pub(crate) generics: &'a Generics,
     pub(crate) visibility: &'a Visibility,
@@ -169,6 +204,7 @@ impl Callee<'_> {
             generics,
             visibility,
             inputs,
+            ..
         } = self;
         let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
         let names: Vec<&Ident> = inputs.iter().map(|input| &input.name).collect();
@@ -177,6 +213,7 @@ impl Callee<'_> {
             .map(|place| format_ident!("__How{place}"))
             .collect();
         let how_generics = (!how.is_empty()).then(|| quote!(<#(#how),*>));
+        let of = Ident::new("of", self.name.span());
         let parameters = inputs.iter().zip(&how).map(|(input, how)| {
             let (name, ty) = (&input.name, input.stored());
             quote!(#name: impl __zahir::Gives<#ty, #how>)
@@ -193,7 +230,7 @@ impl Callee<'_> {
                 /// The call as soon as its inputs are there, to give the result of another job: for
                 /// `ctx.continue_as(..)`. An input is given by value, or by what is spawned to give
                 /// it.
-                #visibility fn of #how_generics (#(#parameters),*) -> __zahir::Later<Self> {
+                #visibility fn #of #how_generics (#(#parameters),*) -> __zahir::Later<Self> {
                     __zahir::Later::new(__zahir::vec![
                         #((#keys, __zahir::Gives::give(#names))),*
                     ])

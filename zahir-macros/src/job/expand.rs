@@ -145,8 +145,8 @@ impl Expansion<'_> {
             .filter(|attribute| !is_outer(attribute));
         let mut signature = job.signature.clone();
         signature.generics = Generics::default();
-        if self.spawns() {
-            signature::own_context(&mut signature);
+        if let Some(spawner) = self.spawner() {
+            signature::own_context(&mut signature, &spawner);
         }
         let body = &job.body;
         quote! {
@@ -226,11 +226,10 @@ impl Expansion<'_> {
         let Self { lifetime, job, .. } = self;
         let name = &job.signature.ident;
         let (arguments, context) = (hidden("arguments"), hidden("context"));
-        let lent = match &job.parameters.context {
-            Some(_) if self.spawns() => Some(quote!(&#context,)),
-            Some(_) => Some(quote!(#context,)),
-            None => None,
-        };
+        let spawner = self.spawner();
+        let and = spawner.as_ref().map(|_| quote!(&));
+        let lent = job.parameters.context.as_ref();
+        let lent = lent.map(|_| quote!(#and #context,));
         let given = self.given(&arguments);
         // What is said about this future is said about the function.
         let span = name.span();
@@ -239,13 +238,16 @@ impl Expansion<'_> {
             span,
         );
         let call = quote_spanned!(span=> Self::#name);
-        let call = if self.spawns() {
-            let of = quote!(let #context = __zahir::Context::<Self>::of(#context););
+        let call = match spawner {
             // Only here there is something of the context that the whole attempt has to hold.
-            let run = quote_spanned!(span=> #call(#lent #(#given),*).await);
-            quote_spanned!(span=> async move { #of #run })
-        } else {
-            quote!(#call(#lent #(#given),*))
+            Some(spawner) => {
+                let of = if self.spawns() { "of" } else { "of_any" };
+                let of = Ident::new(of, Span::call_site());
+                let of = quote!(let #context = __zahir::Context::<#spawner>::#of(#context););
+                let run = quote_spanned!(span=> #call(#lent #(#given),*).await);
+                quote_spanned!(span=> async move { #of #run })
+            }
+            None => quote!(#call(#lent #(#given),*)),
         };
         quote! {
             #[allow(unused_variables, clippy::needless_pass_by_value)]
@@ -539,6 +541,7 @@ impl Expansion<'_> {
     pub(super) fn callee(&self) -> Callee<'_> {
         let job = self.job;
         Callee {
+            name: &job.signature.ident,
             ty: &job.type_name,
             generics: &job.signature.generics,
             visibility: &job.visibility,

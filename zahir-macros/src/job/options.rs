@@ -193,14 +193,13 @@ impl Options {
             self.spawns = Vec::new();
             self.broken = true;
         }
-        if let Some(Type::Path(context)) = &job.parameters.context
-            && let Some(last) = context.path.segments.last()
-            && !last.arguments.is_none()
+        if let Some(context) = &job.parameters.context
+            && !context.arguments.is_none()
             && self.given("spawns").is_none()
         {
             let message = "only a job that spawns others has a context of its own: write \
                            `&Context`, or add `spawns(..)` to its options";
-            errors.at(&last.arguments, message);
+            errors.at(&context.arguments, message);
             self.broken = true;
         }
     }
@@ -373,7 +372,7 @@ fn kinds(entry: &Entry, errors: &Errors) -> Vec<Type> {
     let listed = |input: ParseStream<'_>| {
         let content;
         syn::parenthesized!(content in input);
-        Punctuated::<Type, Token![,]>::parse_terminated(&content)
+        Punctuated::<Kind, Token![,]>::parse_terminated(&content)
     };
     let Ok(listed) = listed.parse2(entry.value.clone()) else {
         errors.at(&entry.blamed(), EXAMPLE);
@@ -387,11 +386,13 @@ fn kinds(entry: &Entry, errors: &Errors) -> Vec<Type> {
     let mut kinds = Vec::new();
     let mut known = Vec::new();
     for kind in listed {
-        let Type::Path(path) = &kind else {
-            errors.at(&kind, EXAMPLE);
-            continue;
+        let (kind, name) = match kind {
+            Kind::Named(path) => (Type::Path(path.clone()), kind_name(&path)),
+            Kind::Other(tokens) => {
+                errors.at(&tokens, EXAMPLE);
+                continue;
+            }
         };
-        let name = kind_name(path);
         if known.contains(&name) {
             let written = canonical::shown(&kind.to_token_stream());
             errors.at(&kind, format!("`{written}` is named twice"));
@@ -401,6 +402,29 @@ fn kinds(entry: &Entry, errors: &Errors) -> Vec<Type> {
         kinds.push(kind);
     }
     kinds
+}
+
+/// What is written in `spawns(..)`.
+enum Kind {
+    Named(TypePath),
+    Other(TokenStream),
+}
+
+impl Parse for Kind {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let ahead = input.fork();
+        if let Ok(Type::Path(path)) = ahead.parse::<Type>()
+            && (ahead.is_empty() || ahead.peek(Token![,]))
+        {
+            input.advance_to(&ahead);
+            return Ok(Self::Named(path));
+        }
+        let mut other = TokenStream::new();
+        while !input.is_empty() && !input.peek(Token![,]) {
+            other.extend([input.parse::<TokenTree>()?]);
+        }
+        Ok(Self::Other(other))
+    }
 }
 
 /// What two ways to write a kind have in common: a job is named by its function or its type.

@@ -67,6 +67,7 @@ pub(crate) fn expand(head: &Head, lowered: &Lowered, errors: &Errors) -> TokenSt
     let effects = effects(head);
     let workflow = workflow(head);
     let callee = Callee {
+        name: &head.signature.ident,
         ty: &head.type_name,
         generics: &head.signature.generics,
         visibility: &head.visibility,

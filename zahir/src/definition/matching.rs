@@ -21,6 +21,7 @@ use super::{
     BRANCH, CARRIED, CAUGHT, DefinedNode, DefinedRegion, Definition, EACH, FINALLY, ITEM, JOB,
     LOOP, RACE, RESCUE, RESULT, SIGNAL, SLEEP, Shape, WORKFLOW,
 };
+use crate::graph::SPAWNED;
 use crate::plan::index;
 
 /// What has become of the nodes of a definition.
@@ -463,6 +464,23 @@ impl DefinedNode {
         }
     }
 
+    /// How what it may spawn differs from what `before` might.
+    fn spawning(&self, before: &Self) -> Option<String> {
+        let others = |these: &[String], those: &[String]| {
+            let names = these.iter().filter(|name| !those.contains(name));
+            let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+            names.join(", ")
+        };
+        let more = others(&self.spawns, &before.spawns);
+        let less = others(&before.spawns, &self.spawns);
+        match (more.is_empty(), less.is_empty()) {
+            (true, true) => None,
+            (false, true) => Some(format!("it may spawn {more} now")),
+            (true, false) => Some(format!("it may not spawn {less} any more")),
+            (false, false) => Some(format!("it may spawn {more} now, and no more {less}")),
+        }
+    }
+
     /// The workflow it calls.
     fn enters(&self) -> Option<&str> {
         let called = self.calls.as_deref();
@@ -489,6 +507,28 @@ fn number(at: usize) -> NodeId {
 }
 
 impl Matching {
+    /// Whether something that a job may spawn, directly or not, is not what it was.
+    fn spawns_changed(&self, new: &Definition, node: &DefinedNode) -> bool {
+        let mut open: Vec<&str> = node.spawns.iter().map(String::as_str).collect();
+        let mut seen = BTreeSet::new();
+        while let Some(name) = open.pop() {
+            if !seen.insert(name) {
+                continue;
+            }
+            let nodes = new.shape.nodes.iter().enumerate();
+            let kind = nodes
+                .filter(|(_, node)| node.calls.as_deref() == Some(name))
+                .find(|(_, node)| node.workflow.ends_with(SPAWNED));
+            if let Some((at, kind)) = kind {
+                if !self.is_kept(number(at)) {
+                    return true;
+                }
+                open.extend(kind.spawns.iter().map(String::as_str));
+            }
+        }
+        false
+    }
+
     /// Why the records of a node, which was the first and is the second of these, do not count: what
     /// it was, and what it is.
     pub(crate) fn reason(
@@ -504,6 +544,12 @@ impl Matching {
         let (was, is) = (before.described(), now.described());
         if was != is {
             return Some(format!("it was {was}, and is {is} now"));
+        }
+        if let Some(change) = now.spawning(before) {
+            return Some(change);
+        }
+        if self.spawns_changed(new, now) {
+            return Some("what it may spawn has changed".to_owned());
         }
         let first = new.first_of(&now.workflow);
         let needed = now.uses.iter().chain(&now.after);

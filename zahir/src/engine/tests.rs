@@ -9,6 +9,7 @@
     reason = "a test names what it is about, and lets the rest pass"
 )]
 
+mod children;
 mod effects;
 mod facts;
 mod families;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::graph::picture::{Arrow, Line, Shown, arrows, box_label, label, region_label};
+use crate::graph::picture::{Arrow, Line, Shown, arrows, box_label, label, region_label, spawning};
 use crate::graph::{Graph, Node, NodeDef, Region, RegionId};
 
 impl Graph {
@@ -28,6 +28,7 @@ impl Graph {
             dot.region(1, body);
         }
         dot.arrows();
+        dot.spawning();
         dot.line(0, "}");
         dot.text
     }
@@ -96,6 +97,24 @@ impl Dot<'_> {
             depth + 1,
             &format!("label={}; style={style};", quoted(label)),
         );
+    }
+
+    fn spawning(&mut self) {
+        let (kinds, arrows) = spawning(self.graph);
+        for kind in kinds {
+            let label = quoted(&kind.label());
+            let twice = if kind.is_workflow() {
+                ", peripheries=2"
+            } else {
+                ""
+            };
+            self.line(1, &format!("{kind} [label={label}{twice}];"));
+        }
+        for (from, to) in arrows {
+            let line =
+                format!("{from} -> {to} [style=dashed, arrowhead=empty, label=\"may spawn\"];");
+            self.line(1, &line);
+        }
     }
 
     fn arrows(&mut self) {

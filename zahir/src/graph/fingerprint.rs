@@ -6,6 +6,8 @@
 //! - Part of it are the kind of a node, its job's name, version and types, its expressions, and the
 //!   fingerprints of what it uses and waits for; of a signal its name and whether the wait for it can
 //!   time out; of a loop that may end with its last values, after how many rounds.
+//! - A job that spawns others covers the names, versions and types of all that it may spawn, directly
+//!   or not.
 //! - A node that enters regions covers all that is in them, in order, with their values and exits, so
 //!   that what follows sees a change of any arm. What is inside sees only what the node was made of so
 //!   far: an item what its `for` goes over, an error the block that it comes from.
@@ -24,6 +26,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 use zahir_store::NodeId;
 
 use crate::graph::{Exit, Graph, Node, NodeDef, Region, index};
+use crate::job::JobDef;
+use crate::job::children::kind::reachable;
 
 /// Changes with anything but the definition itself that fingerprints depend on.
 const SCHEME: u64 = 1;
@@ -152,7 +156,8 @@ fn own(node: &Node) -> Canonical {
         NodeDef::Job(job) => bytes
             .text("job")
             .number(job.fingerprint)
-            .number(u64::from(job.error.is_some())),
+            .number(u64::from(job.error.is_some()))
+            .kinds(job),
         NodeDef::Each { .. } => bytes.text("for"),
         NodeDef::Branch => bytes.text("branch"),
         // Elsewhere the rounds are counted only to fail, as attempts are.
@@ -240,6 +245,18 @@ impl Canonical {
 
     fn number(mut self, number: u64) -> Self {
         self.0.extend(number.to_le_bytes());
+        self
+    }
+
+    /// All that a job may spawn, directly or not. Nothing is added for one that spawns nothing.
+    fn kinds(mut self, job: &JobDef) -> Self {
+        let kinds = reachable(std::iter::once(job));
+        if !kinds.is_empty() {
+            self = self.text("spawns").number(len(&kinds));
+        }
+        for kind in kinds {
+            self = self.text(kind.name()).number(kind.fingerprint());
+        }
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::graph::picture::{Line, Shown, arrows, box_label, label, region_label};
+use crate::graph::picture::{Line, Shown, arrows, box_label, label, region_label, spawning};
 use crate::graph::{Graph, Node, NodeDef, Region, RegionId};
 
 impl Graph {
@@ -27,6 +27,19 @@ impl Graph {
                 Line::Back => "==>",
             };
             mermaid.line(1, &format!("{} {line} {}", arrow.from, arrow.to));
+        }
+        let (kinds, arrows) = spawning(self);
+        for kind in kinds {
+            let label = quoted(&kind.label());
+            let (open, close) = if kind.is_workflow() {
+                ("[[", "]]")
+            } else {
+                ("[", "]")
+            };
+            mermaid.line(1, &format!("{kind}{open}{label}{close}"));
+        }
+        for (from, to) in arrows {
+            mermaid.line(1, &format!("{from} -. may spawn .-> {to}"));
         }
         mermaid.text
     }

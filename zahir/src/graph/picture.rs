@@ -1,5 +1,8 @@
 //! What is drawn of a graph, whatever draws it.
 //!
+//! What jobs may spawn stands below the graph, each job or workflow once, with arrows from all that may
+//! spawn it.
+//!
 //! A node that enters regions is drawn as a box around them; if there are several, each is a box of
 //! its own in there, or a word if nothing is in it. What such a node is made of points at its box, or
 //! at the item or the variables that it becomes, and what uses its value starts at the box.
@@ -12,6 +15,7 @@ use zahir_store::NodeId;
 
 use crate::graph::region::{branch_word, is_named_after};
 use crate::graph::{Exit, Graph, Node, NodeDef, Region, RegionId};
+use crate::job::children::kind::KindDef;
 
 /// What an arrow starts or ends at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,6 +145,50 @@ impl Graph {
             _ => End::Region(id),
         }
     }
+}
+
+/// A job or workflow that may be spawned, as it is drawn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind {
+    pub(crate) def: KindDef,
+    /// Its place among those of the graph.
+    place: usize,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "k{}", self.place)
+    }
+}
+
+impl Kind {
+    pub(crate) fn label(&self) -> [String; 1] {
+        [short(self.def.name())]
+    }
+
+    pub(crate) const fn is_workflow(&self) -> bool {
+        self.def.workflow().is_some()
+    }
+}
+
+/// What the jobs of a graph may spawn, and the arrows to it: each from a node or from what is itself
+/// spawned.
+pub(crate) fn spawning(graph: &Graph) -> (Vec<Kind>, Vec<(String, Kind)>) {
+    let kinds = graph.kinds().into_iter().enumerate();
+    let kinds: Vec<Kind> = kinds.map(|(place, def)| Kind { def, place }).collect();
+    let mut arrows = Vec::new();
+    let mut add = |from: String, spawned: Vec<KindDef>| {
+        let named = |def: &KindDef| kinds.iter().find(|kind| kind.def.name() == def.name());
+        let to = spawned.iter().filter_map(named);
+        arrows.extend(to.map(|kind| (from.clone(), *kind)));
+    };
+    for node in &graph.nodes {
+        add(End::Node(node.id).to_string(), node.spawns());
+    }
+    for kind in &kinds {
+        add(kind.to_string(), kind.def.spawns());
+    }
+    (kinds, arrows)
 }
 
 /// All arrows of a graph, each once, in the order of what they are drawn for.
@@ -446,7 +494,7 @@ fn time(time: Duration) -> String {
 }
 
 /// `load<User>` of `app::jobs::load<app::User>`.
-fn short(name: &str) -> String {
+pub(crate) fn short(name: &str) -> String {
     let mut text = String::new();
     let mut word = String::new();
     for letter in name.chars() {

@@ -4,8 +4,11 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use zahir_store::NodeId;
 
 use crate::graph::shape::{Argument, NodeShape, Shape, ShapeKind};
-use crate::graph::{Edge, Graph, Node, NodeDef, Region, RegionId, fingerprint, region};
-use crate::job::policy::Policy;
+use crate::graph::{
+    Edge, Exit, Graph, Node, NodeDef, Region, RegionId, SPAWNED, fingerprint, region, short,
+};
+use crate::job::children::kind::KindDef;
+use crate::job::policy::{Policy, Settings};
 use crate::value::Codec;
 use crate::wire::{Description, SignalDef, Step, Wire};
 use crate::workflow::Wired;
@@ -17,6 +20,53 @@ impl Graph {
     pub fn of<W: Wired>() -> Self {
         let graph = Self::read(W::name(), W::SHAPE, W::INPUTS, W::wire);
         debug_assert_eq!(graph.defect(), None, "`{}`", graph.name);
+        graph
+    }
+
+    /// The graph of what a job spawns: one node, which is given its inputs from what was stored of
+    /// them.
+    pub(crate) fn of_kind(kind: &KindDef) -> Self {
+        let (def, policy) = match (kind.job(), kind.workflow()) {
+            (Some(job), _) => (NodeDef::Job(*job), Policy::of(job.options, Settings::NONE)),
+            (None, Some(called)) => (NodeDef::Workflow(called), Policy::ONCE),
+            (None, None) => (NodeDef::Value, Policy::ONCE),
+        };
+        let mut nodes = vec![Node {
+            id: NodeId::new(0),
+            name: short(kind.name()).leak(),
+            kind: def,
+            region: RegionId::new(0),
+            uses: Box::default(),
+            lends: 0,
+            inside: Box::default(),
+            after: Box::default(),
+            arguments: &[],
+            source: "",
+            line: 0,
+            column: 0,
+            fingerprint: 0,
+            entry: 0,
+            policy,
+        }];
+        let regions = vec![Region {
+            parent: None,
+            owner: None,
+            label: "body".to_owned(),
+            nodes: vec![NodeId::new(0)],
+            result: Some(NodeId::new(0)),
+            exit: Exit::Value,
+            outs: Vec::new(),
+        }];
+        fingerprint::fill(&mut nodes, &regions);
+        let mut graph = Self {
+            name: format!("{}{SPAWNED}", kind.name()).leak(),
+            petgraph: petgraph(&nodes, &regions),
+            nodes,
+            regions,
+            fingerprint: 0,
+            wire: |_| Step::Nothing,
+        };
+        graph.fingerprint = fingerprint::of_graph(&graph);
         graph
     }
 

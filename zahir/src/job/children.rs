@@ -20,12 +20,13 @@ use zahir_store::FailureKind;
 
 use crate::job::children::child::{Child, Spawned};
 use crate::job::children::error::JoinError;
-use crate::job::children::kind::{SpawnedBy, SpawnedByNone};
-use crate::job::children::later::{Inherits, Later};
+use crate::job::children::kind::{KindDef, SpawnCall, SpawnedBy, SpawnedByNone};
+use crate::job::children::later::{Continue, Heir, Names};
 use crate::job::children::line::Line;
 use crate::job::children::map::Map;
 use crate::job::context::Context;
 use crate::job::{Job, failure};
+use crate::value::CodecError;
 use crate::wire::IntoCall;
 
 /// What the context of a job that declares `spawns(..)` holds.
@@ -34,6 +35,11 @@ pub struct Spawning {
     pub(crate) context: Context,
     pub(crate) line: Arc<Line>,
 }
+
+/// A job that may spawn anything: one whose options are wrong.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "never made")]
+pub struct Anything;
 
 impl<P: Job> Context<P> {
     /// The context of the job `P`, which runs with this one.
@@ -54,13 +60,11 @@ impl<P: Job> Context<P> {
     ///
     /// Only what the job names in `#[job(spawns(..))]` can be spawned: that is how a restart finds it
     /// again.
-    pub fn spawn<'c, C>(&self, call: impl IntoCall<'c, C>) -> Child<C>
-    where
-        C: SpawnedBy<P>,
-    {
+    pub fn spawn<'c, C: Job>(&self, call: impl SpawnCall<'c, P, C>) -> Child<C> {
         let line = &self.held().line;
-        let arguments = encode::<P, C>(line, call);
-        Child::new(Spawned::new(line, C::kind(), arguments))
+        let (kind, arguments) = call.into_child();
+        let arguments = arguments.unwrap_or_else(|error| unstorable::<C>(line, &error));
+        Child::new(Spawned::new(line, kind, arguments))
     }
 
     /// One child for each item: `ctx.map(&urls, |url| fetch_page(url)).limit(64).await?`.
@@ -84,33 +88,67 @@ impl<P: Job> Context<P> {
         let arguments = {
             let line = Arc::clone(&line);
             let items = items.into_iter();
-            items.map(move |item| encode::<P, C>(&line, call(item)))
+            items.map(move |item| {
+                let arguments = C::encode(&call(item).into_call().args);
+                arguments.unwrap_or_else(|error| unstorable::<C>(&line, &error))
+            })
         };
         Map::new(&line, C::kind(), arguments)
     }
 
     /// Ends the job: what it gives is what `heir` gives, which runs as soon as the children are over
-    /// that it is given the outputs of.
+    /// whose outputs it is given.
     ///
-    /// Nothing of the job is held meanwhile, so this is the way to wait long or for many. It never
+    /// Nothing of the job is held meanwhile, so this is the way to wait long, or for many. It never
     /// returns: write `ctx.continue_as(..).await` as the last expression, or `return` it.
-    pub async fn continue_as<C>(&self, heir: Later<C>) -> P::Returns
-    where
-        C: SpawnedBy<P>,
-        C::Output: Inherits<P::Output>,
-    {
-        self.held().line.continue_as(heir.succession(C::kind()));
-        std::future::pending().await
+    ///
+    /// `heir` is a [`Later`], as in `Aggregate::of(children)`, or a call, whose inputs are there.
+    pub fn continue_as<'c, C: Job>(&self, heir: impl Heir<'c, P, C>) -> Continue<P::Returns> {
+        Continue::new(Arc::clone(&self.held().line), heir.into_succession())
     }
 }
 
-/// The inputs of a child. If they can't be stored, the attempt can't go on.
-fn encode<'x, P, C: SpawnedBy<P>>(line: &Line, call: impl IntoCall<'x, C>) -> Vec<u8> {
-    C::encode(&call.into_call().args).unwrap_or_else(|error| {
-        let text = format!("the inputs of `{}` can't be stored: {error}", C::name());
-        line.fail(failure(FailureKind::Unencodable, text));
-        Vec::new()
-    })
+impl Context<Anything> {
+    /// The context of a job whose options are wrong.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn of_any(context: &Context) -> Self {
+        Self::holding(Spawning {
+            context: context.clone(),
+            line: context.line(),
+        })
+    }
+
+    /// Spawns whatever it is given: what is wrong has been said.
+    #[doc(hidden)]
+    pub fn spawn<'c, C: Job>(&self, _: impl IntoCall<'c, C>) -> Child<C> {
+        let kind = KindDef::new::<C>(C::describe());
+        Child::new(Spawned::new(&self.line(), kind, Vec::new()))
+    }
+
+    /// The same, for each item.
+    #[doc(hidden)]
+    pub fn map<'c, 'x, C: Job, I: IntoIterator, K: IntoCall<'x, C>>(
+        &self,
+        _: I,
+        _: impl FnMut(I::Item) -> K,
+    ) -> Map<'c, C> {
+        let kind = KindDef::new::<C>(C::describe());
+        Map::new(&self.line(), kind, std::iter::empty())
+    }
+
+    /// Continues as whatever it is given.
+    #[doc(hidden)]
+    pub fn continue_as<C, R>(&self, _: impl Names<C>) -> Continue<R> {
+        Continue::never(self.line())
+    }
+}
+
+/// If its inputs can't be stored, the attempt can't go on.
+fn unstorable<C: Job>(line: &Line, error: &CodecError) -> Vec<u8> {
+    let text = format!("the inputs of `{}` can't be stored: {error}", C::name());
+    line.fail(failure(FailureKind::Unencodable, text));
+    Vec::new()
 }
 
 impl Context {
@@ -125,7 +163,20 @@ impl Context {
 
     /// What is said where nothing can be spawned.
     #[doc(hidden)]
-    pub async fn continue_as<C>(&self, heir: Later<C>) -> C::Returns
+    pub fn map<'c, 'x, C, I: IntoIterator, K: IntoCall<'x, C>>(
+        &self,
+        items: I,
+        call: impl FnMut(I::Item) -> K,
+    ) -> Map<'c, C>
+    where
+        C: SpawnedByNone,
+    {
+        C::none((items, call))
+    }
+
+    /// What is said where nothing can be spawned.
+    #[doc(hidden)]
+    pub fn continue_as<C, R>(&self, heir: impl Names<C>) -> Continue<R>
     where
         C: SpawnedByNone,
     {

@@ -8,8 +8,8 @@ use zahir_store::{Attempt, Failure, FrameStep, NodeId, Position, RunId};
 
 use crate::job::Job;
 use crate::job::attempt::check_size;
-use crate::job::children::Spawning;
 use crate::job::children::line::{Host, Line};
+use crate::job::children::{Anything, Spawning};
 use crate::job::share::Recall;
 use crate::value::Value;
 
@@ -35,6 +35,7 @@ pub trait Spawner {
     type Holds: Clone + fmt::Debug + Send + Sync;
 }
 
+#[diagnostic::do_not_recommend]
 impl Spawner for () {
     type Holds = Attempting;
 }
@@ -60,7 +61,11 @@ impl<J: Spawner> Clone for Context<J> {
     }
 }
 
-impl<J: Job> Deref for Context<J> {
+impl Spawner for Anything {
+    type Holds = Spawning;
+}
+
+impl<J: Spawner<Holds = Spawning>> Deref for Context<J> {
     type Target = Context;
 
     fn deref(&self) -> &Context {

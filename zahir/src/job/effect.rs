@@ -15,8 +15,8 @@ pub trait Retriable: Job {}
 /// A job whose effect can be undone, or needs no undoing; a workflow of which all jobs are so.
 pub trait Undoable: Job {}
 
-/// A job that can take over for another or undo it: no workflow, and none that gives an
-/// [`Again`](crate::Again).
+/// A job that can take over for another or undo it: no workflow, none that spawns others, and none
+/// that gives an [`Again`](crate::Again).
 pub trait Auxiliary: Job {}
 
 /// Demanded by `.timeout(..)` and the like.
@@ -65,8 +65,8 @@ impl<J: Undoable> Undone for J {}
 /// Demanded of what `recover = ..` and `undo = ..` name.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can neither take over for a job nor undo it",
-    label = "a workflow, or a job that may ask to be run again later",
-    note = "`recover` and `undo` take a `#[job]` that does not return `Again`"
+    label = "a workflow, or a job that spawns others or may ask to be run again later",
+    note = "`recover` and `undo` take a `#[job]` without `spawns(..)` that does not return `Again`"
 )]
 pub trait Assists: Job {}
 

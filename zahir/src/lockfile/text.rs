@@ -66,6 +66,9 @@ pub(super) fn of(definition: &Definition, workflow: &str) -> String {
         if !node.effect.is_empty() {
             line(&mut text, "effect", &quoted(&node.effect));
         }
+        if !node.spawns.is_empty() {
+            line(&mut text, "spawns", &list(&node.spawns));
+        }
         let names = |ids: &[u32]| ids.iter().map(name).collect::<Vec<_>>();
         if !node.uses.is_empty() {
             line(&mut text, "uses", &list(&names(&node.uses)));
@@ -337,6 +340,7 @@ impl Workflow {
                 None => 0,
             },
             effect: optional(&mut facts, "effect")?.unwrap_or_default(),
+            spawns: texts(&mut facts, "spawns")?,
             ..DefinedNode::default()
         });
         facts.remove("uses");

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use uuid::{Builder, Uuid};
 use zahir_store::{RunId, StoreError};
 
+use crate::engine::ChildrenMax;
 use crate::error::Halted;
 use crate::event::Hub;
 use crate::runtime::claim::Claims;
@@ -53,6 +54,8 @@ pub(crate) struct Core {
     pub(crate) repairs: Repairs,
     /// In how many attempts of a job the process may die.
     pub(crate) crash_attempts_max: u32,
+    /// How many children there may be.
+    pub(crate) children_max: ChildrenMax,
     /// How many tasks of a run may poll fresh attempts.
     pub(crate) runners_max: usize,
     /// How often to look whether the store's file is still in its place.

@@ -99,7 +99,10 @@ impl Driver {
     /// The driver of a run that is where `engine` is, and has not begun in this process.
     pub(crate) fn new(core: &Arc<Core>, run: &Arc<Run>, engine: Engine<Value>) -> Self {
         let now = core.clock.now();
-        let engine = engine.with_crashes_max(core.crash_attempts_max).begin(now);
+        let engine = engine
+            .with_crashes_max(core.crash_attempts_max)
+            .with_children_max(core.children_max)
+            .begin(now);
         run.publish(engine.progress());
         Self {
             core: Arc::clone(core),

@@ -53,6 +53,12 @@ pub(crate) trait Code: Send + Sync + 'static {
     /// The recorded output of a job.
     fn decode(&self, node: NodeId, bytes: &[u8]) -> Result<Value, CodecError>;
 
+    /// The bytes of what a node gives.
+    fn encode(&self, node: NodeId, value: &Value) -> Result<Vec<u8>, CodecError>;
+
+    /// The inputs of the workflow that a node calls, from what was stored of them.
+    fn decode_called(&self, node: NodeId, bytes: &[u8]) -> Result<Vec<Value>, CodecError>;
+
     /// The recorded error of a job.
     fn decode_error(&self, node: NodeId, bytes: &[u8]) -> Result<Value, CodecError>;
 
@@ -159,7 +165,8 @@ impl Executable {
     }
 
     /// Where a node instance is, in the words of the source: `words[17]/longest_word`. The items of
-    /// a `for` and the rounds of a loop have numbers; what is in an arm or a block has none.
+    /// a `for`, the rounds of a loop and the children of a job have numbers; what is in an arm or a
+    /// block has none.
     pub(crate) fn path(&self, at: &Position) -> String {
         let mut path = String::new();
         for FrameStep { node, index } in &at.frames {
@@ -184,10 +191,15 @@ impl Executable {
         self.code.kind_name(kind)
     }
 
-    /// Whether the number of a frame tells which item or round it is.
+    /// Whether the number of a frame tells which item, round or child it is.
     fn is_repeated(&self, node: NodeId) -> bool {
         let node = self.plan.nodes.get(index(node));
-        node.is_some_and(|node| matches!(node.kind, PlanKind::Each { .. } | PlanKind::Loop { .. }))
+        node.is_some_and(|node| {
+            matches!(
+                node.kind,
+                PlanKind::Each { .. } | PlanKind::Loop { .. } | PlanKind::Job
+            )
+        })
     }
 
     /// The name of the signal that a node waits for.
@@ -273,6 +285,24 @@ impl Code for WorkflowCode {
                 "no result of this node is ever stored",
             )),
         }
+    }
+
+    fn encode(&self, node: NodeId, value: &Value) -> Result<Vec<u8>, CodecError> {
+        match self.program.output(node) {
+            Some(codec) => (codec.encode)(value),
+            None => Err(CodecError::new::<()>("this node gives nothing to store")),
+        }
+    }
+
+    fn decode_called(&self, node: NodeId, bytes: &[u8]) -> Result<Vec<Value>, CodecError> {
+        match self.program.site(node).node.kind.workflow() {
+            Some(called) => (called.decode_inputs)(bytes),
+            None => Err(CodecError::new::<()>("the node calls no workflow")),
+        }
+    }
+
+    fn kind_name(&self, node: NodeId) -> Option<&'static str> {
+        self.program.site(node).node.calls()
     }
 
     fn decode_error(&self, node: NodeId, bytes: &[u8]) -> Result<Value, CodecError> {

@@ -19,7 +19,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
-use zahir_store::{Attempt, Failure, FailureKind, FrameStep, Timestamp};
+use zahir_store::{
+    Attempt, Failure, FailureKind, FrameStep, HeirInput, Inherited, NodeId, Timestamp,
+};
 
 use crate::engine::{AttemptOutcome, Caught, Evaluated, Evaluation, Place, Verdict, Work};
 use crate::job::children::line::Host;
@@ -31,7 +33,7 @@ use crate::runtime::run::{Message, Run, lock};
 use crate::runtime::seat::{Berth, Seat, Seated};
 use crate::runtime::shared::Asking;
 pub(crate) use crate::value::drop_quietly;
-use crate::value::{Value, bury};
+use crate::value::{self, Value, bury};
 use crate::wire::{Description, Extra, Failed, Outcome, Step};
 
 /// A runner whose poll took longer lets everybody else on its worker go first.
@@ -405,7 +407,7 @@ fn task(
         Some(Work::Resume {
             state, arguments, ..
         }) => Role::Run { state, arguments },
-        Some(Work::Recover { caught, error }) => Role::Recover {
+        Some(Work::Recover { caught, error, .. }) => Role::Recover {
             error: error.unwrap_or_else(|| Value::new(caught_failure(run, caught))),
         },
         Some(Work::Undo { arguments, output }) => Role::Undo { arguments, output },
@@ -540,12 +542,19 @@ pub(crate) fn evaluate(
     what: Evaluation,
     inputs: Vec<Value>,
 ) -> Result<Evaluated<Value>, Failure> {
-    contain(AssertUnwindSafe(|| {
-        if what == Evaluation::Step {
-            step(run, place, &inputs)
-        } else {
-            convert(run, place, what, inputs).map(Evaluated::Value)
-        }
+    contain(AssertUnwindSafe(|| match what {
+        Evaluation::Step => step(run, place, &inputs),
+        Evaluation::Given(arguments) => enter(run, place, &arguments),
+        Evaluation::Arguments {
+            inputs: from,
+            nodes,
+        } => bequeath(run, from, &nodes, &inputs).map(Evaluated::Arguments),
+        Evaluation::Join
+        | Evaluation::Succeeded
+        | Evaluation::Caught(_)
+        | Evaluation::Won(_)
+        | Evaluation::Received(_)
+        | Evaluation::TimedOut => convert(run, place, what, inputs).map(Evaluated::Value),
     }))
     .and_then(|evaluated| evaluated)
 }
@@ -564,6 +573,56 @@ fn step(run: &Run, place: Place, inputs: &[Value]) -> Result<Evaluated<Value>, F
         Step::SleepUntil(time) => Ok(Evaluated::SleepUntil(timestamp(time))),
         Step::Run(_) | Step::Described(_) | Step::Nothing => Err(misfit("computes nothing")),
     }
+}
+
+/// The inputs of the workflow that a child is.
+fn enter(run: &Run, place: Place, arguments: &[u8]) -> Result<Evaluated<Value>, Failure> {
+    let inputs = run.executable.code.decode_called(place.node, arguments);
+    let inputs = inputs.map_err(|error| {
+        let name = run.executable.kind_name(place.node).unwrap_or_default();
+        let text = format!("what is stored as the inputs of `{name}` can't be decoded as {error}");
+        failure(FailureKind::Undecodable, text)
+    })?;
+    Ok(Evaluated::Inputs(inputs))
+}
+
+/// The inputs of a job that gives the result of another: one map from their names. `results` are those
+/// of children, in the order in which the inputs name them.
+fn bequeath(
+    run: &Run,
+    inputs: Vec<HeirInput>,
+    nodes: &[NodeId],
+    results: &[Value],
+) -> Result<Vec<u8>, Failure> {
+    let mut results = nodes.iter().zip(results);
+    let mut result = |bytes: &mut Vec<u8>| {
+        let (node, value) = results.next().ok_or_else(|| misfit("has no value"))?;
+        let encoded = run.executable.code.encode(*node, value);
+        let encoded =
+            encoded.map_err(|error| failure(FailureKind::Unencodable, error.to_string()))?;
+        bytes.extend(encoded);
+        Ok(())
+    };
+    let mut bytes = Vec::new();
+    value::write_map_header(&mut bytes, count(inputs.len()));
+    for HeirInput { name, value } in inputs {
+        value::write_str(&mut bytes, &name);
+        match value {
+            Inherited::Value(encoded) => bytes.extend(encoded),
+            Inherited::Child(_) => result(&mut bytes)?,
+            Inherited::Children(children) => {
+                value::write_list_header(&mut bytes, count(children.len()));
+                for _ in children {
+                    result(&mut bytes)?;
+                }
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 /// What the node has run or waited for, as its value.

@@ -16,6 +16,7 @@ use super::{
     CHILD_DEPTH_CEILING, CHILDREN_CEILING, Owner, Runtime, RuntimeBuilder, Source,
     VALUE_BYTES_CEILING,
 };
+use crate::engine::ChildrenMax;
 use crate::error::OpenError;
 use crate::event::Hub;
 use crate::runtime::claim::Claims;
@@ -63,6 +64,11 @@ pub(super) async fn start(builder: RuntimeBuilder) -> Result<Runtime, OpenError>
         on_change: builder.on_change,
         repairs: Repairs::default(),
         crash_attempts_max: builder.crash_attempts_max,
+        children_max: ChildrenMax {
+            per_job: builder.children_per_job_max,
+            per_run: builder.children_per_run_max,
+            depth: builder.child_depth_max,
+        },
         attached_interval: builder.attached_interval,
         halted: OnceLock::new(),
     });

@@ -66,6 +66,12 @@ pub(crate) fn write_map_header(bytes: &mut Vec<u8>, count: u32) {
     bytes.extend(count.to_be_bytes());
 }
 
+/// Begins a list of `count` values.
+pub(crate) fn write_list_header(bytes: &mut Vec<u8>, count: u32) {
+    bytes.push(0xdd);
+    bytes.extend(count.to_be_bytes());
+}
+
 /// Appends text.
 pub(crate) fn write_str(bytes: &mut Vec<u8>, text: &str) {
     let length = u32::try_from(text.len()).unwrap_or(u32::MAX);

@@ -4,14 +4,18 @@
 //! be kept for whoever awaits the child.
 
 use std::any::TypeId;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::{Mutex, PoisonError};
 
-use crate::job::Job;
+use crate::graph::Graph;
+use crate::job::{Call, Job, JobDef};
 use crate::value::CodecError;
 use crate::wire::Description;
+use crate::workflow::WorkflowDef;
 
-/// A job or workflow that a job may spawn.
+/// A job or workflow that a job may spawn; see [`Node::spawns`](crate::Node::spawns).
 #[derive(Clone, Copy)]
 pub struct KindDef {
     /// Its type.
@@ -30,16 +34,77 @@ impl KindDef {
     }
 
     /// The name of the job or workflow.
-    pub(crate) const fn name(&self) -> &'static str {
-        match &self.description {
-            Description::Job(job) => job.name,
-            Description::Workflow(workflow) => workflow.name,
-            Description::Each { .. }
-            | Description::Result(_)
-            | Description::Race(_)
-            | Description::Signal(_) => "",
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match (self.job(), self.workflow()) {
+            (Some(job), _) => job.name,
+            (None, Some(called)) => called.name,
+            (None, None) => "",
         }
     }
+
+    /// The graph of the workflow, if it is one.
+    #[must_use]
+    pub fn subgraph(&self) -> Option<&'static Graph> {
+        self.workflow().map(|called| (called.graph)())
+    }
+
+    /// What it may spawn itself, by name; nothing, if it is a workflow, in which only jobs do.
+    #[must_use]
+    pub fn spawns(&self) -> Vec<Self> {
+        self.job().map_or_else(Vec::new, |job| (job.kinds)())
+    }
+
+    pub(crate) const fn job(&self) -> Option<&JobDef> {
+        if let Description::Job(job) = &self.description {
+            Some(job)
+        } else {
+            None
+        }
+    }
+
+    pub(crate) const fn workflow(&self) -> Option<WorkflowDef> {
+        if let Description::Workflow(called) = &self.description {
+            Some(*called)
+        } else {
+            None
+        }
+    }
+
+    /// Changes with its name, version and types.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        match (self.job(), self.workflow()) {
+            (Some(job), _) => job.fingerprint,
+            (None, Some(called)) => called.fingerprint,
+            (None, None) => 0,
+        }
+    }
+
+    /// The graph that a child is a frame of: this job or workflow, and nothing else.
+    pub(crate) fn graph(&self) -> &'static Graph {
+        // Held for look-ups and insertions only.
+        static GRAPHS: Mutex<Option<HashMap<(TypeId, bool), &'static Graph>>> = Mutex::new(None);
+        let keeps_error = self.job().is_some_and(|job| job.error.is_some());
+        let mut graphs = GRAPHS.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = graphs.get_or_insert_default();
+        *known
+            .entry((self.ty, keeps_error))
+            .or_insert_with(|| Box::leak(Box::new(Graph::of_kind(self))))
+    }
+}
+
+/// What these jobs may spawn, directly or not, each once, by name. What the jobs in a workflow may
+/// spawn is a matter of that workflow.
+pub(crate) fn reachable<'j>(jobs: impl Iterator<Item = &'j JobDef>) -> Vec<KindDef> {
+    let mut found = BTreeMap::new();
+    let mut open: Vec<KindDef> = jobs.flat_map(|job| (job.kinds)()).collect();
+    while let Some(kind) = open.pop() {
+        if !found.contains_key(kind.name()) {
+            open.extend(kind.spawns());
+            found.insert(kind.name(), kind);
+        }
+    }
+    found.into_values().collect()
 }
 
 impl fmt::Debug for KindDef {
@@ -47,6 +112,26 @@ impl fmt::Debug for KindDef {
         f.debug_tuple("KindDef").field(&self.name()).finish()
     }
 }
+
+/// A job or workflow. Demanded of what `spawns(..)` names, where it is named.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither a job nor a workflow",
+    label = "can't be spawned",
+    note = "name a `#[job]` function or a workflow, or its type"
+)]
+pub trait Spawnable {}
+
+#[diagnostic::do_not_recommend]
+impl<J: Job> Spawnable for J {}
+
+/// Demands it, where it is called.
+pub const fn spawnable<J: Spawnable>() {}
+
+/// The same. The lifetime is there for bounds to hide behind, as in
+/// [`StoredInput`](crate::job::arguments::StoredInput).
+pub trait Declarable<'a>: Job {}
+
+impl<J: Job> Declarable<'_> for J {}
 
 /// Named by `spawns(..)` of the job `P`. Implemented by the macro.
 pub trait Declared<P>: Job {
@@ -85,10 +170,12 @@ pub trait Undeclared {
 
 impl<P, K> Undeclared for Declares<P, K> {}
 
-/// The kinds of a job.
+/// The kinds of a job, by name: in which order they are written does not matter.
 #[must_use]
 pub fn declared<const N: usize>(kinds: [Option<KindDef>; N]) -> Vec<KindDef> {
-    kinds.into_iter().flatten().collect()
+    let mut kinds: Vec<KindDef> = kinds.into_iter().flatten().collect();
+    kinds.sort_by_key(KindDef::name);
+    kinds
 }
 
 /// Demanded of what the job `P` spawns: that it declares it.
@@ -115,6 +202,23 @@ impl<P, K: Declared<P>> SpawnedBy<P> for K {
 
     fn encode(args: &Self::Args<'_>) -> Result<Vec<u8>, CodecError> {
         <K as Declared<P>>::encode(args)
+    }
+}
+
+/// A call that the job `P` may make a child of.
+#[diagnostic::on_unimplemented(
+    message = "this is not a call of a job",
+    label = "expected a call of a `#[job]` function or of a workflow, found `{Self}`",
+    note = "put `#[job]` on the function; what is no job can be awaited right here"
+)]
+pub trait SpawnCall<'c, P, C> {
+    #[doc(hidden)]
+    fn into_child(self) -> (KindDef, Result<Vec<u8>, CodecError>);
+}
+
+impl<'c, P, C: SpawnedBy<P>> SpawnCall<'c, P, C> for Call<'c, C> {
+    fn into_child(self) -> (KindDef, Result<Vec<u8>, CodecError>) {
+        (C::kind(), C::encode(&self.args))
     }
 }
 

@@ -2,16 +2,19 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde::Serialize;
 use zahir_store::{ChildLimits, Failure, FailureKind};
 
 use crate::job::children::child::{Child, Spawned, millis};
-use crate::job::children::kind::KindDef;
-use crate::job::children::line::{Heir, Legacy, Line};
-use crate::job::{Job, failure};
-use crate::value::{self, CodecError};
+use crate::job::children::kind::{KindDef, SpawnedBy};
+use crate::job::children::line::{self, Legacy, Line};
+use crate::job::{Call, Job, failure};
+use crate::value::{self, CodecError, DEPTH_MAX};
 
 /// A call that is made as soon as all its inputs are there: what `Aggregate::of(..)` gives, for
 /// [`Context::continue_as`](crate::Context::continue_as).
@@ -42,10 +45,10 @@ pub(crate) enum Source {
 
 /// A [`Later`] without its type.
 #[derive(Debug)]
-pub(crate) struct Succession {
+pub struct Succession {
     pub(crate) kind: KindDef,
     /// The names of its inputs, and where they come from.
-    pub(crate) inputs: Vec<(&'static str, Given)>,
+    pub(crate) inputs: Vec<(String, Source)>,
     pub(crate) limits: ChildLimits,
 }
 
@@ -77,14 +80,6 @@ impl<C: Job> Later<C> {
         self.limits.total_timeout = Some(millis(time));
         self
     }
-
-    pub(crate) fn succession(self, kind: KindDef) -> Succession {
-        Succession {
-            kind,
-            inputs: self.inputs,
-            limits: self.limits,
-        }
-    }
 }
 
 impl Line {
@@ -100,8 +95,8 @@ impl Line {
         };
         // The children are held until the line has them: dropped before, they would follow.
         let mut legacies = Vec::with_capacity(inputs.len());
-        for (name, given) in &inputs {
-            let legacy = match &given.0 {
+        for (name, source) in &inputs {
+            let legacy = match source {
                 Source::Value(Ok(value)) => Legacy::Value(value.clone()),
                 Source::Value(Err(error)) => {
                     let text = format!(
@@ -122,9 +117,9 @@ impl Line {
                     }
                 }
             };
-            legacies.push(((*name).to_owned(), legacy));
+            legacies.push((name.clone(), legacy));
         }
-        self.bequeath(Heir {
+        self.bequeath(line::Heir {
             kind: node,
             inputs: legacies,
             limits,
@@ -142,6 +137,108 @@ fn foreign(name: &str) -> Failure {
 impl<C: Job> fmt::Debug for Later<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Later").field(&C::name()).finish()
+    }
+}
+
+/// What the job `P` may continue as.
+#[diagnostic::on_unimplemented(
+    message = "this names no job to continue as",
+    label = "expected a call, or what `TheJob::of(..)` gives; found `{Self}`",
+    note = "put `#[job]` on the function, and write `ctx.continue_as(the_job(..))`; or `TheJob::of(..)`, if children give its inputs"
+)]
+pub trait Heir<'c, P, C> {
+    #[doc(hidden)]
+    fn into_succession(self) -> Succession;
+}
+
+impl<P: Job, C: SpawnedBy<P>> Heir<'_, P, C> for Later<C>
+where
+    C::Output: Inherits<P::Output>,
+{
+    fn into_succession(self) -> Succession {
+        let inputs = self.inputs.into_iter();
+        Succession {
+            kind: C::kind(),
+            inputs: inputs
+                .map(|(name, Given(source))| (name.to_owned(), source))
+                .collect(),
+            limits: self.limits,
+        }
+    }
+}
+
+impl<'c, P: Job, C: SpawnedBy<P>> Heir<'c, P, C> for Call<'c, C>
+where
+    C::Output: Inherits<P::Output>,
+{
+    fn into_succession(self) -> Succession {
+        let entries = C::encode(&self.args).and_then(|bytes| {
+            let entries = value::map_entries(&bytes, DEPTH_MAX).map_err(CodecError::new::<C>)?;
+            let entries = entries.into_iter();
+            let owned = entries.map(|(name, value)| (name.to_owned(), value.to_vec()));
+            Ok(owned.collect::<Vec<_>>())
+        });
+        let inputs = match entries {
+            Ok(entries) => {
+                let entries = entries.into_iter();
+                entries
+                    .map(|(name, value)| (name, Source::Value(Ok(value))))
+                    .collect()
+            }
+            Err(error) => vec![(String::new(), Source::Value(Err(error)))],
+        };
+        Succession {
+            kind: C::kind(),
+            inputs,
+            limits: ChildLimits::default(),
+        }
+    }
+}
+
+/// A call of `C`, of whatever kind.
+pub trait Names<C> {}
+
+impl<C: Job> Names<C> for Later<C> {}
+
+impl<C: Job> Names<C> for Call<'_, C> {}
+
+/// Ends a job: what [`Context::continue_as`](crate::Context::continue_as) gives. To be awaited; it is
+/// never over.
+#[must_use = "write `ctx.continue_as(..).await`"]
+#[derive(Debug)]
+pub struct Continue<R> {
+    line: Arc<Line>,
+    heir: Option<Succession>,
+    returns: PhantomData<fn() -> R>,
+}
+
+impl<R> Continue<R> {
+    pub(crate) const fn new(line: Arc<Line>, heir: Succession) -> Self {
+        Self {
+            line,
+            heir: Some(heir),
+            returns: PhantomData,
+        }
+    }
+
+    /// As nothing.
+    pub(crate) const fn never(line: Arc<Line>) -> Self {
+        Self {
+            line,
+            heir: None,
+            returns: PhantomData,
+        }
+    }
+}
+
+impl<R> Future for Continue<R> {
+    type Output = R;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<R> {
+        if let Some(heir) = self.heir.take() {
+            self.line.continue_as(heir);
+        }
+        Poll::Pending
     }
 }
 
@@ -215,7 +312,6 @@ impl<T: Serialize, const N: usize> Gives<Vec<T>, Lent> for &[T; N] {
     }
 }
 
-#[diagnostic::do_not_recommend]
 impl<T, C: Job> Gives<T, Output> for Child<C>
 where
     C::Output: GivenAs<T>,
@@ -225,7 +321,6 @@ where
     }
 }
 
-#[diagnostic::do_not_recommend]
 impl<T, C: Job> Gives<Vec<T>, Outputs> for Vec<Child<C>>
 where
     C::Output: GivenAs<T>,

@@ -408,6 +408,18 @@ impl Code for FlowCode {
         decode(bytes)
     }
 
+    fn encode(&self, _: NodeId, value: &Value) -> std::result::Result<Vec<u8>, CodecError> {
+        Ok(encode(numbers(value)))
+    }
+
+    fn decode_called(
+        &self,
+        _: NodeId,
+        bytes: &[u8],
+    ) -> std::result::Result<Vec<Value>, CodecError> {
+        decode(bytes).map(|input| vec![input])
+    }
+
     fn encode_output(&self, output: &Value) -> std::result::Result<Vec<u8>, CodecError> {
         Ok(encode(numbers(output)))
     }

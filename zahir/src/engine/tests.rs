@@ -11,6 +11,7 @@
 
 mod children;
 mod effects;
+mod facts;
 mod families;
 mod plans;
 mod reference;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use zahir_store::{
     Bond, ChildCall, ChildLimits, Fan, FrameStep, Heir, NodeId, Position, Record, SpawnedChild,
+    Timestamp,
 };
 
 use super::plans::{self, Program};
@@ -11,7 +12,11 @@ use crate::plan::{Plan, PlanKind};
 
 /// All children of a run, by parent.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Families(BTreeMap<Position, Family>);
+pub(super) struct Families {
+    all: BTreeMap<Position, Family>,
+    /// When the time of node instances is over, and that of the run.
+    pub(super) deadlines: BTreeMap<Option<Position>, Timestamp>,
+}
 
 /// A parent.
 #[derive(Clone, Debug, Default)]
@@ -83,11 +88,11 @@ impl Families {
     }
 
     pub(super) fn get(&self, parent: &Position) -> Option<&Family> {
-        self.0.get(parent)
+        self.all.get(parent)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Position, &Family)> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// The child that a node instance is, if it is the node of a kind.
@@ -96,12 +101,12 @@ impl Families {
         if depth < position.frames.len() {
             return None;
         }
-        let child = self.0.get(&parent)?.children.get(usize(number))?;
+        let child = self.all.get(&parent)?.children.get(usize(number))?;
         Some((number, child))
     }
 
     fn family(&mut self, at: &Position) -> &mut Family {
-        self.0.entry(at.clone()).or_default()
+        self.all.entry(at.clone()).or_default()
     }
 
     pub(super) fn apply(&mut self, program: &Program, record: &Record) {
@@ -139,6 +144,10 @@ impl Families {
                     plain_end: None,
                 });
             }
+            Record::DeadlineSet { at, due } => {
+                let before = self.deadlines.insert(at.clone(), *due);
+                assert_eq!(before, None, "{at:?} is given its time twice");
+            }
             Record::ValueKept { at, name, value } => {
                 let value = plans::decoded(value)[0];
                 let before = self.family(at).kept.insert(name.clone(), value);
@@ -148,7 +157,7 @@ impl Families {
             Record::AttemptResumed { at, .. }
             | Record::AttemptStarted { at, .. }
             | Record::AttemptInterrupted { at, .. } => {
-                if let Some(family) = self.0.get_mut(at) {
+                if let Some(family) = self.all.get_mut(at) {
                     family.is_parked = false;
                 }
             }

@@ -79,8 +79,10 @@ impl Program {
     pub(super) fn fails_for_good(&self, node: NodeId, child: Option<(u32, ChildLimits)>) -> bool {
         let fails = self.fails(node, child.map(|(number, _)| number));
         let is_fatal = self.habits[index(node)].is_fatal;
+        let policy = self.plan.node(node).policy;
         let retry = child.and_then(|(_, limits)| limits.retry);
-        fails > retry.unwrap_or(self.plan.node(node).policy.retry) || fails > 0 && is_fatal
+        let retry = retry.unwrap_or(policy.retry);
+        fails > retry || fails > 0 && (is_fatal || policy.at_most_once)
     }
 
     /// How deep the children of a job may go.

@@ -10,6 +10,7 @@ use zahir_store::{
     StoredRun, StoredStep, Timestamp,
 };
 
+use super::facts::{Facts, Past};
 use super::families::{self, Families, PlainEnd};
 use super::plans::{self, Program};
 use super::reference::{self, ChildEnds, Expected, Oracle};
@@ -126,8 +127,9 @@ pub(super) struct World<'a> {
     /// The latest moment the process was told of.
     latest: Timestamp,
     echoes: Vec<Echo>,
+    facts: Facts,
     /// The children on the disk ..
-    families: Families,
+    families: Arc<Families>,
     /// .. and those of them and of what is being written.
     written: Families,
     /// The children that the engine is being told of.
@@ -159,7 +161,8 @@ impl<'a> World<'a> {
             now: Timestamp::from_millis(1_000_000),
             latest: Timestamp::from_millis(1_000_000),
             echoes: Vec::new(),
-            families: Families::default(),
+            facts: Facts::default(),
+            families: Arc::default(),
             written: Families::default(),
             spawning: Vec::new(),
             computed: 0,
@@ -208,18 +211,7 @@ impl<'a> World<'a> {
 
     /// When the time of a node instance, or of the run, is over; set once.
     fn deadline(&self, position: Option<&Position>) -> Option<Timestamp> {
-        let mut found = None;
-        let queued = self.process.iter().flat_map(|it| &it.writes);
-        let queued = queued.flat_map(|(_, step)| &step.records);
-        for record in self.disk_records().chain(queued) {
-            if let Record::DeadlineSet { at, due } = record
-                && at.as_ref() == position
-            {
-                assert_eq!(found, None, "{at:?} is given its time twice");
-                found = Some(*due);
-            }
-        }
-        found
+        self.written.deadlines.get(&position.cloned()).copied()
     }
 
     pub(super) fn stored(&self) -> StoredRun {
@@ -250,7 +242,7 @@ impl<'a> World<'a> {
         for (_, step) in process.writes.drain(..kept) {
             self.persist(step);
         }
-        self.written = self.families.clone();
+        self.written = Families::clone(&self.families);
         self.echoes.clear();
         if !self.is_cancelled_on_disk() {
             self.cancel_asked &= self.cancel_answered;
@@ -258,8 +250,10 @@ impl<'a> World<'a> {
     }
 
     fn persist(&mut self, step: StoredStep) {
+        let families = Arc::make_mut(&mut self.families);
         for record in &step.records {
-            self.families.apply(self.program, record);
+            families.apply(self.program, record);
+            self.facts.apply(record);
         }
         self.disk.push(step);
     }
@@ -294,8 +288,10 @@ impl<'a> World<'a> {
         };
         assert_eq!(records(&counting), records(&revised.entries));
         self.disk = entries::steps(counting);
-        self.families = Families::of(self.program, self.disk_records());
-        self.written = self.families.clone();
+        let families = Families::of(self.program, self.disk_records());
+        self.written = families.clone();
+        self.families = Arc::new(families);
+        self.facts = Facts::of(self.disk_records());
         self.is_repaired = true;
         self.process = None;
         self.finished = None;
@@ -321,8 +317,7 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn is_over_on_disk(&self) -> bool {
-        self.disk_records()
-            .any(|record| matches!(record, Record::RunFinished(_)))
+        self.facts.is_over
     }
 
     pub(super) fn disk_records(&self) -> impl Iterator<Item = &Record> {
@@ -718,50 +713,7 @@ impl<'a> World<'a> {
 
     /// What happened to a node instance so far, durably.
     fn past(&self, position: &Position) -> Past {
-        let mut past = Past::default();
-        let mut is_under_way = false;
-        for record in self.disk_records() {
-            match record {
-                Record::AttemptStarted { at, .. } if at == position => {
-                    past.crashes += u32::from(is_under_way);
-                    is_under_way = true;
-                    continue;
-                }
-                Record::AttemptResumed { at, .. } if at == position => {
-                    is_under_way = true;
-                    continue;
-                }
-                Record::AttemptInterrupted { at, .. } | Record::AttemptParked { at, .. }
-                    if at == position => {}
-                Record::AttemptFailed { at, retry_at, .. } if at == position => {
-                    past.due = *retry_at;
-                    if past.recovers {
-                        past.failed_recoveries += 1;
-                    } else {
-                        past.failed += 1;
-                    }
-                }
-                Record::AttemptPostponed { at, due, state, .. } if at == position => {
-                    past.due = Some(*due);
-                    past.postponed += 1;
-                    past.crashes = 0;
-                    past.state = Some(state.as_slice().into());
-                }
-                Record::RecoveryBegan { at, .. } if at == position => {
-                    past.recovers = true;
-                    past.crashes = 0;
-                    past.due = None;
-                }
-                Record::UndoFailed { at, retry_at, .. } if at == position => {
-                    past.due = *retry_at;
-                    past.failed_undos += 1;
-                }
-                _ => continue,
-            }
-            is_under_way = false;
-        }
-        past.is_under_way = is_under_way;
-        past
+        self.facts.past(position)
     }
 
     /// An evaluation comes back.
@@ -836,10 +788,7 @@ impl<'a> World<'a> {
 
     /// Somebody sends a signal.
     pub(super) fn signal(&mut self, name: usize, payload: u64) {
-        let signals = self
-            .disk_records()
-            .filter(|it| matches!(it, Record::SignalReceived { .. }));
-        let ticket = 100 + u64::try_from(signals.count()).unwrap();
+        let ticket = 100 + self.facts.signals;
         self.report(Report::SignalReceived {
             signal: SignalId(name),
             payload: payload.to_be_bytes().to_vec(),
@@ -945,19 +894,12 @@ impl<'a> World<'a> {
                     self.cancel_answered = true;
                 }
                 Action::Answer { ticket } => {
-                    let received = self
-                        .disk_records()
-                        .filter(|it| matches!(it, Record::SignalReceived { .. }));
-                    let received = u64::try_from(received.count()).unwrap();
+                    let received = self.facts.signals;
                     assert!(ticket < 100 + received, "a signal was answered too early");
                 }
                 Action::Refuse { why, .. } => assert_eq!(why, Refusal::Over),
                 Action::Skip { at } => {
-                    let has_run = |it: &Record| matches!(it, Record::AttemptStarted { at: started, .. } if *started == at);
-                    assert!(
-                        !self.disk_records().any(has_run),
-                        "{at:?} ran, and is skipped"
-                    );
+                    assert!(!self.has_begun(&at), "{at:?} ran, and is skipped");
                 }
                 Action::Finish { ending, output, .. } => {
                     assert!(self.is_over_on_disk(), "finished before that was durable");
@@ -1057,12 +999,20 @@ impl<'a> World<'a> {
         call: &ChildCall,
         end: &ChildEnd<u64>,
     ) -> Option<u64> {
-        self.look_again();
         let family = self.families.get(parent).expect("it has children");
         let number = family.bound[call];
+        let key = (parent.clone(), number);
+        let is_known = |expected: &Expected| {
+            let end = expected.children.get(&key);
+            end.is_some_and(|end| *end != ChildEnds::Unknown)
+        };
+        if std::mem::take(&mut self.is_stale) || !is_known(&self.expected) {
+            self.look_again();
+        }
+        let family = self.families.get(parent).expect("it has children");
         let child = &family.children[usize::try_from(number).unwrap()];
         let at = families::position(parent, number, child.kind);
-        let expected = &self.expected.children[&(parent.clone(), number)];
+        let expected = &self.expected.children[&key];
         match (end, expected) {
             (ChildEnd::Succeeded(value), ChildEnds::Gives(given, from)) => {
                 assert_eq!(value, given, "what child {number} of {parent:?} gave");
@@ -1096,9 +1046,13 @@ impl<'a> World<'a> {
         self.plan.node(position.node).kind != PlanKind::Job
     }
 
+    fn has_heir(&self, position: &Position) -> bool {
+        let family = self.written.get(position);
+        family.is_some_and(|family| family.heir.is_some())
+    }
+
     fn has_result(&self, position: &Position) -> bool {
-        let family = self.families.get(position);
-        family.is_some_and(|family| family.output.is_some())
+        self.past(position).has_result
     }
 
     /// A value that an attempt keeps is durable.
@@ -1218,7 +1172,9 @@ impl<'a> World<'a> {
         let aborted = live.swap_remove(at);
         // Where nothing begins any more, an attempt that waits is dropped; on record it is not under way.
         let may_end = aborted.waits().is_some()
-            && (self.is_stopping() || self.has_failed_inside(&[]))
+            && (self.is_stopping()
+                || self.has_failed_inside(&[])
+                || !self.expected.failures.is_empty())
             && !self.past(&aborted.position).is_under_way;
         assert!(
             may_end || self.is_dropped(&aborted.position) || self.has_timed_out(&aborted.position),
@@ -1228,29 +1184,20 @@ impl<'a> World<'a> {
     }
 
     fn is_cancelled_on_disk(&self) -> bool {
-        self.disk_records()
-            .any(|it| matches!(it, Record::CancelRequested(_)))
+        self.facts.is_cancelled
     }
 
     fn is_expired(&self) -> bool {
-        self.disk_records()
-            .any(|it| matches!(it, Record::DeadlinePassed { at: None, .. }))
+        self.facts.is_expired
     }
 
     fn is_undoing(&self) -> bool {
-        self.disk_records()
-            .any(|it| matches!(it, Record::UndoingBegan { .. }))
+        self.facts.is_undoing
     }
 
     /// Whether all of its attempts together took too long.
     fn has_timed_out(&self, position: &Position) -> bool {
-        self.disk_records().any(|it| match it {
-            Record::DeadlinePassed { at: Some(at), .. } => at == position,
-            Record::RecoveryBegan { at, failure, .. } => {
-                at == position && failure.kind == FailureKind::TimedOut
-            }
-            _ => false,
-        })
+        self.facts.timed_out.contains(position)
     }
 
     /// Whether what is under way there is dropped.
@@ -1260,15 +1207,12 @@ impl<'a> World<'a> {
 
     /// Whether it is in an entry of a race that another one won.
     fn has_lost(&self, position: &Position) -> bool {
-        self.disk_records().any(|it| match it {
-            Record::RaceWon { at, entry } => {
-                position
-                    .frames
-                    .get(at.frames.len())
-                    .is_some_and(|step| step.node == at.node && step.index != *entry)
-                    && position.frames.starts_with(&at.frames)
-            }
-            _ => false,
+        self.facts.races.iter().any(|(at, entry)| {
+            position
+                .frames
+                .get(at.frames.len())
+                .is_some_and(|step| step.node == at.node && step.index != *entry)
+                && position.frames.starts_with(&at.frames)
         })
     }
 
@@ -1316,18 +1260,13 @@ impl<'a> World<'a> {
 
     /// Whether something failed that stops what is at this position.
     fn is_stopped(&self, position: &Position) -> bool {
-        self.disk_records().any(|it| match it {
-            Record::AttemptFailed {
-                at, retry_at: None, ..
-            }
-            | Record::DeadlinePassed { at: Some(at), .. } => self.stops(at, position),
-            _ => false,
-        })
+        let mut failed = self.facts.failed.iter();
+        failed.any(|at| self.stops(at, position))
     }
 
     /// What is on the disk may have decided more.
     fn look_again(&mut self) {
-        let families = self.families.clone();
+        let families = Arc::clone(&self.families);
         let oracle = Oracle::of(self.disk_records(), families, self.is_repaired);
         self.expected = reference::interpret(self.program, &self.inputs, &oracle);
     }
@@ -1340,8 +1279,9 @@ impl<'a> World<'a> {
             }
             let position = match record {
                 Record::DeadlinePassed { at, .. } => at.as_ref(),
+                // The failure of an heir is that of its own time.
                 Record::RecoveryBegan { at, failure, .. }
-                    if failure.kind == FailureKind::TimedOut =>
+                    if failure.kind == FailureKind::TimedOut && !self.has_heir(at) =>
                 {
                     Some(at)
                 }
@@ -1351,7 +1291,7 @@ impl<'a> World<'a> {
             assert!(due <= self.latest, "{position:?} has time left");
         }
         self.check_written(&records);
-        let written = self.disk_records().count();
+        let written = self.facts.records;
         let process = self.process.as_mut().expect("a process runs");
         let queued = process
             .writes
@@ -1553,29 +1493,24 @@ impl<'a> World<'a> {
 
     fn check_start(&mut self, live: &Live) {
         let (position, attempt) = (live.position.clone(), live.attempt);
-        let started = Record::AttemptStarted {
-            at: position.clone(),
-            attempt,
-        };
-        assert!(
-            self.disk_records().any(|it| *it == started),
+        let past = self.past(&position);
+        assert_eq!(
+            past.started,
+            attempt.number(),
             "{position:?} is not on record"
         );
-        let has_result = |it: &Record| matches!(it, Record::AttemptSucceeded { at, .. } | Record::AttemptRecovered { at, .. } if *at == position);
         assert!(
-            !self.disk_records().any(has_result),
-            "{position:?} has its result"
+            past.is_under_way && !past.has_result,
+            "{position:?} is over"
         );
         assert!(
             !self.is_undoing(),
             "{position:?} starts while all is undone"
         );
-        let begun = |it: &Record| matches!(it, Record::AttemptStarted { at, attempt: Attempt::FIRST } if *at == position);
         assert!(
             attempt != Attempt::FIRST || !self.is_stopped(&position),
             "{position:?} starts beside something that failed"
         );
-        assert!(self.disk_records().any(begun));
         if self.is_dropped(&position) {
             assert!(
                 self.is_in_last(&position, 0),
@@ -1667,9 +1602,7 @@ impl<'a> World<'a> {
                 .unwrap_or_else(|| panic!("{position:?} is no job of the program"));
             assert_eq!(inputs, job.inputs, "{position:?} is given the wrong inputs");
             for needed in &job.rests_on {
-                let is_durable = self
-                    .disk_records()
-                    .any(|it| matches!(it, Record::AttemptSucceeded { at, .. } | Record::AttemptRecovered { at, .. } if at == needed));
+                let is_durable = self.has_result(needed);
                 assert!(
                     is_durable,
                     "{position:?} starts before {needed:?} is durable"
@@ -1818,24 +1751,13 @@ impl<'a> World<'a> {
 
     /// Whether a job failed for good.
     fn has_failed(&self, position: &Position) -> bool {
-        self.disk_records().any(|it| match it {
-            Record::AttemptFailed {
-                at, retry_at: None, ..
-            }
-            | Record::DeadlinePassed { at: Some(at), .. } => at == position,
-            _ => false,
-        })
+        self.past(position).has_failed
     }
 
     /// Whether something failed for good in these frames.
     fn has_failed_inside(&self, frames: &[FrameStep]) -> bool {
-        self.disk_records().any(|it| match it {
-            Record::AttemptFailed {
-                at, retry_at: None, ..
-            }
-            | Record::DeadlinePassed { at: Some(at), .. } => at.frames.starts_with(frames),
-            _ => false,
-        })
+        let mut failed = self.facts.failed.iter();
+        failed.any(|at| at.frames.starts_with(frames))
     }
 
     /// Whether something can't be undone.
@@ -1877,27 +1799,8 @@ impl<'a> World<'a> {
     }
 
     fn has_begun(&self, position: &Position) -> bool {
-        self.disk_records()
-            .any(|it| matches!(it, Record::AttemptStarted { at, .. } if at == position))
+        self.past(position).started > 0
     }
-}
-
-/// What happened to a node instance.
-#[derive(Debug, Default)]
-struct Past {
-    failed: u32,
-    postponed: u32,
-    recovers: bool,
-    failed_recoveries: u32,
-    failed_undos: u32,
-    /// How often the process died during an attempt that was followed by another one.
-    crashes: u32,
-    /// Whether an attempt is under way that is not parked.
-    is_under_way: bool,
-    /// Until when it waits.
-    due: Option<Timestamp>,
-    /// What it left for its next attempt.
-    state: Option<Arc<[u8]>>,
 }
 
 fn failed(verdict: Verdict, error: Option<u64>) -> AttemptOutcome<u64> {

@@ -50,6 +50,10 @@ fn open(name: &str) {
     gate(name).add_permits(1);
 }
 
+fn length<T>(list: &[T]) -> u64 {
+    u64::try_from(list.len()).unwrap()
+}
+
 /// In memory and over a store.
 fn both() -> [RuntimeBuilder; 2] {
     [
@@ -160,7 +164,7 @@ async fn results_come_in_the_order_they_were_asked_for() {
 /// How all ended, in words; and which errors were there.
 #[job(spawns(even, slowly))]
 async fn told_all(ctx: &Context, numbers: &[u64]) -> Vec<String> {
-    let slow = ctx.spawn(slowly(numbers.len() as u64));
+    let slow = ctx.spawn(slowly(length(numbers)));
     let (ends, slow) = tokio::join!(
         ctx.join_settled(numbers.iter().map(|n| ctx.spawn(even(*n)))),
         slow
@@ -272,7 +276,7 @@ async fn nested(
 ) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
     let sum = ctx.spawn(sum_of(numbers.to_vec())).await?;
     let told = ctx.spawn(telling(numbers.to_vec())).await?;
-    Ok(sum + told.len() as u64)
+    Ok(sum + length(&told))
 }
 
 workflow! {

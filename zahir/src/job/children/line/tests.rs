@@ -60,8 +60,8 @@ impl Test {
 
     fn poll_group(&self, group: GroupId, open_max: usize) -> Poll<Vec<(ChildId, String)>> {
         let waker = Waker::from(Arc::clone(&self.job));
-        let mut context = Context::from_waker(&waker);
-        let polled = self.line.poll_group(group, open_max, &mut context);
+        let context = Context::from_waker(&waker);
+        let polled = self.line.poll_group(group, open_max, &context);
         polled.map(|ended| {
             let told = ended.into_iter().map(|ended| (ended.id, told(&ended.end)));
             told.collect()
@@ -253,10 +253,10 @@ fn a_key_takes_no_number() {
 
 /// What ends the attempt.
 fn fault(petition: Petition) -> String {
-    match petition {
-        Petition::Fail(failure) => failure.message,
-        petition => panic!("no fault: {petition:?}"),
-    }
+    let Petition::Fail(failure) = petition else {
+        panic!("no fault: {petition:?}");
+    };
+    failure.message
 }
 
 #[test]

@@ -294,7 +294,7 @@ mod after {
 
     #[job(name = "renamed::other_child")]
     pub(super) async fn new_child(name: &str) -> u64 {
-        name.len() as u64
+        u64::try_from(name.len()).unwrap()
     }
 
     #[job(name = "renamed::parent", spawns(new_child))]

@@ -163,8 +163,8 @@ impl Expansion<'_> {
                 arguments: &Self::Args<'_>,
             ) -> ::core::result::Result<__zahir::Vec<u8>, __zahir::CodecError> {
                 #[allow(unused_imports)]
-                use __zahir::NotWritable as _;
-                __zahir::Writable::<Self>::write(arguments)
+                use __zahir::NotEncodable as _;
+                __zahir::Encodable::<Self>::encode(arguments)
             }
         };
         let body = group_at(Delimiter::Brace, at, body);

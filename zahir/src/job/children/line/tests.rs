@@ -271,6 +271,11 @@ fn what_can_not_be_done_ends_the_attempt() {
 
     let test = Test::new();
     let child = test.spawn(1);
+    let (_, petition) = test.poll(|| test.line.set_key(child, "map(0)[1]".to_owned()));
+    assert!(fault(petition).contains("are those of `ctx.map(..)`"));
+
+    let test = Test::new();
+    let child = test.spawn(1);
     let (..) = test.park(&[child], 0);
     assert!(!test.line.park());
     test.line.resume(vec![succeeded(0, 1)]);

@@ -75,6 +75,7 @@ pub use job::fatal::{Fatal, FatalExt, fatal};
 pub use job::policy::{Backoff, FOREVER, Policy};
 pub use job::{Call, Job, JobError, Options};
 pub use race::{Race2, Race3, Race4, Race5, Race6, Race7, Race8};
+pub use runtime::census::ChildCount;
 pub use runtime::handle::{Progress, RunHandle};
 pub use runtime::recovery::{OnChange, Problem, ProblemKind, Recovered, RecoveredRun};
 pub use runtime::repair::{Repair, RepairError, RunRepair};

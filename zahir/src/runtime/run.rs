@@ -10,7 +10,7 @@ use futures_util::task::AtomicWaker;
 use tokio::sync::{Notify, oneshot};
 use zahir_store::{Attempt, Failure, Position, RunId};
 
-use crate::engine::{AttemptOutcome, Place, Progress, Refusal, Spawn, Wait};
+use crate::engine::{AttemptOutcome, Place, Progress, Refusal, Spawn, Tally, Wait};
 use crate::error::{Halted, RunError};
 use crate::event::Hub;
 use crate::history::changes::Changes;
@@ -45,6 +45,8 @@ pub(crate) struct Run {
     pub(crate) earned: Earned,
     progress: SharedProgress,
     is_started: AtomicBool,
+    /// How many children there were when it was over, or left.
+    tallies: OnceLock<Vec<Tally>>,
     outcome: OnceLock<Outcome>,
     changed: Notify,
 }
@@ -91,6 +93,8 @@ pub(crate) enum Message {
         payload: Vec<u8>,
         answer: oneshot::Sender<Result<(), Refusal>>,
     },
+    /// Somebody wants to know how many children there are.
+    Tally { answer: oneshot::Sender<Vec<Tally>> },
     /// Start nothing more, and end when nothing is under way.
     Stop,
     /// Drop what is under way, record that, and end.
@@ -146,6 +150,7 @@ impl Run {
             earned: Earned::default(),
             progress: SharedProgress::default(),
             is_started: AtomicBool::new(!is_durable),
+            tallies: OnceLock::new(),
             outcome: OnceLock::new(),
             changed: Notify::new(),
         }
@@ -171,6 +176,16 @@ impl Run {
         if self.outcome.set(outcome).is_ok() {
             self.changed.notify_waiters();
         }
+    }
+
+    /// What its driver has counted last, before the outcome is set.
+    pub(crate) fn set_tallies(&self, tallies: Vec<Tally>) {
+        // The first ones stay, as the outcome does.
+        drop(self.tallies.set(tallies));
+    }
+
+    pub(crate) fn tallies(&self) -> Option<&[Tally]> {
+        self.tallies.get().map(Vec::as_slice)
     }
 
     pub(crate) fn outcome(&self) -> Option<&Outcome> {

@@ -1172,7 +1172,9 @@ impl<'a> World<'a> {
         let aborted = live.swap_remove(at);
         // Where nothing begins any more, an attempt that waits is dropped; on record it is not under way.
         let may_end = aborted.waits().is_some()
-            && (self.is_stopping() || self.has_failed_inside(&[]))
+            && (self.is_stopping()
+                || self.has_failed_inside(&[])
+                || !self.expected.failures.is_empty())
             && !self.past(&aborted.position).is_under_way;
         assert!(
             may_end || self.is_dropped(&aborted.position) || self.has_timed_out(&aborted.position),

@@ -285,7 +285,7 @@ pub(super) fn endless() -> Program {
 
 /// A random program. Some have jobs that fail for good, some have jobs with children.
 pub(super) fn random(rng: &mut Rng) -> Program {
-    let has_children = rng.chance(1, 2);
+    let has_children = rng.chance(1, 3);
     made(rng, has_children)
 }
 

@@ -82,8 +82,8 @@ pub(super) struct Oracle {
     lost: BTreeSet<Position>,
     /// Those whose recovery job did.
     lost_recoveries: BTreeSet<Position>,
-    /// In a run that was repaired: those that failed without being recovered, as that was beside
-    /// something else that failed, which does not count any more.
+    /// Those that failed without being recovered, as that was beside something else that failed, which
+    /// does not count any more, or is not found again yet.
     unrecovered: BTreeSet<Position>,
     /// The jobs that spawned something else than before, which no handler is given.
     diverged: BTreeSet<Position>,
@@ -105,6 +105,8 @@ impl Oracle {
         };
         let mut signals = Vec::new();
         let mut recovering = BTreeSet::new();
+        // Whether something else may have failed before, so that what fails is not recovered.
+        let mut may_be_beside = is_repaired;
         for record in records {
             match record {
                 Record::RaceWon { at, entry } => {
@@ -157,11 +159,15 @@ impl Oracle {
                 }
                 Record::AttemptFailed {
                     at, retry_at: None, ..
-                } if is_repaired && !recovering.contains(at) => {
+                } if may_be_beside && !recovering.contains(at) => {
                     oracle.unrecovered.insert(at.clone());
                 }
                 _ => {}
             }
+            may_be_beside |= matches!(
+                record,
+                Record::AttemptFailed { retry_at: None, .. } | Record::DeadlinePassed { .. }
+            );
         }
         oracle
     }
@@ -558,7 +564,10 @@ impl Interpreter<'_> {
         let around_diverges = std::mem::take(&mut self.diverges);
         let end = match self.program.plan.node(kind).kind {
             PlanKind::Job => self.job(&child, arguments),
-            _ => self.call(&child, arguments),
+            _ => match self.call(&child, arguments) {
+                End::Fails(_) => End::Fails(None),
+                end => end,
+            },
         };
         let trail = std::mem::replace(&mut self.trail, around);
         let diverges = std::mem::replace(&mut self.diverges, around_diverges);

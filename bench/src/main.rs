@@ -8,6 +8,7 @@
 //! Every figure is the median of several rounds. The two sides of a ratio take turns, so that a
 //! machine that changes its speed changes both.
 
+mod children;
 mod memory;
 mod plain;
 mod workflows;
@@ -63,6 +64,9 @@ async fn measure(wanted: String) -> Outcome {
     }
     if is_wanted("resume of 10,000 half-finished runs") {
         resume().await?;
+    }
+    if is_wanted("children of one job") {
+        children::of_one_job().await?;
     }
     if is_wanted("bytes per pending node") {
         pending()?;

@@ -1,7 +1,12 @@
 //! Real workflows, cut at every append and gone on with by another runtime: the same output, and the
 //! same results on record, as an undisturbed run.
 
+mod effects;
 mod nested;
+mod repairs;
+mod shares;
+mod told;
+mod undos;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -13,7 +18,7 @@ use zahir::{
     Call, Context, Race2, RunErrorKind, RunHandle, Runtime, RuntimeBuilder, StartError, Workflow,
     job, workflow,
 };
-use zahir_store::{Fault, FaultStore, MemoryStore, Record, RunId, Store};
+use zahir_store::{Fault, FaultStore, MemoryStore, Position, Record, RunId, Store};
 
 #[job]
 pub async fn add(a: u64, b: u64) -> u64 {
@@ -83,17 +88,23 @@ workflow! {
 /// What is on record of results and decisions, each by its kind and place, and there once.
 fn results(store: &MemoryStore) -> BTreeMap<String, Vec<u8>> {
     let mut results = BTreeMap::new();
-    let mut consumed = BTreeSet::new();
     for head in store.runs(None, 10).unwrap() {
+        let mut consumed = BTreeSet::new();
+        let mut revision = 0;
         for record in records(store, head.id) {
             let (place, value) = match record {
-                Record::AttemptSucceeded { at, output, .. } => (format!("result {at:?}"), output),
+                Record::AttemptSucceeded { at, output, .. }
+                | Record::AttemptRecovered { at, output, .. } => (format!("result {at:?}"), output),
                 Record::AttemptFailed {
                     at,
                     failure,
                     retry_at: None,
                     ..
                 } => (format!("result {at:?}"), failure.message.into_bytes()),
+                Record::RecoveryBegan { at, failure, .. } => {
+                    (format!("recovery {at:?}"), failure.message.into_bytes())
+                }
+                Record::ErrorKept { at, error } => (format!("error {at:?}"), error),
                 Record::ItemsCounted { at, items } => (format!("items {at:?}"), bytes(items)),
                 Record::BranchTaken { at, arm } => (format!("arm {at:?}"), bytes(arm)),
                 Record::RaceWon { at, entry } => (format!("race {at:?}"), bytes(entry)),
@@ -104,10 +115,51 @@ fn results(store: &MemoryStore) -> BTreeMap<String, Vec<u8>> {
                     assert!(consumed.insert(signal), "{signal} is consumed twice");
                     (format!("wait {at:?}"), vec![1])
                 }
+                Record::DeadlineSet { at, .. } => (format!("deadline {at:?}"), vec![]),
+                Record::DeadlinePassed { at, failure } => {
+                    (format!("late {at:?}"), failure.message.into_bytes())
+                }
+                Record::UndoOwed { at, arguments } => (format!("owed {at:?}"), arguments),
+                Record::UndoingBegan { ending } => {
+                    ("undoing".to_owned(), format!("{ending:?}").into())
+                }
+                Record::UndoSucceeded { at, .. } => (format!("undone {at:?}"), vec![]),
+                Record::UndoFailed {
+                    at,
+                    failure,
+                    retry_at: None,
+                    ..
+                } => (format!("undone {at:?}"), failure.message.into_bytes()),
+                Record::ResultShared { key, .. } => (format!("shared {key:x}"), vec![]),
+                Record::ArgumentsReplaced { at, arguments } => {
+                    (format!("arguments {at:?}"), arguments)
+                }
                 Record::CancelRequested(_) => ("cancel".to_owned(), vec![]),
                 Record::RunFinished(ending) => ("end".to_owned(), format!("{ending:?}").into()),
-                _ => continue,
+                Record::RunRevised(revised) => {
+                    revision += 1;
+                    (
+                        "revised".to_owned(),
+                        format!("{:?}", revised.dropped).into(),
+                    )
+                }
+                Record::RunStarted(_)
+                | Record::AttemptStarted { .. }
+                | Record::AttemptFailed { .. }
+                | Record::AttemptInterrupted { .. }
+                | Record::AttemptPostponed { .. }
+                | Record::SignalReceived { .. }
+                | Record::UndoStarted { .. }
+                | Record::UndoFailed { .. }
+                | Record::UndoInterrupted { .. } => continue,
             };
+            // Who of several runs shares a result is nobody's business.
+            let of = if place.starts_with("shared") {
+                None
+            } else {
+                Some((head.key.as_deref(), revision))
+            };
+            let place = format!("{of:?} {place}");
             let earlier = results.insert(place.clone(), value);
             assert!(earlier.is_none(), "{place} is on record twice");
         }
@@ -133,6 +185,8 @@ enum Outside {
     Signals(usize),
     /// It is cancelled when so many jobs have begun.
     Cancel(usize),
+    /// It is cancelled when so many of its results are being undone, or were.
+    CancelUndoing(usize),
 }
 
 impl Outside {
@@ -141,6 +195,21 @@ impl Outside {
         store: &MemoryStore,
         run: &RunHandle<O>,
     ) -> Result<(), Box<dyn Error>> {
+        let begun = |of: fn(Record) -> Option<Position>| {
+            let all = records(store, run.id()).filter_map(of);
+            all.collect::<BTreeSet<_>>().len()
+        };
+        let cancel = async |after: usize, of: fn(Record) -> Option<Position>| {
+            let have_begun = async {
+                while begun(of) < after {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                () = have_begun => run.cancel("enough").await.map(drop),
+                _ = run.output() => Ok(()),
+            }
+        };
         match self {
             Self::Nothing => {}
             Self::Signals(wanted) => {
@@ -155,90 +224,191 @@ impl Outside {
                 }
             }
             Self::Cancel(after) => {
-                let begun = || {
-                    let starts = records(store, run.id()).filter_map(|record| match record {
-                        Record::AttemptStarted { at, .. } => Some(at),
-                        _ => None,
-                    });
-                    starts.collect::<BTreeSet<_>>().len()
+                let start = |record| match record {
+                    Record::AttemptStarted { at, .. } => Some(at),
+                    _ => None,
                 };
-                let have_begun = async {
-                    while begun() < after {
-                        tokio::task::yield_now().await;
-                    }
+                cancel(after, start).await?;
+            }
+            Self::CancelUndoing(after) => {
+                let start = |record| match record {
+                    Record::UndoStarted { at, .. } => Some(at),
+                    _ => None,
                 };
-                tokio::select! {
-                    () = have_begun => drop(run.cancel("enough").await?),
-                    _ = run.output() => {}
-                }
+                cancel(after, start).await?;
             }
         }
         Ok(())
     }
 }
 
-/// What is cut: a workflow, how a run of it is started, and what happens to that. Not generic over the
-/// workflow, of which there are many.
-struct Case<O> {
-    register: fn(RuntimeBuilder) -> RuntimeBuilder,
-    start: Box<dyn Fn(Runtime) -> Starting<O>>,
-    outside: Outside,
+/// How a run ends: with its output, or of a failure, the message and what could not be undone.
+type Ended<O> = Result<O, String>;
+
+async fn ended<O: Send + Sync + 'static>(run: &RunHandle<O>) -> Result<Ended<O>, Box<dyn Error>> {
+    Ok(match run.output().await {
+        Ok(output) => Ok(output),
+        Err(error) => match (error.kind(), error.not_undone()) {
+            (RunErrorKind::Failed(_), []) => Err(error.message().to_owned()),
+            (RunErrorKind::Failed(_), left) => Err(format!("{}, left: {left:?}", error.message())),
+            (RunErrorKind::Cancelled, _) => Err("cancelled".to_owned()),
+            (_, _) => return Err(error.into()),
+        },
+    })
 }
 
-type Starting<O> = Pin<Box<dyn Future<Output = Result<RunHandle<O>, StartError>>>>;
+/// What is cut: the workflows, and what a process does with runs of them. Each process does it from
+/// the beginning, and finds what others have left. Not generic over the workflow, of which there are
+/// many.
+struct Case<E> {
+    register: fn(RuntimeBuilder) -> RuntimeBuilder,
+    process: Box<dyn Fn(Runtime, Arc<MemoryStore>) -> Process<E>>,
+    /// Whether what became of each attempt is compared as well, and what it did.
+    compares_attempts: bool,
+    /// What else has to hold, whatever was cut.
+    holds: fn(&Told<E>),
+}
 
-impl<O: PartialEq + fmt::Debug + Send + Sync + 'static> Case<O> {
-    /// Runs it until it has ended, or until the store fails. Of a failure it tells the message.
-    async fn go_on(
+type Process<E> = Pin<Box<dyn Future<Output = Result<E, Box<dyn Error>>>>>;
+
+/// One append that fails: how many come before it in its process.
+type Cut = (u64, Fault);
+
+/// What has come of a case.
+struct Told<E> {
+    ended: E,
+    results: BTreeMap<String, Vec<u8>>,
+    attempts: BTreeMap<String, String>,
+    /// What the jobs did, in order.
+    ran: Vec<String>,
+}
+
+impl<E: PartialEq + fmt::Debug> Case<E> {
+    /// One process: it ends when everything is done, or when the store fails.
+    async fn process(
         &self,
         through: impl Store,
-        store: &MemoryStore,
-    ) -> Result<Result<O, String>, Box<dyn Error>> {
+        store: &Arc<MemoryStore>,
+    ) -> Result<E, Box<dyn Error>> {
         let runtime = (self.register)(Runtime::with_store(through))
             .start()
             .await?;
         let problems = runtime.recovered().problems();
         assert!(problems.is_empty(), "{problems:?}");
-        let run = (self.start)(runtime.clone()).await?;
-        self.outside.happen(store, &run).await?;
-        let output = match run.output().await {
-            Ok(output) => Ok(output),
-            Err(error) => match error.kind() {
-                RunErrorKind::Failed(_) => Err(error.message().to_owned()),
-                RunErrorKind::Cancelled => Err("cancelled".to_owned()),
-                _ => return Err(error.into()),
-            },
-        };
+        let ended = (self.process)(runtime.clone(), Arc::clone(store)).await?;
         runtime.shutdown().await?;
-        Ok(output)
+        Ok(ended)
     }
 
+    /// Lets a process come after another one: each but the last is cut, if it comes that far. Tells
+    /// how many were, too, and how many attempts were lost by that.
+    async fn processes(&self, cuts: &[Cut]) -> (Told<E>, usize, usize) {
+        let store = Arc::new(MemoryStore::new());
+        told::begin_world(&store);
+        let mut were_cut = 0;
+        for (appends, fault) in cuts {
+            let failing = Arc::new(FaultStore::new(Arc::clone(&store)));
+            failing.fail_after(*appends, *fault);
+            if let Err(error) = self.process(Arc::clone(&failing), &store).await {
+                let is_planned = failing.appends() == *appends;
+                assert!(is_planned, "{cuts:?}: before it was cut: {error}");
+                were_cut += 1;
+            }
+        }
+        let ended = self.process(Arc::clone(&store), &store).await;
+        let (attempts, lost) = told::attempts(&store);
+        let told = Told {
+            ended: ended.unwrap_or_else(|error| panic!("{cuts:?}: {error}")),
+            results: results(&store),
+            attempts,
+            ran: told::ran(),
+        };
+        (told, were_cut, lost)
+    }
+
+    /// Cuts it once, everywhere.
     async fn check(&self) {
-        let undisturbed = Arc::new(MemoryStore::new());
-        let expected = self.go_on(Arc::clone(&undisturbed), &undisturbed);
-        let expected = expected.await.expect("an end");
-        let expected_results = results(&undisturbed);
+        let expected = self.processes(&[]).await;
+        (self.holds)(&expected.0);
         for fault in [Fault::UnknownNotWritten, Fault::UnknownWritten] {
             for cut in 0.. {
-                let store = Arc::new(MemoryStore::new());
-                let failing = FaultStore::new(Arc::clone(&store));
-                failing.fail_after(cut, fault);
-                let first = self.go_on(failing, &store).await;
-                let second = self.go_on(Arc::clone(&store), &store).await;
-                let second = second.expect("a run that goes on");
-                assert_eq!(second, expected, "{fault:?} after {cut} appends");
-                assert_eq!(
-                    results(&store),
-                    expected_results,
-                    "{fault:?} after {cut} appends"
-                );
-                if first.is_ok() {
+                if self.check_cut(&expected, &[(cut, fault)]).await == 0 {
                     assert!(cut > 1, "some appends were cut");
                     break;
                 }
             }
         }
     }
+
+    /// Cuts it, and what goes on with it once more, everywhere.
+    async fn check_twice(&self) {
+        let expected = self.processes(&[]).await;
+        for faults in [
+            [Fault::UnknownNotWritten, Fault::UnknownWritten],
+            [Fault::UnknownWritten, Fault::UnknownNotWritten],
+        ] {
+            for first in 0.. {
+                let mut were_cut = 0;
+                for second in 0.. {
+                    let cuts = [(first, faults[0]), (second, faults[1])];
+                    were_cut = self.check_cut(&expected, &cuts).await;
+                    if were_cut < 2 {
+                        break;
+                    }
+                }
+                if were_cut == 0 {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Gives how many of these cuts there were.
+    async fn check_cut(&self, expected: &(Told<E>, usize, usize), cuts: &[Cut]) -> usize {
+        let (expected, _, lost_anyway) = expected;
+        let (told, were_cut, lost) = self.processes(cuts).await;
+        assert_eq!(told.ended, expected.ended, "{cuts:?}");
+        assert_eq!(told.results, expected.results, "{cuts:?}");
+        if self.compares_attempts {
+            assert_eq!(told.attempts, expected.attempts, "{cuts:?}");
+            let lost_most = lost_anyway + were_cut * told::UNDER_WAY_MAX;
+            assert!(lost <= lost_most, "{cuts:?}: {lost} attempts were lost");
+        }
+        (self.holds)(&told);
+        were_cut
+    }
+}
+
+/// The one run of a case.
+fn one_run<W>(
+    call: impl Fn() -> Call<'static, W> + 'static,
+    outside: Outside,
+    compares_attempts: bool,
+) -> Case<Ended<W::Output>>
+where
+    W: Workflow<Output: PartialEq + fmt::Debug>,
+{
+    Case {
+        register: RuntimeBuilder::workflow::<W>,
+        process: Box::new(move |runtime, store| {
+            let starting = runtime.run(call()).key("the one").start();
+            Box::pin(until_it_ends(Box::pin(starting), store, outside))
+        }),
+        compares_attempts,
+        holds: |_| {},
+    }
+}
+
+type Starting<O> = Pin<Box<dyn Future<Output = Result<RunHandle<O>, StartError>>>>;
+
+async fn until_it_ends<O: Send + Sync + 'static>(
+    starting: Starting<O>,
+    store: Arc<MemoryStore>,
+    outside: Outside,
+) -> Result<Ended<O>, Box<dyn Error>> {
+    let run = starting.await?;
+    outside.happen(&store, &run).await?;
+    ended(&run).await
 }
 
 async fn check<W>(call: impl Fn() -> Call<'static, W> + 'static)
@@ -252,15 +422,7 @@ async fn check_with<W>(call: impl Fn() -> Call<'static, W> + 'static, outside: O
 where
     W: Workflow<Output: PartialEq + fmt::Debug>,
 {
-    let case = Case {
-        register: RuntimeBuilder::workflow::<W>,
-        start: Box::new(move |runtime| {
-            let starting = runtime.run(call()).key("the one").start();
-            Box::pin(starting)
-        }),
-        outside,
-    };
-    case.check().await;
+    one_run(call, outside, false).check().await;
 }
 
 #[tokio::test]

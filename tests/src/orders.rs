@@ -3,7 +3,26 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 
-use zahir::{job, workflow};
+use serde::{Deserialize, Serialize};
+use zahir::{Context, job, workflow};
+
+/// What is done with an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Fulfil,
+    Settle,
+    Ship,
+}
+
+impl Kind {
+    pub fn of(order: u64) -> Self {
+        match order % 3 {
+            0 => Self::Fulfil,
+            1 => Self::Settle,
+            _ => Self::Ship,
+        }
+    }
+}
 
 /// Appends a line to the ledger: one execution of a job. A line this short is written whole.
 pub(crate) fn note(ledger: &str, line: &str) {
@@ -111,4 +130,170 @@ pub fn settled(order: u64) -> String {
 /// How many jobs a run of [`settle`] has.
 pub fn settled_by(order: u64) -> u64 {
     2 + u64::from(order % 4 == 1) + parts(order)
+}
+
+/// What a job of [`ship`] does: so that it can be told from the ledger which attempt it was.
+fn note_attempt(ctx: &Context, ledger: &str, order: u64, what: &str) {
+    note(ledger, &format!("{order} {what} attempt {}", ctx.attempt()));
+}
+
+/// Whose order it is.
+pub fn customer(order: u64) -> u64 {
+    order / 30
+}
+
+/// One for each customer: it is named after the order that has opened it.
+#[job(once_by = |_ledger, order| customer(*order))]
+pub async fn open_account(ctx: &Context, ledger: &str, order: u64) -> u64 {
+    note_attempt(ctx, ledger, order, "account");
+    tokio::task::yield_now().await;
+    order
+}
+
+#[job(undo = release)]
+pub async fn reserve(ctx: &Context, ledger: &str, order: u64, account: u64) -> u64 {
+    note_attempt(ctx, ledger, order, &format!("reserve for {account}"));
+    order % 7
+}
+
+#[job(retry = forever)]
+pub async fn release(ctx: &Context, ledger: &str, order: u64, _account: u64, shelf: &u64) {
+    note_attempt(ctx, ledger, order, &format!("release {shelf}"));
+}
+
+/// Nobody knows how to print the same label again.
+#[job(at_most_once)]
+pub async fn label(ctx: &Context, ledger: &str, order: u64, shelf: u64) -> u64 {
+    note_attempt(ctx, ledger, order, "label");
+    tokio::task::yield_now().await;
+    shelf + 1
+}
+
+/// Why a courier does not come.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NoCourier {
+    pub order: u64,
+}
+
+impl std::fmt::Display for NoCourier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "no courier takes order {}", self.order)
+    }
+}
+
+impl std::error::Error for NoCourier {}
+
+/// Whether the other courier has to take an order.
+pub fn takes_other(order: u64) -> bool {
+    order.is_multiple_of(5)
+}
+
+/// Fails twice in vain for some orders, and at first for others.
+#[job(undo = unbook, recover = book_other, retry = 1, backoff = 1ms)]
+pub async fn book(ctx: &Context, ledger: &str, order: u64, label: u64) -> Result<u64, NoCourier> {
+    note_attempt(ctx, ledger, order, "book");
+    if takes_other(order) || (order.is_multiple_of(4) && ctx.attempt() == 1) {
+        return Err(NoCourier { order });
+    }
+    Ok(label + 1)
+}
+
+#[job]
+pub async fn book_other(
+    ctx: &Context,
+    no: &NoCourier,
+    ledger: &str,
+    order: u64,
+    label: u64,
+) -> u64 {
+    assert_eq!(no.order, order);
+    note_attempt(ctx, ledger, order, "book other");
+    label + 1
+}
+
+#[job(retry = forever, backoff = 1ms)]
+pub async fn unbook(
+    ctx: &Context,
+    ledger: &str,
+    order: u64,
+    _label: u64,
+    parcel: &u64,
+) -> Result<(), NoCourier> {
+    note_attempt(ctx, ledger, order, &format!("unbook {parcel}"));
+    if ctx.attempt() == 1 {
+        return Err(NoCourier { order });
+    }
+    Ok(())
+}
+
+#[job(undo = refund)]
+pub async fn charge(ctx: &Context, ledger: &str, order: u64, parcel: u64) -> u64 {
+    note_attempt(ctx, ledger, order, "charge");
+    parcel + 1
+}
+
+#[job(retry = forever)]
+pub async fn refund(ctx: &Context, ledger: &str, order: u64, _parcel: u64, payment: &u64) {
+    note_attempt(ctx, ledger, order, &format!("refund {payment}"));
+}
+
+/// Whether an order is sent back, and so all of it undone.
+pub fn is_refused(order: u64) -> bool {
+    order % 4 > 1
+}
+
+#[job(no_undo)]
+pub async fn deliver(ctx: &Context, ledger: &str, order: u64, paid: u64) -> Result<u64, String> {
+    note_attempt(ctx, ledger, order, "deliver");
+    if is_refused(order) {
+        return Err(refused(order));
+    }
+    Ok(paid + 1)
+}
+
+workflow! {
+    /// Ships an order: what was done for it is undone if nobody takes it.
+    pub async fn ship(ledger: String, order: u64) -> (u64, u64) {
+        let account = open_account(&ledger, order);
+        let shelf = reserve(&ledger, order, account);
+        let printed = label(&ledger, order, shelf);
+        let parcel = book(&ledger, order, printed);
+        let paid = charge(&ledger, order, parcel);
+        let delivered = deliver(&ledger, order, paid);
+        (account, delivered)
+    }
+}
+
+/// Why a run of [`ship`] fails, if it was not cut off.
+pub fn refused(order: u64) -> String {
+    format!("nobody takes order {order}")
+}
+
+/// What a run of [`ship`] must give, beside the account.
+pub fn shipped(order: u64) -> u64 {
+    order % 7 + 4
+}
+
+/// Which job a line of the ledger is of, as a number that never goes down: each job of an order rests
+/// on those before it, which are not run again when it has begun.
+pub fn stage(line: &str) -> u64 {
+    let mut words = line.split(' ').skip(1);
+    let (job, more) = (words.next(), words.next());
+    let part = || more.and_then(|more| more.parse::<u64>().ok());
+    match job {
+        Some("list" | "bill" | "account") => 0,
+        Some("price" | "discount" | "reserve") => 1,
+        Some("label") => 2,
+        Some("book") if more == Some("other") => 4,
+        Some("book") => 3,
+        Some("charge") => 5,
+        Some("deliver") => 6,
+        Some("refund") => 7,
+        Some("unbook") => 8,
+        Some("release") => 9,
+        Some("pay") => 10 + part().expect("the number of a part"),
+        Some("total") => 100,
+        Some("send" | "close") => 101,
+        _ => panic!("`{line}` is no line of a ledger"),
+    }
 }

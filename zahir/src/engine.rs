@@ -64,6 +64,7 @@ mod frame;
 mod heirs;
 mod items;
 mod outbox;
+mod parents;
 mod parking;
 mod races;
 mod replay;

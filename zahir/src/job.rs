@@ -77,6 +77,13 @@ pub trait Job: Sized + 'static {
     /// How it can fail: a [`JobError`].
     type Error: 'static;
 
+    /// Whether its effect can be undone, as a type, and whether that of all that it may spawn can; see
+    /// [`Reaching`](effect::Reaching).
+    #[doc(hidden)]
+    type Effect;
+    #[doc(hidden)]
+    type Reach;
+
     #[doc(hidden)]
     const CODEC: Typed<Self::Output>;
     #[doc(hidden)]
@@ -100,6 +107,9 @@ pub trait Job: Sized + 'static {
     #[doc(hidden)]
     const ENTERS: bool = false;
 
+    /// Whether the function sees its context.
+    #[doc(hidden)]
+    const ASKS: bool = true;
     /// Whether another job takes over when its attempts are spent.
     #[doc(hidden)]
     const RECOVERS: bool = false;
@@ -125,6 +135,12 @@ pub trait Job: Sized + 'static {
     /// What the function has returned.
     #[doc(hidden)]
     fn settle(returned: Self::Returns) -> Returned<Self::Output, Self::Error>;
+
+    /// What the function returns if this is its output, for a job that may continue as another.
+    #[doc(hidden)]
+    fn returning(_: Self::Output) -> Option<Self::Returns> {
+        None
+    }
 
     /// `check = ..`: whether it takes these inputs.
     #[doc(hidden)]
@@ -244,6 +260,8 @@ pub struct JobDef {
     pub(crate) undo: Option<UndoDef>,
     /// What can be done with inputs of it that were stored.
     pub(crate) stored: Option<&'static StoredDef>,
+    /// Whether its function, or one that stands in for it, sees its context.
+    pub(crate) asks: bool,
     /// What it may spawn. A function, so that it may spawn itself.
     pub(crate) kinds: fn() -> Vec<KindDef>,
 }
@@ -263,6 +281,7 @@ impl JobDef {
             signature: J::SIGNATURE,
             options: const { &J::OPTIONS },
             kinds: J::kinds,
+            asks: J::ASKS || J::RECOVERS || J::UNDOES,
             ..Self::new(J::name(), Self::fingerprint::<J>(), J::CODEC.codec)
         }
     }
@@ -281,6 +300,7 @@ impl JobDef {
             undo: None,
             stored: None,
             kinds: Vec::new,
+            asks: true,
         }
     }
 

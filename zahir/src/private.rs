@@ -21,8 +21,8 @@ pub use crate::job::arguments::{
 };
 pub use crate::job::attempt::{Answer, checked};
 pub use crate::job::children::kind::{
-    Declarable, Declared, Declares, KindDef, SpawnCall, Spawnable, SpawnedBy, SpawnedByNone,
-    Undeclared, declared, spawnable,
+    Declarable, Declared, Declares, KindDef, SpawnCall, SpawnedBy, SpawnedByNone, Undeclared,
+    declared,
 };
 pub use crate::job::children::later::Output as ChildOutput;
 pub use crate::job::children::later::{
@@ -31,7 +31,8 @@ pub use crate::job::children::later::{
 pub use crate::job::children::{Anything, Spawning};
 pub use crate::job::context::{Attempting, Context, Spawner};
 pub use crate::job::effect::{
-    Assists, Attempted, Attempts, Auxiliary, Retriable, Retries, Takes, Undoable, Undone,
+    Assists, Attempted, Attempts, Auxiliary, Lasting, Reaching, Retriable, Retries, SpawnsUndone,
+    Takes, Undoable, Undone,
 };
 pub use crate::job::policy::{Backoff, FOREVER, Settings};
 pub use crate::job::recovery::{

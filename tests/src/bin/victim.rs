@@ -1,5 +1,4 @@
-//! Fulfils orders, or settles those with an odd number, until it is killed, and says what was
-//! acknowledged.
+//! Fulfils, settles or ships orders until it is killed, and says what was acknowledged.
 //!
 //! `victim STORE LEDGER FIRST`: takes up what is unfinished, then starts orders from FIRST on, eight
 //! at a time. Prints `ready`, then `started N` after a start returned and `sent N` after an output did.
@@ -9,7 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use zahir::Runtime;
-use zahir_tests::orders::{Fulfil, Settle, expected, fulfil, settle, settled};
+use zahir_tests::orders::{
+    Fulfil, Kind, Settle, Ship, customer, expected, fulfil, is_refused, refused, settle, settled,
+    ship, shipped,
+};
 
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
@@ -24,7 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut next = || arguments.next().ok_or("usage: victim STORE LEDGER FIRST");
     let (store, ledger, first) = (next()?, next()?, next()?.parse::<u64>()?);
     let builder = Runtime::open(store).workflow::<Fulfil>();
-    let builder = builder.workflow::<Settle>();
+    let builder = builder.workflow::<Settle>().workflow::<Ship>();
     // It is killed from outside: no job is to blame.
     let runtime = builder.crash_attempts_max(u32::MAX).start().await?;
     assert!(
@@ -41,10 +43,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             loop {
                 let order = next.fetch_add(1, Ordering::Relaxed);
                 let ledger = ledger.clone();
-                if order.is_multiple_of(2) {
-                    fulfilled(&runtime, ledger, order).await;
-                } else {
-                    closed(&runtime, ledger, order).await;
+                match Kind::of(order) {
+                    Kind::Fulfil => fulfilled(&runtime, ledger, order).await,
+                    Kind::Settle => closed(&runtime, ledger, order).await,
+                    Kind::Ship => delivered(&runtime, ledger, order).await,
                 }
                 say(&format!("sent {order}"));
             }
@@ -68,4 +70,24 @@ async fn closed(runtime: &Runtime, ledger: String, order: u64) {
     let sent = run.signal(Settle::RECEIPT, order).await;
     sent.expect("a run that waits for it");
     assert_eq!(run.output().await.expect("an output"), settled(order));
+}
+
+/// Nothing of it was cut off yet: it ends as it has to.
+async fn delivered(runtime: &Runtime, ledger: String, order: u64) {
+    let starting = runtime.run(ship(ledger, order)).key(order.to_string());
+    let run = starting.start().await.expect("a start");
+    say(&format!("started {order}"));
+    match run.output().await {
+        Ok((account, output)) => {
+            assert!(!is_refused(order));
+            assert_eq!(
+                (customer(account), output),
+                (customer(order), shipped(order))
+            );
+        }
+        Err(error) => {
+            assert_eq!(error.message(), refused(order));
+            assert!(error.not_undone().is_empty());
+        }
+    }
 }

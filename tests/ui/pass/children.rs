@@ -102,6 +102,70 @@ workflow! {
     }
 }
 
+/// What a saga calls spawns what can be undone, round in circles.
+#[job(no_undo, spawns(quiet, quieter))]
+pub async fn quiet(ctx: &Context) {
+    let _ = ctx;
+}
+
+#[job(no_undo, spawns(quiet, undoable, same::<u8>, careful))]
+async fn quieter(ctx: &Context) {
+    let _ = ctx;
+}
+
+/// Continues as itself: a call is as good as its inputs.
+#[job(undo = take_back, spawns(quiet, undoable))]
+async fn undoable(ctx: &Context, left: u64) -> Result<u64, std::io::Error> {
+    if left > 0 {
+        return ctx.continue_as(undoable(left - 1)).await;
+    }
+    let _: Vec<()> = ctx.map([1, 2, 3], |_| quiet()).limit(2).await.map_err(std::io::Error::other)?;
+    Ok(left)
+}
+
+#[job]
+async fn take_back(left: u64, given: &u64) {
+    let _ = (left, given);
+}
+
+#[job(pure)]
+async fn same<T: Payload + Clone>(value: T) -> T {
+    value
+}
+
+workflow! {
+    #[saga]
+    async fn careful(left: u64) -> u64 {
+        quiet();
+        undoable(left)
+    }
+}
+
+macro_rules! spawning {
+    ($name:ident, $path:path, $ty:ty, $ident:ident, $($tokens:tt)*) => {
+        #[job(spawns($path, $ty, $ident, $($tokens)*))]
+        async fn $name(ctx: &Context) {
+            drop(ctx.spawn($ident("")));
+        }
+    };
+}
+spawning!(hygienic, pages::fetched, Load<u8>, measure, crawl, load::<u16>);
+
+/// A variable may be called as a context is.
+fn context() -> String {
+    String::new()
+}
+
+workflow! {
+    async fn named(text: String) -> usize {
+        let ctx = pure(context());
+        let trimmed = ctx.trim().to_owned();
+        let sized = measure(&trimmed);
+        sized + text.len()
+    }
+}
+
 fn main() {
+    let _ = (Careful::graph(), Named::graph(), quieter(), hygienic());
     let _ = (All::graph(), fetch_page(""), total("", &[], 1, vec![], &String::new()));
 }

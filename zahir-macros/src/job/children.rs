@@ -6,7 +6,7 @@ use quote::{ToTokens, format_ident, quote};
 use syn::spanned::Spanned;
 use syn::{Generics, Ident, Index, Visibility};
 
-use crate::job::expand::Expansion;
+use crate::job::expand::{Expansion, type_parameters};
 use crate::names;
 use crate::signature::{Parameter, hidden_lifetime};
 use crate::spans::{group_at, shown_at};
@@ -31,20 +31,62 @@ impl Expansion<'_> {
 
     /// The function of the `Job` that names what it may spawn.
     pub(super) fn kinds(&self) -> Option<TokenStream> {
-        let kinds: Vec<_> = (0..self.options.spawns.len())
-            .map(|place| self.kind(place))
-            .collect();
-        let demands = self.options.spawns.iter().zip(&kinds);
-        let demands = demands
-            .map(|(named, kind)| shown_at(quote!(__zahir::spawnable::<#kind>();), named.span()));
+        let kinds = (0..self.options.spawns.len()).map(|place| self.kind(place));
         self.spawns().then(|| {
             quote! {
                 fn kinds() -> __zahir::Vec<__zahir::KindDef> {
                     #[allow(unused_imports)]
                     use __zahir::Undeclared as _;
-                    #(#demands)*
                     __zahir::declared([#(__zahir::Declares::<Self, #kinds>::kind()),*])
                 }
+            }
+        })
+    }
+
+    /// Whether its effect can be undone, as a type, and whether that of all that it may spawn can.
+    pub(super) fn reach(&self) -> TokenStream {
+        let effect = if self.is_undoable() {
+            quote!(())
+        } else {
+            quote!(__zahir::Lasting)
+        };
+        let (_, type_generics, _) = self.job.signature.generics.split_for_impl();
+        let reach = if self.spawns() {
+            quote!(__Reach #type_generics)
+        } else {
+            quote!(())
+        };
+        quote! {
+            type Effect = #effect;
+            type Reach = #reach;
+        }
+    }
+
+    /// The type that holds what it may spawn. It is public, as the job may be, but nobody can name it; what it is
+    /// made of may be private.
+    fn reach_definition(&self) -> Option<TokenStream> {
+        let generics = &self.job.signature.generics;
+        let (impl_generics, _, where_clause) = generics.split_for_impl();
+        let kinds = self
+            .options
+            .spawns
+            .iter()
+            .enumerate()
+            .map(|(place, named)| {
+                let kind = self.kind(place);
+                let reach = quote! {
+                    ::core::marker::PhantomData<<#kind as __zahir::Reaching>::Reach>
+                };
+                shown_at(reach, named.span())
+            });
+        let types = type_parameters(generics);
+        self.spawns().then(|| {
+            quote! {
+                #[allow(dead_code, missing_debug_implementations, unnameable_types, unreachable_pub)]
+                pub struct __Reach #impl_generics (
+                    #(#kinds,)*
+                    ::core::marker::PhantomData<fn() -> (#(#types,)*)>,
+                ) #where_clause;
             }
         })
     }
@@ -90,7 +132,8 @@ impl Expansion<'_> {
         let declarations = self.options.spawns.iter().enumerate();
         let declarations =
             declarations.map(|(place, kind)| self.declaration(&self.kind(place), kind.span()));
-        quote!(#aliases #(#declarations)*)
+        let reach = self.reach_definition();
+        quote!(#aliases #reach #(#declarations)*)
     }
 
     /// What lets it spawn this kind. It hides, where that is no job, for the reason that

@@ -170,11 +170,16 @@ impl Expansion<'_> {
         let (output, error) = self.outcome_types();
         let codec = codec_of(&quote!(Self::Output), output.span());
         let boxed = shown_at(quote!(__zahir::boxed::<Self::Error>()), error.span());
-        let options = self.options();
+        let (options, reach) = (self.options(), self.reach());
         let job_name = self.job_name();
         let signature = self.canonical_signature();
         let run = self.run();
         let settle = self.settle();
+        let asks = job.parameters.context.is_none().then(|| {
+            quote! {
+                const ASKS: ::core::primitive::bool = false;
+            }
+        });
         let instance = self.instance_name();
         let hooks = self.hooks();
         quote! {
@@ -184,17 +189,25 @@ impl Expansion<'_> {
                 type Returns = #returns;
                 type Output = #output;
                 type Error = #error;
+                #reach
                 const CODEC: __zahir::Typed<Self::Output> = #codec;
                 const ERROR: fn(Self::Error) -> __zahir::BoxError = #boxed;
                 const NAME: &'static ::core::primitive::str = #job_name;
                 const OPTIONS: __zahir::Options = #options;
                 const SIGNATURE: &'static ::core::primitive::str = #signature;
+                #asks
                 #instance
                 #run
                 #settle
                 #hooks
             }
         }
+    }
+
+    /// Whether its effect can be undone, or needs no undoing.
+    pub(super) fn is_undoable(&self) -> bool {
+        let options = self.options;
+        options.broken || options.undo.is_some() || options.no_undo || options.pure
     }
 
     /// What may be done with a call of it in a workflow. With a wrong option, everything: what can't
@@ -204,7 +217,7 @@ impl Expansion<'_> {
         let (impl_generics, type_generics, where_clause) = job.signature.generics.split_for_impl();
         let ty = &job.type_name;
         let retriable = options.broken || !options.at_most_once;
-        let undoable = options.broken || options.undo.is_some() || options.no_undo || options.pure;
+        let undoable = self.is_undoable();
         let auxiliary = options.broken || (job.again.is_none() && options.spawns.is_empty());
         let traits = [
             (true, "Attempted"),

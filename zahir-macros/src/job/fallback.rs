@@ -66,6 +66,8 @@ impl Stub<'_> {
                 type Returns = <Self as #zahir::Job>::Output;
                 type Output = #output;
                 type Error = ::core::convert::Infallible;
+                type Effect = ();
+                type Reach = ();
                 const CODEC: #zahir::__private::Typed<Self::Output> =
                     #zahir::__private::codec::<Self::Output>();
                 const ERROR: fn(Self::Error) -> #zahir::__private::BoxError =

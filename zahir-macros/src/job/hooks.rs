@@ -74,11 +74,29 @@ impl Expansion<'_> {
                 }
             },
         };
+        let returning = self.returning();
         quote! {
             fn settle(returned: Self::Returns) -> __zahir::Returned<Self::Output, Self::Error> {
                 #settled
             }
+            #returning
         }
+    }
+
+    /// The opposite, for a job that may continue as another.
+    fn returning(&self) -> Option<TokenStream> {
+        if !self.spawns() || self.job.again.is_some() {
+            return None;
+        }
+        let output = match &self.job.error {
+            Fallible::No => quote!(output),
+            Fallible::Yes(_) => quote!(::core::result::Result::Ok(output)),
+        };
+        Some(quote! {
+            fn returning(output: Self::Output) -> ::core::option::Option<Self::Returns> {
+                ::core::option::Option::Some(#output)
+            }
+        })
     }
 
     /// What an attempt leaves for the next.

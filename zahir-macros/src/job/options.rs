@@ -18,6 +18,7 @@ use crate::errors::Errors;
 use crate::job::conflicts;
 use crate::job::parse::{Fallible, Job};
 use crate::names::{self, did_you_mean};
+use crate::signature::ungrouped;
 
 /// What can be written, but for `crate`, which is for re-exports.
 const KNOWN: [&str; 19] = [
@@ -387,7 +388,10 @@ fn kinds(entry: &Entry, errors: &Errors) -> Vec<Type> {
     let mut known = Vec::new();
     for kind in listed {
         let (kind, name) = match kind {
-            Kind::Named(path) => (Type::Path(path.clone()), kind_name(&path)),
+            Kind::Named(path) => {
+                let name = kind_name(&path);
+                (Type::Path(path), name)
+            }
             Kind::Other(tokens) => {
                 errors.at(&tokens, EXAMPLE);
                 continue;
@@ -413,11 +417,12 @@ enum Kind {
 impl Parse for Kind {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let ahead = input.fork();
-        if let Ok(Type::Path(path)) = ahead.parse::<Type>()
+        if let Ok(ty) = ahead.parse::<Type>()
+            && let Type::Path(path) = ungrouped(&ty)
             && (ahead.is_empty() || ahead.peek(Token![,]))
         {
             input.advance_to(&ahead);
-            return Ok(Self::Named(path));
+            return Ok(Self::Named(path.clone()));
         }
         let mut other = TokenStream::new();
         while !input.is_empty() && !input.peek(Token![,]) {

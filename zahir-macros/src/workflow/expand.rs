@@ -207,6 +207,11 @@ fn job(head: &Head) -> TokenStream {
         .map(|index| quote!(<#type_name #type_generics as __zahir::Input<#index>>::Ty))
         .collect();
     let canonical = canonical_signature(head);
+    let effect = if head.saga {
+        quote!(())
+    } else {
+        quote!(__zahir::Lasting)
+    };
     let codec = codec_of(&quote!(Self::Output), output.span());
     let types = type_parameters(&signature.generics);
     let instance = (!types.is_empty()).then(|| {
@@ -226,6 +231,8 @@ fn job(head: &Head) -> TokenStream {
             type Returns = ::core::result::Result<Self::Output, __zahir::RunError>;
             type Output = #output;
             type Error = __zahir::RunError;
+            type Effect = #effect;
+            type Reach = ();
             const CODEC: __zahir::Typed<Self::Output> = #codec;
             const ERROR: fn(Self::Error) -> __zahir::BoxError = __zahir::boxed::<Self::Error>();
             const NAME: &'static ::core::primitive::str = ::core::concat!(::core::module_path!(), "::", #name);
@@ -514,9 +521,11 @@ impl Wiring<'_> {
             let attempts = demand(*at, quote!(__zahir::Attempts::attempts));
             quote!(#attempts #retries)
         });
-        let undone = self
-            .saga
-            .then(|| demand(at, quote!(__zahir::Undone::undone)));
+        let undone = self.saga.then(|| {
+            let itself = demand(at, quote!(__zahir::Undone::undone));
+            let spawned = demand(at, quote!(__zahir::SpawnsUndone::spawns_undone));
+            quote!(#itself #spawned)
+        });
         quote!(#(#demands)* #undone)
     }
 

@@ -31,6 +31,9 @@ pub(crate) const NO_AWAIT: &str =
 
 const NO_ASSIGNMENT: &str = "an assignment is a statement of its own in a workflow";
 
+const NO_CONTEXT: &str = "a workflow has no context: each of its jobs may take one; a call of a job is \
+                          a node already, which begins as soon as it can: write the call itself";
+
 const NO_VALUE: &str = "this has no value: it is a statement of its own in a workflow";
 
 pub(crate) const NO_QUESTION: &str = "no `?` here: a job that fails fails the workflow; add \
@@ -329,6 +332,16 @@ impl<'l, 'a> Rewrite<'l, 'a> {
         true
     }
 
+    /// Whether it is what jobs call their context, and nothing here is called so.
+    fn is_context(&self, place: &Expr) -> bool {
+        let name = syntax::variable(place).map(Ident::to_string);
+        name.is_some_and(|name| {
+            name == "ctx"
+                && self.local(&name).is_none()
+                && self.lowering.scopes.find(&name).is_none()
+        })
+    }
+
     fn is_variable(&self, place: &Expr) -> bool {
         let name = syntax::variable(place).map(Ident::to_string);
         name.is_some_and(|name| {
@@ -348,6 +361,9 @@ impl<'l, 'a> Rewrite<'l, 'a> {
                 block.unsafe_token.to_token_stream(),
                 "no `unsafe` in a workflow: put this into a `#[job]`",
             ),
+            Expr::MethodCall(call) if self.is_context(&call.receiver) => {
+                (call.receiver.to_token_stream(), NO_CONTEXT)
+            }
             Expr::Return(_) if self.closures == 0 => (expression.to_token_stream(), NO_VALUE),
             Expr::Yield(_) | Expr::Verbatim(_) => (
                 expression.to_token_stream(),

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    Append, Attempt, CancelRequest, DefinitionId, Dropped, Ending, Failure, FailureKind, FrameStep,
-    NodeId, Position, Record, Revision, RunId, RunStart, RunStatus, SharedResult, Timestamp,
+    Append, Attempt, Bond, CancelRequest, ChildCall, ChildLimits, DefinitionId, Dropped, Ending,
+    Failure, FailureKind, Fan, FrameStep, Heir, HeirInput, Inherited, NodeId, Position, Record,
+    Revision, RunId, RunStart, RunStatus, SharedResult, SpawnedChild, Timestamp,
 };
 
 /// The run with this number.
@@ -130,6 +131,7 @@ pub fn inner_records() -> Vec<Record> {
     records.extend(effect_records());
     records.extend(undo_records());
     records.push(revision());
+    records.extend(child_records());
     records
 }
 
@@ -316,6 +318,89 @@ fn undo_records() -> Vec<Record> {
     }
     records.extend(endings().map(|(ending, _)| Record::UndoingBegan { ending }));
     records
+}
+
+fn child_records() -> Vec<Record> {
+    let at = deep_position();
+    let attempt = Attempt::new(128).unwrap();
+    vec![
+        Record::ChildrenSpawned {
+            at: at.clone(),
+            children: children(),
+        },
+        Record::ChildrenSpawned {
+            at: position(0),
+            children: Vec::new(),
+        },
+        Record::AttemptParked {
+            at: at.clone(),
+            attempt,
+        },
+        Record::AttemptResumed {
+            at: at.clone(),
+            attempt,
+        },
+        Record::ChildrenLeft {
+            at: at.clone(),
+            children: vec![0, 300, u32::MAX],
+        },
+        Record::ValueKept {
+            at: at.clone(),
+            name: "seed – first".to_owned(),
+            value: vec![0, 255],
+        },
+        Record::AttemptContinued {
+            at: at.clone(),
+            attempt,
+            heir: heir(),
+        },
+        Record::AttemptsDropped { at },
+    ]
+}
+
+const LIMITS: ChildLimits = ChildLimits {
+    retry: Some(u32::MAX),
+    timeout: Some(300),
+    total_timeout: Some(u64::MAX),
+};
+
+fn children() -> Vec<SpawnedChild> {
+    let child = |call, bond, arguments: &[u8]| SpawnedChild {
+        kind: NodeId::new(300),
+        call,
+        bond,
+        arguments: arguments.to_vec(),
+        fan: None,
+        limits: ChildLimits::default(),
+    };
+    let key = ChildCall::Key("war – peace".to_owned());
+    let (number, limit) = (128, u32::MAX);
+    vec![
+        child(ChildCall::Number(u32::MAX), Bond::Held, &[128, 0]),
+        child(key, Bond::Followed, &[]),
+        SpawnedChild {
+            fan: Some(Fan { number, limit }),
+            limits: LIMITS,
+            ..child(ChildCall::Key(String::new()), Bond::Detached, &[255])
+        },
+    ]
+}
+
+fn heir() -> Heir {
+    let input = |name: &str, value| HeirInput {
+        name: name.to_owned(),
+        value,
+    };
+    Heir {
+        kind: NodeId::new(0),
+        inputs: vec![
+            input("title", Inherited::Value(vec![192])),
+            input("first", Inherited::Child(300)),
+            input("words", Inherited::Children(vec![1, 128])),
+            input("", Inherited::Children(Vec::new())),
+        ],
+        limits: LIMITS,
+    }
 }
 
 /// A revision that keeps the definition.

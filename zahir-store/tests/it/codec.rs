@@ -2,8 +2,9 @@
 
 use zahir_store::conformance::{finish, inner_records, start};
 use zahir_store::{
-    Attempt, DefinitionId, Dropped, FrameStep, NodeId, PAYLOAD_BYTES_MAX, Position, Record,
-    Revision, RunId, StoreErrorKind, TEXT_BYTES_MAX, Timestamp,
+    Attempt, Bond, ChildCall, ChildLimits, DefinitionId, Dropped, Fan, FrameStep, Inherited,
+    NodeId, PAYLOAD_BYTES_MAX, Position, Record, Revision, RunId, SpawnedChild, StoreErrorKind,
+    TEXT_BYTES_MAX, Timestamp,
 };
 
 use crate::support::{Rng, knob};
@@ -38,6 +39,8 @@ fn any_record(rng: &mut Rng) -> Record {
     match &mut record {
         Record::AttemptStarted { at, attempt }
         | Record::AttemptInterrupted { at, attempt }
+        | Record::AttemptParked { at, attempt }
+        | Record::AttemptResumed { at, attempt }
         | Record::UndoStarted { at, attempt }
         | Record::UndoSucceeded { at, attempt }
         | Record::UndoInterrupted { at, attempt }
@@ -112,19 +115,70 @@ fn any_record(rng: &mut Rng) -> Record {
             *until = rng.one_in(2).then(|| any_time(rng));
         }
         Record::RunRevised(revision) => *revision = any_revision(rng),
-        Record::ChildrenSpawned { at, .. }
-        | Record::AttemptParked { at, .. }
-        | Record::AttemptResumed { at, .. }
-        | Record::ChildrenLeft { at, .. }
-        | Record::ValueKept { at, .. }
-        | Record::AttemptContinued { at, .. }
-        | Record::AttemptsDropped { at } => *at = any_position(rng),
+        Record::ChildrenSpawned { at, children } => {
+            *at = any_position(rng);
+            let count = rng.below(40);
+            *children = (0..count).map(|_| any_child(rng)).collect();
+        }
+        Record::ChildrenLeft { at, children } => {
+            *at = any_position(rng);
+            *children = any_numbers(rng);
+        }
+        Record::ValueKept { at, name, value } => {
+            *at = any_position(rng);
+            *name = "é".repeat(rng.index(100));
+            *value = any_bytes(rng);
+        }
+        Record::AttemptContinued { at, attempt, heir } => {
+            *at = any_position(rng);
+            *attempt = any_attempt(rng);
+            heir.limits = any_limits(rng);
+            for input in &mut heir.inputs {
+                input.value = match rng.below(3) {
+                    0 => Inherited::Value(any_bytes(rng)),
+                    1 => Inherited::Child(any_number(rng)),
+                    _ => Inherited::Children(any_numbers(rng)),
+                };
+            }
+        }
+        Record::AttemptsDropped { at } => *at = any_position(rng),
         Record::RunStarted(_)
         | Record::CancelRequested(_)
         | Record::RunFinished(_)
         | Record::UndoingBegan { .. } => {}
     }
     record
+}
+
+fn any_child(rng: &mut Rng) -> SpawnedChild {
+    SpawnedChild {
+        kind: NodeId::new(any_number(rng)),
+        call: if rng.one_in(2) {
+            ChildCall::Number(any_number(rng))
+        } else {
+            ChildCall::Key("é".repeat(rng.index(100)))
+        },
+        bond: [Bond::Held, Bond::Followed, Bond::Detached][rng.index(3)],
+        arguments: any_bytes(rng),
+        fan: rng.one_in(2).then(|| Fan {
+            number: any_number(rng),
+            limit: any_number(rng),
+        }),
+        limits: any_limits(rng),
+    }
+}
+
+fn any_limits(rng: &mut Rng) -> ChildLimits {
+    ChildLimits {
+        retry: rng.one_in(2).then(|| any_number(rng)),
+        timeout: rng.one_in(2).then(|| rng.next()),
+        total_timeout: rng.one_in(2).then(|| u64::from(any_number(rng))),
+    }
+}
+
+fn any_numbers(rng: &mut Rng) -> Vec<u32> {
+    let count = rng.below(40);
+    (0..count).map(|_| any_number(rng)).collect()
 }
 
 fn any_revision(rng: &mut Rng) -> Revision {

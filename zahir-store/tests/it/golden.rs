@@ -5,6 +5,7 @@
 //! | `format-1.zahir` | the records with tags up to 8 |
 //! | `format-1-tag-16.zahir` | those with tags up to 16 |
 //! | `format-1-tag-30.zahir` | those with tags up to 30, runs that went on behind their ends, shared results |
+//! | `format-1-tag-37.zahir` | the same with tags up to 37 |
 //!
 //! A file was written by this test with `ZAHIR_GOLDEN=write` set, and one that exists is never
 //! written again: a record that is added gets a file of its own, any other change of the format a
@@ -23,6 +24,8 @@ use crate::support::Content;
 const FIRST: usize = 13;
 /// And in the second.
 const SECOND: usize = 25;
+/// And in the third.
+const THIRD: usize = 51;
 
 /// Every ending, runs with and without a key, finished and not, and these records.
 fn batches(records: Vec<Record>) -> Vec<Vec<Append>> {
@@ -44,9 +47,9 @@ fn first_batches(records: usize) -> Vec<Vec<Append>> {
     batches(inner_records()[..records].to_vec())
 }
 
-/// With all of them; run 1 goes on and runs 2 and 5 have ended twice and three times.
-fn last_batches() -> Vec<Vec<Append>> {
-    let mut batches = batches(inner_records());
+/// The same; run 1 goes on and runs 2 and 5 have ended twice and three times.
+fn last_batches(records: usize) -> Vec<Vec<Append>> {
+    let mut batches = first_batches(records);
     let result = |output: &[u8], until| SharedResult {
         output: output.to_vec(),
         until,
@@ -115,20 +118,49 @@ fn a_file_with_tags_up_to_16_stays_readable() {
 
 #[test]
 fn a_file_with_tags_up_to_30_stays_readable() {
-    check("format-1-tag-30.zahir", &last_batches());
+    check("format-1-tag-30.zahir", &last_batches(THIRD));
+}
+
+#[test]
+fn a_file_with_tags_up_to_37_stays_readable() {
+    check(
+        "format-1-tag-37.zahir",
+        &last_batches(inner_records().len()),
+    );
 }
 
 #[test]
 fn an_older_file_takes_what_came_later() {
-    for (file, records) in [("format-1.zahir", FIRST), ("format-1-tag-16.zahir", SECOND)] {
+    let revised = vec![vec![revise(1, 2), revise(2, 3)]];
+    let files = [
+        (
+            "format-1.zahir",
+            FIRST,
+            first_batches(FIRST),
+            revised.clone(),
+        ),
+        (
+            "format-1-tag-16.zahir",
+            SECOND,
+            first_batches(SECOND),
+            revised,
+        ),
+        (
+            "format-1-tag-30.zahir",
+            THIRD,
+            last_batches(THIRD),
+            Vec::new(),
+        ),
+    ];
+    for (file, records, mut batches, revised) in files {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store");
         std::fs::copy(golden(file), &path).unwrap();
-        let mut batches = first_batches(records);
+        let known = batches.len();
         batches.push(vec![more(4, 1, inner_records()[records..].to_vec())]);
-        batches.push(vec![revise(1, 2), revise(2, 3)]);
+        batches.extend(revised);
         let store = RedbStore::open(&path).unwrap();
-        for last in &batches[4..] {
+        for last in &batches[known..] {
             store.append(last).unwrap();
         }
         drop(store);
@@ -150,5 +182,7 @@ fn the_bytes_of_records_stay_the_same() {
     };
     assert_eq!(hash(&first_batches(FIRST)), (483, 0x6DD8_BF90_757F_38D6));
     assert_eq!(hash(&first_batches(SECOND)), (670, 0xEB03_6D53_EB07_8C1D));
-    assert_eq!(hash(&last_batches()), (1_646, 0xBF81_158C_9EB5_1258));
+    assert_eq!(hash(&last_batches(THIRD)), (1_646, 0xBF81_158C_9EB5_1258));
+    let all = last_batches(inner_records().len());
+    assert_eq!(hash(&all), (1_924, 0x00A8_8B0A_C8C2_4007));
 }

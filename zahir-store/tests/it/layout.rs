@@ -1,8 +1,9 @@
 //! Records byte by byte, as `record::encode` describes them.
 
 use zahir_store::{
-    Attempt, DefinitionId, Dropped, Ending, Failure, FailureKind, FrameStep, NodeId, Position,
-    Record, Revision, Timestamp,
+    Attempt, Bond, ChildCall, ChildLimits, DefinitionId, Dropped, Ending, Failure, FailureKind,
+    Fan, FrameStep, Heir, HeirInput, Inherited, NodeId, Position, Record, Revision, SpawnedChild,
+    Timestamp,
 };
 
 /// Checks that `record` is these bytes, and that they are nothing else.
@@ -198,6 +199,99 @@ fn a_record_of_an_undo_is_its_tag_and_its_fields_in_order() {
         },
         &[27, 1, 2, 0xac, 2, 4, 3],
     );
+}
+
+#[test]
+fn a_record_of_children_is_its_tag_and_its_fields_in_order() {
+    let at = sample_position();
+    let attempt = Attempt::new(3).unwrap();
+    let child = |call, bond| SpawnedChild {
+        kind: NodeId::new(5),
+        call,
+        bond,
+        arguments: vec![6, 7],
+        fan: None,
+        limits: ChildLimits::default(),
+    };
+    let limits = ChildLimits {
+        retry: Some(9),
+        timeout: Some(128),
+        total_timeout: None,
+    };
+    let (number, limit) = (1, 300);
+    let children = vec![
+        child(ChildCall::Number(300), Bond::Held),
+        child(ChildCall::Key("é".to_owned()), Bond::Followed),
+        SpawnedChild {
+            fan: Some(Fan { number, limit }),
+            limits,
+            ..child(ChildCall::Number(0), Bond::Detached)
+        },
+    ];
+    let mut bytes = vec![31, 1, 2, 0xac, 2, 4, 3];
+    bytes.extend([5, 1, 0xac, 2, 1, 2, 6, 7, 0, 0, 0, 0]);
+    bytes.extend([5, 2, 2, 0xc3, 0xa9, 2, 2, 6, 7, 0, 0, 0, 0]);
+    bytes.extend([5, 1, 0, 3, 2, 6, 7, 1, 1, 0xac, 2, 1, 9, 1, 0x80, 1, 0]);
+    let spawned = Record::ChildrenSpawned {
+        at: at.clone(),
+        children,
+    };
+    check(&spawned, &bytes);
+    let parked = Record::AttemptParked {
+        at: at.clone(),
+        attempt,
+    };
+    check(&parked, &[32, 1, 2, 0xac, 2, 4, 3]);
+    let resumed = Record::AttemptResumed {
+        at: at.clone(),
+        attempt,
+    };
+    check(&resumed, &[33, 1, 2, 0xac, 2, 4, 3]);
+}
+
+#[test]
+fn a_record_of_a_parent_is_its_tag_and_its_fields_in_order() {
+    let at = sample_position();
+    let attempt = Attempt::new(3).unwrap();
+    let limits = ChildLimits {
+        retry: Some(9),
+        timeout: Some(128),
+        total_timeout: None,
+    };
+    let left = Record::ChildrenLeft {
+        at: at.clone(),
+        children: vec![0, 300],
+    };
+    check(&left, &[34, 1, 2, 0xac, 2, 4, 2, 0, 0xac, 2]);
+    let kept = Record::ValueKept {
+        at: at.clone(),
+        name: "é".to_owned(),
+        value: vec![6],
+    };
+    check(&kept, &[35, 1, 2, 0xac, 2, 4, 2, 0xc3, 0xa9, 1, 6]);
+    let input = |name: &str, value| HeirInput {
+        name: name.to_owned(),
+        value,
+    };
+    let heir = Heir {
+        kind: NodeId::new(5),
+        inputs: vec![
+            input("a", Inherited::Value(vec![6])),
+            input("b", Inherited::Child(300)),
+            input("c", Inherited::Children(vec![1, 300])),
+        ],
+        limits,
+    };
+    let mut bytes = vec![36, 1, 2, 0xac, 2, 4, 3, 5, 3];
+    bytes.extend(b"\x01a\x01\x01\x06\x01b\x02\xac\x02\x01c\x03\x02\x01\xac\x02");
+    bytes.extend([1, 9, 1, 0x80, 1, 0]);
+    let continued = Record::AttemptContinued {
+        at: at.clone(),
+        attempt,
+        heir,
+    };
+    check(&continued, &bytes);
+    check(&Record::AttemptsDropped { at }, &[37, 1, 2, 0xac, 2, 4]);
 }
 
 #[test]

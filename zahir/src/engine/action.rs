@@ -57,6 +57,7 @@ pub(crate) enum Action<V> {
         name: Arc<str>,
     },
     /// Drop an attempt and report it as failed for good: it spawned another child than one before it.
+    /// It counts as under way until then, also if it was reported as ended.
     Diverge {
         /// The node instance.
         place: Place,
@@ -139,6 +140,8 @@ pub(crate) enum Work<V> {
         caught: Caught,
         /// The error itself, if the recovery job is given that.
         error: Option<V>,
+        /// The inputs to use in place of the node's, encoded.
+        arguments: Option<Arc<[u8]>>,
     },
     /// The job that undoes the result.
     Undo {

@@ -161,7 +161,11 @@ impl<V: Clone> Engine<V> {
             let is_typed = recovery.is_some_and(|recovery| recovery.is_typed);
             let caught = failing.caught();
             let error = failing.error.clone().filter(|_| is_typed);
-            return Some(Box::new(Work::Recover { caught, error }));
+            return Some(Box::new(Work::Recover {
+                caught,
+                error,
+                arguments,
+            }));
         }
         let state = kept.and_then(|kept| kept.state.clone());
         let values = kept.into_iter().flat_map(|kept| &kept.values);

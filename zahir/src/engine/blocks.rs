@@ -38,7 +38,10 @@ impl<V: Clone> Engine<V> {
             (PlanKind::Finally, 0) => self.begin_last(owner, Outcome::Failed(failing)),
             (PlanKind::Finally, _) => self.end_last(owner, Some(failing)),
             (PlanKind::Race, _) => self.win(owner, index, Outcome::Failed(failing)),
-            (PlanKind::Job, _) => self.end_child(owner, index, Err(failing)),
+            (PlanKind::Job, _) => {
+                self.end_child(owner, index, Err(failing));
+                self.settle(owner.frame);
+            }
             _ => self.halt(violation(
                 "I7 failures stop at blocks, races and children",
                 owner,

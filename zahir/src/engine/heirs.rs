@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use zahir_store::{Attempt, Bond, Failure, Heir, HeirInput, Inherited, Record};
 
 use super::action::Evaluation;
-use super::children::{ChildState, misspawned};
+use super::children::ChildState;
 use super::frame::Place;
+use super::parents::misspawned;
 use super::report::{Bequest, Succession};
 use super::spawning::Asked;
 use super::state::{Change, Failing, State};
@@ -285,6 +286,8 @@ impl<V: Clone> Engine<V> {
             && matches!(child.state, ChildState::Waiting)
         {
             child.state = ChildState::Over;
+            let kind = child.kind;
+            self.expect_less(kind);
             self.count_over(place);
         }
     }

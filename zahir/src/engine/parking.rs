@@ -6,8 +6,9 @@ use std::sync::Arc;
 use zahir_store::{Attempt, ChildCall, Record};
 
 use super::action::{Action, ChildEnd};
-use super::children::{Children, misspawned};
+use super::children::Children;
 use super::frame::Place;
+use super::parents::misspawned;
 use super::report::{Spawn, Wait};
 use super::spawning::Denied;
 use super::state::{Change, State};
@@ -92,8 +93,8 @@ impl<V: Clone> Engine<V> {
             Ok(asked) => self.spawn(place, attempt, asked),
             Err(Denied::Told) => return,
             Err(Denied::TooMany(failure)) => {
-                self.outbox.gate(Action::Abort { place, attempt });
-                return self.end_attempt(place, attempt, Self::overdone(failure));
+                self.end_attempt(place, attempt, Self::overdone(failure));
+                return self.outbox.gate(Action::Abort { place, attempt });
             }
         }
         let Some(waiting) = Waiting::new(self.children(place), attempt, waits) else {

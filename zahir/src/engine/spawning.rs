@@ -7,8 +7,8 @@ use zahir_store::{Attempt, Bond, ChildCall, Failure, FailureKind, NodeId, Record
 
 use super::Engine;
 use super::action::Action;
-use super::children::misspawned;
 use super::frame::Place;
+use super::parents::misspawned;
 use super::report::{AttemptOutcome, Spawn, Verdict};
 use crate::plan::PlanKind;
 
@@ -187,9 +187,10 @@ impl<V: Clone> Engine<V> {
         for (number, _) in asked.known {
             self.mark_asked(parent, attempt, number);
         }
-        let mut number = self.children(parent).map_or(0, |children| children.len());
+        let first = self.children(parent).map_or(0, |children| children.len());
+        let first = u32::try_from(first).unwrap_or(u32::MAX);
         let (mut record, mut bytes) = (Vec::new(), 0);
-        for spawn in asked.fresh {
+        for (number, spawn) in (first..).zip(asked.fresh) {
             let Spawn {
                 kind,
                 call,
@@ -207,8 +208,7 @@ impl<V: Clone> Engine<V> {
                 limits,
             };
             self.adopt(parent, &child);
-            self.mark_asked(parent, attempt, u32::try_from(number).unwrap_or(u32::MAX));
-            number += 1;
+            self.mark_asked(parent, attempt, number);
             let size = child.arguments.len();
             let is_full = record.len() >= RECORD_CHILDREN_MAX || bytes + size > RECORD_BYTES_MAX;
             if is_full && !record.is_empty() {

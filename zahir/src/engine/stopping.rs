@@ -187,6 +187,9 @@ impl<V: Clone> Engine<V> {
 
     /// Drops attempts, as soon as the reason is durable.
     pub(super) fn abort(&mut self, places: &BTreeSet<Place>) {
+        if places.is_empty() {
+            return;
+        }
         let not_started = self.outbox.take_starts(|place| places.contains(&place));
         for place in places {
             let (tries, is_running) = match self.instance(*place).map(|it| &it.state) {

@@ -9,13 +9,17 @@
     reason = "a test names what it is about, and lets the rest pass"
 )]
 
+mod children;
 mod effects;
+mod facts;
+mod families;
 mod plans;
 mod reference;
 mod repairs;
 mod rng;
 mod rules;
 mod schedules;
+mod scripts;
 mod traces;
 
 mod world;

@@ -1,6 +1,7 @@
 //! Nodes, begun one by one.
 
 mod changes;
+mod children;
 mod defects;
 mod pictures;
 mod random;

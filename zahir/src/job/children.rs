@@ -102,9 +102,14 @@ impl<P: Job> Context<P> {
     /// Nothing of the job is held meanwhile, so this is the way to wait long, or for many. It never
     /// returns: write `ctx.continue_as(..).await` as the last expression, or `return` it.
     ///
-    /// `heir` is a [`Later`], as in `Aggregate::of(children)`, or a call, whose inputs are there.
+    /// `heir` is a [`Later`](crate::Later), as in `Aggregate::of(children)`, or a call, whose inputs
+    /// are there.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a run, where the children and the heir run in place, when one of them fails.
     pub fn continue_as<'c, C: Job>(&self, heir: impl Heir<'c, P, C>) -> Continue<P::Returns> {
-        Continue::new(Arc::clone(&self.held().line), heir.into_succession())
+        Continue::of::<P>(Arc::clone(&self.held().line), heir.into_succession())
     }
 }
 

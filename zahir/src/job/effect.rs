@@ -3,6 +3,8 @@
 //! Each fact is two traits: the one that the macros implement, and the one that a call demands,
 //! which only has its words. So rustc says these, and lists no jobs that do better.
 
+use std::marker::PhantomPinned;
+
 use crate::job::{Call, Job};
 use crate::wire::Def;
 
@@ -61,6 +63,40 @@ pub trait Undone: Job {
 
 #[diagnostic::do_not_recommend]
 impl<J: Undoable> Undone for J {}
+
+/// Demanded of all that a `#[saga]` calls, too.
+#[diagnostic::on_unimplemented(
+    message = "a saga can't undo all that `{Self}` may spawn",
+    label = "is called in a saga",
+    note = "each job that it may spawn, directly or not, says how it is undone, `#[job(undo = other_job)]`, or that it need not be, `no_undo` or `pure`; each workflow is a `#[saga]`, too"
+)]
+pub trait SpawnsUndone: Job {
+    #[doc(hidden)]
+    fn spawns_undone(_: Def<Self>) {}
+}
+
+#[diagnostic::do_not_recommend]
+impl<J: Job<Reach: Unpin>> SpawnsUndone for J {}
+
+/// What `spawns(..)` names: a job or workflow.
+///
+/// Whether all that a job may spawn can be undone is a question that goes round in circles, as jobs
+/// may spawn themselves. rustc answers such questions for its own marker traits only. So each job has
+/// a type, its `Reach`, that holds the `Effect` and the `Reach` of what it may spawn: it is `Unpin` if
+/// they all are, and the effect of a job that can't be undone is [`Lasting`].
+pub trait Reaching {
+    /// Both.
+    type Reach;
+}
+
+#[diagnostic::do_not_recommend]
+impl<J: Job> Reaching for J {
+    type Reach = (J::Effect, J::Reach);
+}
+
+/// Stands for an effect that can't be undone. Never made.
+#[derive(Debug)]
+pub struct Lasting(#[expect(dead_code, reason = "only for its type")] PhantomPinned);
 
 /// Demanded of what `recover = ..` and `undo = ..` name.
 #[diagnostic::on_unimplemented(

@@ -52,6 +52,8 @@ impl<E: JobError> Job for Pay<E> {
     type Returns = Result<(), E>;
     type Output = ();
     type Error = E;
+    type Effect = ();
+    type Reach = ();
     const CODEC: Typed<()> = value::codec();
     const ERROR: fn(E) -> BoxError = boxed();
     const NAME: &'static str = "pay";

@@ -413,3 +413,98 @@ fn what_makes_no_difference_to_results_is_not_in_the_file() {
     };
     assert_eq!(text(&old), text(&new));
 }
+
+mod spawning {
+    use crate::{Context, job, workflow};
+
+    #[job(name = "size")]
+    async fn size(page: u64) -> u64 {
+        page
+    }
+
+    #[job(name = "page")]
+    pub(super) async fn page(order: u64) -> u64 {
+        order
+    }
+
+    #[job(name = "page", version = 2)]
+    pub(super) async fn changed_page(order: u64) -> u64 {
+        order
+    }
+
+    #[job(name = "page", spawns(size))]
+    pub(super) async fn deep_page(ctx: &Context, order: u64) -> u64 {
+        let _ = ctx;
+        order
+    }
+
+    macro_rules! site {
+        ($module:ident, $($kind:path),*) => {
+            pub(super) mod $module {
+                use super::super::one;
+                use crate::{Context, job, workflow};
+                #[allow(unused_imports)]
+                use super::*;
+
+                #[job(name = "crawl", spawns(crawl, $($kind),*))]
+                async fn crawl(ctx: &Context, order: u64) -> u64 {
+                    let _ = ctx;
+                    order
+                }
+
+                workflow! {
+                    pub(crate) async fn site(order: u64) -> u64 {
+                        let found = crawl(order);
+                        one(found).named("end")
+                    }
+                }
+            }
+        };
+    }
+
+    workflow! { pub(super) async fn sub(order: u64) -> u64 { page(order) } }
+
+    site!(plain, page);
+    site!(more, page, size);
+    site!(less, size);
+    site!(changed, changed_page);
+    site!(deep, deep_page);
+    site!(called, page, sub);
+}
+
+/// Checks what is told when the file is of the first and the program is the second, with all that is
+/// spawned.
+#[track_caller]
+fn check_spawning<Was: Workflow, Is: Workflow>(expected: &Expect) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("zahir.lock");
+    let known = text::write(programs(&[Was::graph()]).values());
+    fs::write(&path, known.replace(Was::name(), Is::name())).unwrap();
+    let error = check(&path, &[Is::graph()]).unwrap_err().to_string();
+    let told = error.replace(&path.display().to_string(), "zahir.lock");
+    expected.assert_eq(&told.replace("zahir::lockfile::tests::spawning::", ""));
+}
+
+#[test]
+fn what_is_spawned_has_lines_of_its_own() {
+    let definitions = programs(&[spawning::called::Site::graph()]);
+    let text = text::write(definitions.values());
+    let text = text.replace("zahir::lockfile::tests::", "");
+    let lines = text.lines().skip(4);
+    let lines = lines.filter(|line| !line.starts_with("fingerprint") && !line.is_empty());
+    expect![[r#""#]].assert_eq(&lines.collect::<Vec<_>>().join("\n"));
+    let shape = text::read(&text).unwrap();
+    let spawns: Vec<_> = shape.nodes.iter().map(|node| node.spawns.len()).collect();
+    assert_eq!(spawns.iter().max(), Some(&3));
+}
+
+#[test]
+fn what_may_be_spawned_is_told_with_what_it_means() {
+    use spawning::{called, changed, deep, less, more, plain};
+    check_spawning::<plain::Site, more::Site>(&expect![[r#""#]]);
+    check_spawning::<more::Site, plain::Site>(&expect![[r#""#]]);
+    check_spawning::<plain::Site, less::Site>(&expect![[r#""#]]);
+    check_spawning::<plain::Site, changed::Site>(&expect![[r#""#]]);
+    check_spawning::<plain::Site, deep::Site>(&expect![[r#""#]]);
+    check_spawning::<called::Site, plain::Site>(&expect![[r#""#]]);
+}

@@ -493,7 +493,13 @@ impl Driver {
     }
 
     fn append(&mut self, seq: u64, first: u64, records: Vec<Record>) {
-        let at = self.core.clock.now().max(self.now);
+        let sets_limit = |record: &Record| matches!(record, Record::DeadlineSet { at: None, .. });
+        let at = if records.iter().any(sets_limit) {
+            // How long a run may take is only on record as the time from here to its deadline.
+            self.now
+        } else {
+            self.core.clock.now().max(self.now)
+        };
         if self.core.hub.is_watched() {
             let run = (self.run.id, &*self.run.executable);
             self.events.keep(seq, run, at, &records);

@@ -91,8 +91,8 @@ pub(crate) trait Code: Send + Sync + 'static {
     }
 
     /// Whether the job of a node sees its context.
-    fn asks(&self, _node: NodeId) -> bool {
-        true
+    fn asks(&self, node: NodeId) -> bool {
+        self.job(node).is_none_or(|job| job.asks)
     }
 
     /// Whether the node may be given the result of another run, and give its own to others.

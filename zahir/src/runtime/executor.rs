@@ -407,7 +407,7 @@ fn task(
         Some(Work::Resume {
             state, arguments, ..
         }) => Role::Run { state, arguments },
-        Some(Work::Recover { caught, error }) => Role::Recover {
+        Some(Work::Recover { caught, error, .. }) => Role::Recover {
             error: error.unwrap_or_else(|| Value::new(caught_failure(run, caught))),
         },
         Some(Work::Undo { arguments, output }) => Role::Undo { arguments, output },

@@ -14,7 +14,7 @@ use futures_util::{FutureExt, StreamExt};
 use uuid::Uuid;
 use zahir_store::{Attempt, Ending, Failure, RunId};
 
-use crate::engine::{Action, AttemptOutcome, Engine, Report, Verdict};
+use crate::engine::{Action, AttemptOutcome, ChildrenMax, Engine, Report, Verdict};
 use crate::error::{FailedNode, RunError, RunErrorKind};
 use crate::graph::Graph;
 use crate::runtime::clock::Clock;
@@ -22,7 +22,10 @@ use crate::runtime::executable::Executable;
 use crate::runtime::executor::{self, Ended, Key, Start};
 use crate::runtime::run::{Message, Run, lock, paths};
 use crate::runtime::seat::line_report;
-use crate::runtime::{ACTIONS_MAX, JOBS_MAX, backoff, diverged};
+use crate::runtime::{
+    ACTIONS_MAX, CHILD_DEPTH_MAX, CHILDREN_PER_JOB_MAX, CHILDREN_PER_RUN_MAX, JOBS_MAX, backoff,
+    diverged,
+};
 use crate::value::Value;
 
 /// No sleep is longer: the wall clock may be set forward meanwhile.
@@ -44,7 +47,7 @@ pub(crate) async fn execute(
     let clock = Clock::system();
     let engine = Engine::start(plan, id, None, inputs, Value::new(()));
     let inline = Inline {
-        engine: engine.begin(clock.now()),
+        engine: engine.with_children_max(children_max()).begin(clock.now()),
         run,
         clock,
         attempts: FuturesUnordered::new(),
@@ -52,6 +55,15 @@ pub(crate) async fn execute(
         mail: Vec::new(),
     };
     inline.steer().await
+}
+
+/// As in a runtime of which nothing else is said.
+const fn children_max() -> ChildrenMax {
+    ChildrenMax {
+        per_job: CHILDREN_PER_JOB_MAX,
+        per_run: CHILDREN_PER_RUN_MAX,
+        depth: CHILD_DEPTH_MAX,
+    }
 }
 
 /// Links a graph once per process.

@@ -6,6 +6,7 @@
 )]
 
 mod attempts;
+mod children;
 mod deadlines;
 mod durable;
 mod effects;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use zahir_store::NodeId;
+use zahir_store::{ChildLimits, NodeId};
 
 use super::rng::Rng;
+use super::scripts::{self, Kind, Script};
 use crate::job::policy::Policy;
 use crate::plan::{
     Exit, Plan, PlanKind, PlanNode, PlanRegion, Recovery, RegionId, SignalId, Source, index,
@@ -20,6 +21,10 @@ pub(super) struct Program {
     /// Whether its failures are no errors of the job's own type.
     pub(super) panics: Vec<bool>,
     pub(super) habits: Vec<Habit>,
+    /// What the jobs do that have children.
+    pub(super) scripts: Vec<Option<Script>>,
+    /// Whether a node is what children are instances of.
+    is_kind: Vec<bool>,
     /// After how many crashes a job is poisoned.
     pub(super) crashes_max: u32,
     /// How long the run may take.
@@ -37,15 +42,23 @@ pub(super) struct Habit {
     pub(super) recovery_fails: u32,
     /// How many times its undo fails before it succeeds.
     pub(super) undo_fails: u32,
+    /// Whether every third child that it is fails for good.
+    pub(super) is_moody: bool,
 }
 
 impl Program {
     pub(super) fn new(nodes: Vec<PlanNode>, regions: Vec<PlanRegion>) -> Self {
         let signals = vec!["red".to_owned(), "green".to_owned()];
         let (fails_first, panics) = (vec![0; nodes.len()], vec![false; nodes.len()]);
+        let mut is_kind = vec![false; nodes.len()];
+        for kind in nodes.iter().flat_map(|node| &node.kinds) {
+            is_kind[index(*kind)] = true;
+        }
         Self {
             plan: Arc::new(Plan::new(nodes, regions, signals)),
             habits: vec![Habit::default(); fails_first.len()],
+            scripts: vec![None; fails_first.len()],
+            is_kind,
             fails_first,
             panics,
             crashes_max: u32::MAX,
@@ -53,11 +66,36 @@ impl Program {
         }
     }
 
+    /// How many times a node's job fails before it succeeds, if it is the child of this number.
+    pub(super) fn fails(&self, node: NodeId, child: Option<u32>) -> u32 {
+        let is_bad = |child| mix(u64::from(node.number()) << 32 | u64::from(child)) % 3 == 0;
+        if self.habits[index(node)].is_moody && child.is_some_and(is_bad) {
+            return u32::MAX;
+        }
+        self.fails_first[index(node)]
+    }
+
     /// Whether the attempts of a node's job are spent, whatever its recovery job does then.
-    pub(super) fn fails_for_good(&self, node: NodeId) -> bool {
-        let fails = self.fails_first[index(node)];
+    pub(super) fn fails_for_good(&self, node: NodeId, child: Option<(u32, ChildLimits)>) -> bool {
+        let fails = self.fails(node, child.map(|(number, _)| number));
         let is_fatal = self.habits[index(node)].is_fatal;
-        fails > self.plan.node(node).policy.retry || fails > 0 && is_fatal
+        let policy = self.plan.node(node).policy;
+        let retry = child.and_then(|(_, limits)| limits.retry);
+        let retry = retry.unwrap_or(policy.retry);
+        fails > retry || fails > 0 && (is_fatal || policy.at_most_once)
+    }
+
+    /// How deep the children of a job may go.
+    pub(super) fn fuel(&self, node: NodeId, inputs: &[u64]) -> u64 {
+        if self.is_kind[index(node)] {
+            return inputs[0];
+        }
+        output(node, inputs) % 2
+    }
+
+    /// Whether what this node is an instance of has no children.
+    pub(super) fn is_plain(&self, node: NodeId) -> bool {
+        self.plan.node(node).kind == PlanKind::Job && self.scripts[index(node)].is_none()
     }
 
     /// Whether the attempts of a node's recovery job are spent.
@@ -74,7 +112,7 @@ impl Program {
     }
 }
 
-fn mix(bits: u64) -> u64 {
+pub(super) fn mix(bits: u64) -> u64 {
     super::super::mix(bits)
 }
 
@@ -97,6 +135,13 @@ pub(super) fn arguments(inputs: &[u64]) -> Vec<u8> {
     inputs
         .iter()
         .flat_map(|input| input.to_be_bytes())
+        .collect()
+}
+
+/// The inputs of a job from their encoding.
+pub(super) fn decoded(arguments: &[u8]) -> Vec<u64> {
+    let each = arguments.chunks(8);
+    each.map(|bytes| u64::from_be_bytes(bytes.try_into().unwrap()))
         .collect()
 }
 
@@ -238,8 +283,18 @@ pub(super) fn endless() -> Program {
     Program::new(nodes, vec![body])
 }
 
-/// A random program. Some have jobs that fail for good.
+/// A random program. Some have jobs that fail for good, some have jobs with children.
 pub(super) fn random(rng: &mut Rng) -> Program {
+    let has_children = rng.chance(1, 2);
+    made(rng, has_children)
+}
+
+/// A random program whose jobs have no children.
+pub(super) fn childless(rng: &mut Rng) -> Program {
+    made(rng, false)
+}
+
+fn made(rng: &mut Rng, has_children: bool) -> Program {
     let inputs = 1 + rng.below(2);
     let may_fail = rng.chance(1, 2);
     let mut maker = Maker {
@@ -250,10 +305,16 @@ pub(super) fn random(rng: &mut Rng) -> Program {
         fails_first: vec![],
         panics: vec![],
         habits: vec![],
+        scripts: vec![],
     };
     let body = maker.region(rng, &Around::body(), Given::Inputs(inputs));
     assert_eq!(body, RegionId::BODY);
+    if has_children {
+        maker.children(rng);
+    }
+    maker.scripts.resize(maker.nodes.len(), None);
     let mut program = Program::new(maker.nodes, maker.regions);
+    program.scripts = maker.scripts;
     program.fails_first = maker.fails_first;
     program.panics = maker.panics;
     program.habits = maker.habits;
@@ -371,9 +432,104 @@ struct Maker {
     fails_first: Vec<u32>,
     panics: Vec<bool>,
     habits: Vec<Habit>,
+    scripts: Vec<Option<Script>>,
 }
 
 impl Maker {
+    /// Gives children to some jobs, of kinds that have children of their own.
+    fn children(&mut self, rng: &mut Rng) {
+        let body = self.nodes.len();
+        let mut kinds: Vec<_> = (0..=rng.below(2)).map(|_| self.job_kind(rng)).collect();
+        if rng.chance(1, 3) {
+            let (kind, _) = self.workflow_kind(rng);
+            kinds.push(kind);
+        }
+        let leaves = kinds.clone();
+        if rng.chance(1, 3) {
+            let mut kind = self.job_kind(rng);
+            kind.is_plain = false;
+            let own = rng.chance(2, 3).then_some(kind.node);
+            self.script(rng, kind.node, &leaves, own);
+            kinds.push(kind);
+        }
+        if rng.chance(1, 4) {
+            let (kind, jobs) = self.workflow_kind(rng);
+            self.parents(rng, jobs, &leaves);
+            kinds.push(kind);
+        }
+        self.parents(rng, 0..body, &kinds);
+    }
+
+    /// Gives children to some of these nodes.
+    fn parents(&mut self, rng: &mut Rng, among: std::ops::Range<usize>, kinds: &[Kind]) {
+        let jobs = among.filter(|at| self.nodes[*at].kind == PlanKind::Job);
+        let jobs: Vec<_> = jobs.collect();
+        for _ in 0..(1 + rng.below(2)).min(jobs.len()) {
+            let node = NodeId::new(u32::try_from(jobs[rng.below(jobs.len())]).unwrap());
+            self.script(rng, node, kinds, None);
+        }
+    }
+
+    fn script(&mut self, rng: &mut Rng, node: NodeId, kinds: &[Kind], own: Option<NodeId>) {
+        let at = index(node);
+        if self.nodes[at].keeps_error {
+            self.habits[at].postpones = 0;
+        }
+        let scope = scripts::Scope {
+            kinds,
+            own,
+            may_fail: self.may_fail,
+            postpones: self.habits[at].postpones > 0,
+        };
+        let script = scripts::random(rng, scope);
+        self.nodes[at].kinds = script.kinds();
+        self.nodes[at].policy.at_most_once = false;
+        self.scripts.resize(self.nodes.len(), None);
+        self.scripts[at] = Some(script);
+    }
+
+    /// A job that can be a child.
+    fn job_kind(&mut self, rng: &mut Rng) -> Kind {
+        let node = self.kind(rng, PlanKind::Job);
+        let at = index(node);
+        // It has no inputs but those that it is given as a child.
+        self.nodes[at].recovery = None;
+        self.habits[at].recovery_fails = 0;
+        self.habits[at].is_moody = self.may_fail && rng.chance(1, 2);
+        self.nodes[at].keeps_error = rng.chance(1, 2);
+        Kind {
+            node,
+            is_plain: true,
+            is_job: true,
+        }
+    }
+
+    /// A workflow that can be a child, and the nodes in it.
+    fn workflow_kind(&mut self, rng: &mut Rng) -> (Kind, std::ops::Range<usize>) {
+        let node = self.kind(rng, PlanKind::Call);
+        let first = self.nodes.len();
+        let around = Around {
+            depth: 2,
+            ..Around::body()
+        };
+        let body = self.region(rng, &around, Given::Inputs(scripts::INPUTS));
+        self.nodes[index(node)].inside = vec![body];
+        let kind = Kind {
+            node,
+            is_plain: false,
+            is_job: false,
+        };
+        (kind, first..self.nodes.len())
+    }
+
+    /// A node alone in its region.
+    fn kind(&mut self, rng: &mut Rng, kind: PlanKind) -> NodeId {
+        let id = RegionId(self.regions.len());
+        self.regions.push(region(vec![], vec![], Some(here(0))));
+        self.node(rng, id, kind, &Around::body());
+        self.regions[id.0].nodes[0]
+    }
+
     fn region(&mut self, rng: &mut Rng, around: &Around, given: Given) -> RegionId {
         let id = RegionId(self.regions.len());
         self.regions.push(region(vec![], vec![], None));

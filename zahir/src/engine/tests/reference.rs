@@ -5,10 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
-use zahir_store::{Failure, FailureKind, FrameStep, NodeId, Position, Record};
+use zahir_store::{
+    Bond, ChildCall, Failure, FailureKind, FrameStep, Heir, Inherited, NodeId, Position, Record,
+};
 
+use super::families::{self, Child, Families, Family};
 use super::plans::{self, Program};
+use super::scripts::{self, Asked, Attempted, Heard, Want};
 use crate::plan::{Exit, PlanKind, RegionId, Source, index};
 
 /// What must come out of a run.
@@ -20,6 +25,18 @@ pub(super) struct Expected {
     pub(super) jobs: BTreeMap<Position, Job>,
     /// Every node instance that can fail for good.
     pub(super) failures: BTreeSet<Position>,
+    /// How each child on record ends, by parent and number.
+    pub(super) children: BTreeMap<(Position, u32), ChildEnds>,
+}
+
+/// How a child ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ChildEnds {
+    /// With this value, made from the results of these jobs.
+    Gives(u64, BTreeSet<Position>),
+    /// With a failure, and the error if it is kept.
+    Fails(Option<u64>),
+    Unknown,
 }
 
 impl Expected {
@@ -28,7 +45,8 @@ impl Expected {
         let mut found = BTreeSet::new();
         let mut open = vec![position];
         while let Some(position) = open.pop() {
-            for needed in self.jobs.get(position).iter().flat_map(|it| &it.rests_on) {
+            let job = self.jobs.get(position);
+            for needed in job.iter().flat_map(|it| it.rests_on.iter().chain(&it.used)) {
                 if found.insert(needed.clone()) {
                     open.push(needed);
                 }
@@ -42,9 +60,12 @@ impl Expected {
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) inputs: Vec<u64>,
-    pub(super) output: u64,
-    /// The job instances whose results it rests on.
+    /// Its result; `None` if nobody can tell yet.
+    pub(super) output: Option<u64>,
+    /// The job instances whose results it rests on, and that are there when it starts.
     pub(super) rests_on: BTreeSet<Position>,
+    /// What else is undone behind it.
+    pub(super) used: BTreeSet<Position>,
     /// Whether it succeeds in every run that succeeds. If not: something beside it fails, ends a
     /// race or returns, before it or after it.
     pub(super) is_certain: bool,
@@ -64,12 +85,22 @@ pub(super) struct Oracle {
     /// In a run that was repaired: those that failed without being recovered, as that was beside
     /// something else that failed, which does not count any more.
     unrecovered: BTreeSet<Position>,
+    /// The children.
+    families: Arc<Families>,
 }
 
 impl Oracle {
-    /// What these records tell. If the run was repaired, signals may have been given back.
-    pub(super) fn of<'r>(records: impl Iterator<Item = &'r Record>, is_repaired: bool) -> Self {
-        let mut oracle = Self::default();
+    /// What these records, and the children in them, tell. If the run was repaired, signals may have
+    /// been given back.
+    pub(super) fn of<'r>(
+        records: impl Iterator<Item = &'r Record>,
+        families: Arc<Families>,
+        is_repaired: bool,
+    ) -> Self {
+        let mut oracle = Self {
+            families,
+            ..Self::default()
+        };
         let mut signals = Vec::new();
         let mut recovering = BTreeSet::new();
         for record in records {
@@ -139,7 +170,10 @@ impl Oracle {
 /// Whether time or a crash is the reason.
 fn is_lost(failure: &Failure) -> bool {
     match failure.kind {
-        FailureKind::TimedOut | FailureKind::Interrupted | FailureKind::Poisoned => true,
+        FailureKind::TimedOut
+        | FailureKind::Interrupted
+        | FailureKind::Poisoned
+        | FailureKind::Diverged => true,
         kind => {
             assert!(matches!(kind, FailureKind::Error | FailureKind::Panic));
             false
@@ -157,6 +191,12 @@ struct Known {
 impl Known {
     fn new(value: u64, from: &Rc<BTreeSet<Position>>) -> Self {
         let from = Rc::clone(from);
+        Self { value, from }
+    }
+
+    /// The result of a job.
+    fn result(value: u64, at: Position) -> Self {
+        let from = Rc::new(BTreeSet::from([at]));
         Self { value, from }
     }
 }
@@ -206,6 +246,8 @@ pub(super) fn interpret(program: &Program, inputs: &[u64], oracle: &Oracle) -> E
         oracle,
         jobs: vec![],
         failures: BTreeSet::new(),
+        children: BTreeMap::new(),
+        trail: Trail::default(),
     };
     let from = Rc::default();
     let end = interpreter.region(Entry {
@@ -228,6 +270,7 @@ pub(super) fn interpret(program: &Program, inputs: &[u64], oracle: &Oracle) -> E
         output,
         jobs: interpreter.jobs.into_iter().collect(),
         failures: interpreter.failures,
+        children: interpreter.children,
     }
 }
 
@@ -236,6 +279,18 @@ struct Interpreter<'a> {
     oracle: &'a Oracle,
     jobs: Vec<(Position, Job)>,
     failures: BTreeSet<Position>,
+    children: BTreeMap<(Position, u32), ChildEnds>,
+    /// What the region that is interpreted has behind its jobs.
+    trail: Trail,
+}
+
+/// What runs behind the jobs of a region.
+#[derive(Clone, Copy, Debug, Default)]
+struct Trail {
+    /// A child fails, and nobody waits for it.
+    fails: bool,
+    /// Nobody can tell yet how a child ends.
+    is_unknown: bool,
 }
 
 impl Interpreter<'_> {
@@ -257,6 +312,7 @@ impl Interpreter<'_> {
             scope.values[*slot] = Some(input);
         }
         let (mut fails, mut is_unknown, mut left) = (None, false, None);
+        let around = std::mem::take(&mut self.trail);
         for (slot, id) in plan.nodes.iter().enumerate() {
             let node = program.plan.node(*id);
             if matches!(node.kind, PlanKind::Input | PlanKind::Assigned) {
@@ -278,10 +334,14 @@ impl Interpreter<'_> {
                 Some(End::Unknown) => is_unknown = true,
             }
         }
+        let trail = std::mem::replace(&mut self.trail, around);
         if let Some(error) = fails {
-            return End::Fails(error);
+            return End::Fails(error.filter(|_| !trail.fails));
         }
-        if is_unknown {
+        if trail.fails {
+            return End::Fails(None);
+        }
+        if is_unknown || trail.is_unknown {
             return End::Unknown;
         }
         if let Some(left) = left {
@@ -340,15 +400,7 @@ impl Interpreter<'_> {
             PlanKind::Each { .. } => self.each(&site, plans::items(id, &values)),
             PlanKind::Call => {
                 let count = self.program.plan.region(node.inside[0]).inputs.len();
-                let inputs = plans::call_inputs(id, &values, count);
-                let inputs = inputs.iter().map(|it| Known::new(*it, &site.from));
-                let end = self.region(site.entry(node.inside[0], 0, inputs.collect()));
-                match end {
-                    End::Leaves(Exit::Return, known, _) | End::Value(known, _) => {
-                        End::Value(known, vec![])
-                    }
-                    end => end,
-                }
+                self.call(&site, plans::call_inputs(id, &values, count))
             }
             PlanKind::Branch => {
                 let arm = plans::arm(id, &values, node.inside.len());
@@ -371,9 +423,12 @@ impl Interpreter<'_> {
 
     fn job(&mut self, site: &Site<'_>, inputs: Vec<u64>) -> End {
         let (id, at) = (site.id, site.position());
+        if self.program.scripts[index(id)].is_some() {
+            return self.parent(site, inputs);
+        }
         let mut output = plans::output(id, &inputs);
         let is_lost = self.oracle.lost.contains(&at);
-        if is_lost || self.program.fails_for_good(id) {
+        if is_lost || self.fails_for_good(&at) {
             // It may fail for good even if it can recover: beside something that has failed.
             self.failures.insert(at.clone());
             let node = self.program.plan.node(id);
@@ -392,19 +447,268 @@ impl Interpreter<'_> {
         }
         let job = Job {
             inputs,
-            output,
+            output: Some(output),
             rests_on: (*site.from).clone(),
+            used: BTreeSet::new(),
             is_certain: true,
         };
         self.jobs.push((site.position(), job));
-        let from = Rc::new(BTreeSet::from([site.position()]));
-        End::Value(
-            Known {
-                value: output,
-                from,
-            },
-            vec![],
-        )
+        End::Value(Known::result(output, at), vec![])
+    }
+
+    fn fails_for_good(&self, at: &Position) -> bool {
+        let child = self.oracle.families.child(&self.program.plan, at);
+        let child = child.map(|(number, child)| (number, child.limits));
+        self.program.fails_for_good(at.node, child)
+    }
+
+    /// A job with children. Which of its calls is which child, how far it has come, and what it keeps
+    /// is looked up.
+    fn parent(&mut self, site: &Site<'_>, inputs: Vec<u64>) -> End {
+        let (oracle, at) = (self.oracle, site.position());
+        let none = Family::default();
+        let family = oracle.families.get(&at).unwrap_or(&none);
+        let spawned = family.children.len() - usize::from(family.heir.is_some());
+        let mut ends = Vec::new();
+        for (child, number) in family.children[..spawned].iter().zip(0..) {
+            ends.push(self.spawned(site, family, child, number));
+        }
+        let end = self.parent_ends(site, family, &inputs, &ends);
+        let mut job = Job {
+            inputs,
+            output: None,
+            rests_on: (*site.from).clone(),
+            used: BTreeSet::new(),
+            is_certain: family.heir.is_none(),
+        };
+        if let (End::Value(known, _), true) = (&end, family.output.is_some()) {
+            job.output = Some(known.value);
+            for (child, end) in family.children.iter().zip(&ends) {
+                if let (Bond::Held, End::Value(known, _)) = (child.bond, end) {
+                    job.used.extend(known.from.iter().cloned());
+                }
+            }
+        }
+        if !matches!(end, End::Fails(_)) || family.heir.is_some() {
+            self.jobs.push((at, job));
+        }
+        end
+    }
+
+    /// A child on record.
+    fn spawned(&mut self, site: &Site<'_>, family: &Family, child: &Child, number: u32) -> End {
+        let at = site.position();
+        let mut from = (*site.from).clone();
+        let has_result = family.output.is_some();
+        let follows = child.bond == Bond::Followed && child.is_late(family) || child.is_left;
+        if has_result && follows && !child.is_left {
+            from.insert(at.clone());
+        }
+        let before = self.jobs.len();
+        let arguments = plans::decoded(&child.arguments);
+        let end = self.child(site, (number, child.kind), arguments, Rc::new(from));
+        if has_result && child.is_left {
+            for (_, job) in &mut self.jobs[before..] {
+                job.used.insert(at.clone());
+            }
+        }
+        match (&end, child.bond) {
+            (End::Fails(_), Bond::Followed) => self.trail.fails = true,
+            (End::Unknown, _) => self.trail.is_unknown = true,
+            (_, _) => {}
+        }
+        end
+    }
+
+    fn child(
+        &mut self,
+        site: &Site<'_>,
+        (number, kind): (u32, NodeId),
+        arguments: Vec<u64>,
+        from: Rc<BTreeSet<Position>>,
+    ) -> End {
+        let parent = site.position();
+        let scope = Scope {
+            values: vec![],
+            outer: None,
+        };
+        let path = families::position(&parent, number, kind).frames;
+        let child = Site {
+            id: kind,
+            scope: &scope,
+            path: &path,
+            from,
+        };
+        let before = self.jobs.len();
+        let around = std::mem::take(&mut self.trail);
+        let end = match self.program.plan.node(kind).kind {
+            PlanKind::Job => self.job(&child, arguments),
+            _ => self.call(&child, arguments),
+        };
+        let trail = std::mem::replace(&mut self.trail, around);
+        let end = match end {
+            End::Fails(error) => End::Fails(error.filter(|_| !trail.fails)),
+            _ if trail.fails => End::Fails(None),
+            _ if trail.is_unknown => End::Unknown,
+            end => end,
+        };
+        let ends = match &end {
+            End::Value(known, _) => ChildEnds::Gives(known.value, (*known.from).clone()),
+            End::Fails(error) => {
+                self.uncertain(before);
+                ChildEnds::Fails(*error)
+            }
+            End::Unknown | End::Leaves(..) => ChildEnds::Unknown,
+        };
+        self.children.insert((parent, number), ends);
+        end
+    }
+
+    fn parent_ends(
+        &mut self,
+        site: &Site<'_>,
+        family: &Family,
+        inputs: &[u64],
+        ends: &[End],
+    ) -> End {
+        let (id, at) = (site.id, site.position());
+        let is_lost = self.oracle.lost.contains(&at);
+        let heir = family.heir.as_ref();
+        let heir = heir.map(|heir| self.heir(site, family, heir, ends));
+        if family.has_failed || family.recovers {
+            let mut ends = ends.iter().chain(&heir);
+            let passes_on = ends.any(|it| matches!(it, End::Fails(_)));
+            if is_lost || self.fails_for_good(&at) || passes_on {
+                self.failures.insert(at.clone());
+            }
+        }
+        if family.has_failed {
+            let keeps = self.program.plan.node(id).keeps_error;
+            let keeps = keeps && !self.program.panics[index(id)] && !is_lost;
+            return End::Fails(keeps.then(|| plans::error(id, inputs)));
+        }
+        if family.output.is_none() {
+            return heir.filter(|_| !family.recovers).unwrap_or(End::Unknown);
+        }
+        if family.recovers {
+            return End::Value(Known::result(plans::recovered(id, inputs), at), vec![]);
+        }
+        let attempted = Attempted {
+            node: id,
+            inputs,
+            epoch: family.epoch,
+            number: 0,
+            fails: false,
+            postpones: false,
+        };
+        let mut heard = Heard {
+            kept: family.kept.clone(),
+            ended: BTreeMap::new(),
+        };
+        for (call, number) in &family.bound {
+            let told = match &ends[usize::try_from(*number).unwrap()] {
+                End::Value(known, _) => Some(known.value),
+                End::Fails(_) => None,
+                End::Unknown | End::Leaves(..) => continue,
+            };
+            heard.ended.insert(call.clone(), told);
+        }
+        let asked = scripts::follow(self.program, &attempted, &heard);
+        let Want::Gives(value) = asked.want else {
+            panic!("{at:?} has a result, but would go on with {:?}", asked.want)
+        };
+        self.check_children(&at, family, &asked, ends);
+        End::Value(Known::result(value, at), vec![])
+    }
+
+    /// The children of a job that has its result are those that it had to spawn.
+    fn check_children(&self, at: &Position, family: &Family, asked: &Asked, ends: &[End]) {
+        let mut calls: BTreeSet<&ChildCall> = family.bound.keys().collect();
+        for (spawn, _) in &asked.spawned {
+            assert!(
+                calls.remove(&spawn.call),
+                "{:?} of {at:?} is not there",
+                spawn.call
+            );
+            let number = usize::try_from(family.bound[&spawn.call]).unwrap();
+            let child = &family.children[number];
+            let is_awaited = asked.awaited.contains(&spawn.call);
+            let bond = match spawn.bond {
+                Bond::Held if !is_awaited => Bond::Followed,
+                bond => bond,
+            };
+            assert_eq!(
+                child.kind, spawn.kind,
+                "the kind of child {number} of {at:?}"
+            );
+            assert_eq!((child.fan, child.limits), (spawn.fan, spawn.limits));
+            assert!(
+                child.bond == bond || bond == Bond::Followed && !child.is_left,
+                "child {number} of {at:?} is {:?}, not {bond:?}",
+                child.bond
+            );
+            let is_fickle = |it: &scripts::Script| it.is_fickle();
+            assert!(
+                child.arguments == spawn.arguments
+                    || self.program.scripts[index(at.node)]
+                        .as_ref()
+                        .is_some_and(is_fickle),
+                "the inputs of child {number} of {at:?}"
+            );
+        }
+        assert!(
+            calls.is_empty(),
+            "{at:?} has children that it did not spawn"
+        );
+    }
+
+    /// The job that gives the result of another.
+    fn heir(&mut self, site: &Site<'_>, family: &Family, heir: &Heir, ends: &[End]) -> End {
+        let mut from = (*site.from).clone();
+        let (mut fails, mut is_unknown) = (false, false);
+        let mut child = |number: &u32| match &ends[usize::try_from(*number).unwrap()] {
+            End::Value(known, _) => {
+                from.extend(known.from.iter().cloned());
+                known.value
+            }
+            End::Fails(_) => {
+                fails = true;
+                0
+            }
+            End::Unknown | End::Leaves(..) => {
+                is_unknown = true;
+                0
+            }
+        };
+        let arguments = heir.inputs.iter().map(|input| match &input.value {
+            Inherited::Value(bytes) => plans::decoded(bytes)[0],
+            Inherited::Child(number) => child(number),
+            Inherited::Children(numbers) => {
+                plans::join(&numbers.iter().map(&mut child).collect::<Vec<_>>())
+            }
+        });
+        let arguments: Vec<_> = arguments.collect();
+        if is_unknown {
+            return End::Unknown;
+        }
+        if fails {
+            return End::Fails(None);
+        }
+        let number = u32::try_from(family.children.len() - 1).unwrap();
+        match self.child(site, (number, heir.kind), arguments, Rc::new(from)) {
+            End::Fails(_) => End::Fails(None),
+            end => end,
+        }
+    }
+
+    /// A called workflow.
+    fn call(&mut self, site: &Site<'_>, inputs: Vec<u64>) -> End {
+        let inputs = inputs.iter().map(|it| Known::new(*it, &site.from));
+        let body = self.program.plan.node(site.id).inside[0];
+        match self.region(site.entry(body, 0, inputs.collect())) {
+            End::Leaves(Exit::Return, known, _) | End::Value(known, _) => End::Value(known, vec![]),
+            end => end,
+        }
     }
 
     fn each(&mut self, site: &Site<'_>, items: Vec<u64>) -> End {

@@ -5,19 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use zahir_store::{
-    Attempt, DefinitionId, Ending, Failure, FailureKind, FrameStep, NodeId, Position, Record,
-    RunHead, RunId, RunStart, RunStatus, StoredRun, StoredStep, Timestamp,
+    Attempt, Bond, ChildCall, DefinitionId, Ending, Failure, FailureKind, FrameStep, HeirInput,
+    Inherited, NodeId, Position, Record, RunHead, RunId, RunStart, RunStatus, SpawnedChild,
+    StoredRun, StoredStep, Timestamp,
 };
 
+use super::facts::{Facts, Past};
+use super::families::{self, Families, PlainEnd};
 use super::plans::{self, Program};
-use super::reference::{self, Expected, Oracle};
+use super::reference::{self, ChildEnds, Expected, Oracle};
 use super::rng::Rng;
+use super::scripts::{self, Asked, Attempted, Heard, Want};
 use crate::engine::{
-    Action, AttemptOutcome, Engine, Evaluated, Evaluation, Extra, Place, Refusal, Report, Verdict,
-    Work,
+    Action, AttemptOutcome, ChildEnd, Engine, Evaluated, Evaluation, Extra, Place, Refusal, Report,
+    Spawn, Verdict, Wait, Work,
 };
 use crate::history::entries::{self, Entry};
 use crate::history::revise::{self, Case, Refused, Wish};
+use crate::job::policy::Policy;
 use crate::plan::{Plan, PlanKind, RegionId, SignalId, index};
 
 /// An attempt that the engine asked for.
@@ -28,6 +33,69 @@ struct Live {
     attempt: Attempt,
     inputs: Vec<u64>,
     work: Option<Box<Work<u64>>>,
+    /// How far it has come, if it has children.
+    doing: Option<Box<Doing>>,
+}
+
+/// How far an attempt has come that has children.
+#[derive(Debug, Clone)]
+struct Doing {
+    heard: Heard,
+    /// The children that it told of.
+    told: BTreeSet<ChildCall>,
+    stage: Stage,
+    /// Whether it holds no slot.
+    is_parked: bool,
+    /// Whether it asked to go on for something else.
+    is_woken: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stage {
+    Going,
+    /// It waits for a value to be durable.
+    Keeping(String, u64),
+    /// It waits for children.
+    Waiting(Vec<Wait>),
+}
+
+impl Live {
+    fn is_going(&self) -> bool {
+        self.doing
+            .as_ref()
+            .is_none_or(|doing| doing.stage == Stage::Going)
+    }
+
+    fn is_parked(&self) -> bool {
+        self.doing.as_ref().is_some_and(|doing| doing.is_parked)
+    }
+
+    fn waits(&self) -> Option<&[Wait]> {
+        match &self.doing.as_ref()?.stage {
+            Stage::Waiting(waits) => Some(waits),
+            Stage::Going | Stage::Keeping(..) => None,
+        }
+    }
+}
+
+/// A report that may come again.
+#[derive(Debug, Clone)]
+enum Echo {
+    Ended(Live),
+    Parked(Live, Vec<Spawn>, Vec<Wait>),
+    Woken(Live),
+    Kept(Live, String, u64),
+}
+
+impl Echo {
+    const fn live(&self) -> &Live {
+        match self {
+            Self::Ended(live)
+            | Self::Parked(live, ..)
+            | Self::Woken(live)
+            | Self::Kept(live, ..) => live,
+        }
+    }
 }
 
 /// What is in the hands of the process, and lost when it dies.
@@ -58,8 +126,16 @@ pub(super) struct World<'a> {
     now: Timestamp,
     /// The latest moment the process was told of.
     latest: Timestamp,
-    /// Attempts whose report may come again.
-    echoes: Vec<Live>,
+    echoes: Vec<Echo>,
+    facts: Facts,
+    /// The children on the disk ..
+    families: Arc<Families>,
+    /// .. and those of them and of what is being written.
+    written: Families,
+    /// The children that the engine is being told of.
+    spawning: Vec<Spawn>,
+    /// How many values were computed that are to be kept.
+    computed: u64,
     cancel_asked: bool,
     cancel_answered: bool,
     finished: Option<Ending>,
@@ -85,6 +161,11 @@ impl<'a> World<'a> {
             now: Timestamp::from_millis(1_000_000),
             latest: Timestamp::from_millis(1_000_000),
             echoes: Vec::new(),
+            facts: Facts::default(),
+            families: Arc::default(),
+            written: Families::default(),
+            spawning: Vec::new(),
+            computed: 0,
             cancel_asked: false,
             cancel_answered: false,
             finished: None,
@@ -130,18 +211,7 @@ impl<'a> World<'a> {
 
     /// When the time of a node instance, or of the run, is over; set once.
     fn deadline(&self, position: Option<&Position>) -> Option<Timestamp> {
-        let mut found = None;
-        let queued = self.process.iter().flat_map(|it| &it.writes);
-        let queued = queued.flat_map(|(_, step)| &step.records);
-        for record in self.disk_records().chain(queued) {
-            if let Record::DeadlineSet { at, due } = record
-                && at.as_ref() == position
-            {
-                assert_eq!(found, None, "{at:?} is given its time twice");
-                found = Some(*due);
-            }
-        }
-        found
+        self.written.deadlines.get(&position.cloned()).copied()
     }
 
     pub(super) fn stored(&self) -> StoredRun {
@@ -169,12 +239,23 @@ impl<'a> World<'a> {
         let mut process = self.process.take().expect("a process runs");
         self.crashes += 1;
         self.is_stale = true;
-        self.disk
-            .extend(process.writes.drain(..kept).map(|(_, step)| step));
+        for (_, step) in process.writes.drain(..kept) {
+            self.persist(step);
+        }
+        self.written = Families::clone(&self.families);
         self.echoes.clear();
         if !self.is_cancelled_on_disk() {
             self.cancel_asked &= self.cancel_answered;
         }
+    }
+
+    fn persist(&mut self, step: StoredStep) {
+        let families = Arc::make_mut(&mut self.families);
+        for record in &step.records {
+            families.apply(self.program, record);
+            self.facts.apply(record);
+        }
+        self.disk.push(step);
     }
 
     /// The run, which is over, is repaired: the disk has what counts from here on.
@@ -207,6 +288,10 @@ impl<'a> World<'a> {
         };
         assert_eq!(records(&counting), records(&revised.entries));
         self.disk = entries::steps(counting);
+        let families = Families::of(self.program, self.disk_records());
+        self.written = families.clone();
+        self.families = Arc::new(families);
+        self.facts = Facts::of(self.disk_records());
         self.is_repaired = true;
         self.process = None;
         self.finished = None;
@@ -232,8 +317,7 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn is_over_on_disk(&self) -> bool {
-        self.disk_records()
-            .any(|record| matches!(record, Record::RunFinished(_)))
+        self.facts.is_over
     }
 
     pub(super) fn disk_records(&self) -> impl Iterator<Item = &Record> {
@@ -254,10 +338,23 @@ impl<'a> World<'a> {
             .map_or(0, |process| process.writes.len())
     }
 
+    /// How many attempts can go on.
     pub(super) fn live(&self) -> usize {
-        self.process
-            .as_ref()
-            .map_or(0, |process| process.live.len())
+        let live = self.process.iter().flat_map(|process| &process.live);
+        live.filter(|live| live.is_going()).count()
+    }
+
+    /// How many attempts wait for children, and have not asked to go on.
+    pub(super) fn parked(&self) -> usize {
+        let live = self.process.iter().flat_map(|process| &process.live);
+        live.filter(|live| live.is_parked() && !live.doing.as_ref().unwrap().is_woken)
+            .count()
+    }
+
+    /// How many slots are in use.
+    fn holding(&self) -> usize {
+        let live = self.process.iter().flat_map(|process| &process.live);
+        live.filter(|live| !live.is_parked()).count()
     }
 
     pub(super) fn evaluations(&self) -> usize {
@@ -291,10 +388,24 @@ impl<'a> World<'a> {
                 Record::AttemptFailed { .. }
                     | Record::DeadlinePassed { .. }
                     | Record::RecoveryBegan { .. }
+                    | Record::ChildrenSpawned { .. }
+                    | Record::ChildrenLeft { .. }
+                    | Record::AttemptContinued { .. }
+                    | Record::AttemptPostponed { .. }
+                    | Record::ValueKept { .. }
             )
         };
-        self.is_stale |= step.records.iter().any(decides);
-        self.disk.push(step);
+        let has_children = |it: &Record| match it {
+            Record::AttemptSucceeded { at, .. } | Record::AttemptRecovered { at, .. } => {
+                self.program.scripts[index(at.node)].is_some()
+            }
+            _ => false,
+        };
+        self.is_stale |= step
+            .records
+            .iter()
+            .any(|it| decides(it) || has_children(it));
+        self.persist(step);
         self.report(Report::Durable { seq });
     }
 
@@ -304,8 +415,9 @@ impl<'a> World<'a> {
         if self.process().engine.wants_lane() {
             self.report(Report::LaneGranted);
         }
+        let holding = self.holding();
         let process = self.process();
-        let granted = process.live.len() + process.engine.starting();
+        let granted = holding + process.engine.starting();
         let free = slots
             .saturating_sub(granted)
             .min(process.engine.wanted())
@@ -315,23 +427,162 @@ impl<'a> World<'a> {
         }
     }
 
-    /// A live attempt comes to its end.
+    /// A live attempt that can go on comes to its end, or to where it waits.
     pub(super) fn end_attempt(&mut self, at: usize, interrupted: bool) {
+        let live = self.process().live.iter().enumerate();
+        let mut going = live.filter(|(_, live)| live.is_going());
+        let (at, live) = going.nth(at).expect("it can go on");
+        if !interrupted && live.doing.is_some() {
+            return self.go_on(at);
+        }
         let live = self.process().live.swap_remove(at);
         self.report_attempt(&live, interrupted);
-        self.echoes.push(live);
+        self.echoes.push(Echo::Ended(live));
+    }
+
+    /// An attempt that has children goes on.
+    fn go_on(&mut self, at: usize) {
+        let live = self.process().live[at].clone();
+        let asked = self.asked(&live);
+        match asked.want {
+            Want::Keep(name) => {
+                self.computed += 1;
+                let value = plans::mix(self.computed);
+                self.doing(at).stage = Stage::Keeping(name.clone(), value);
+                self.report(kept(&live, &name, value));
+                self.echoes.push(Echo::Kept(live, name, value));
+            }
+            Want::Children(waits) => {
+                let doing = self.doing(at);
+                let mut spawned = Vec::new();
+                for (spawn, is_late) in asked.spawned {
+                    if !is_late && doing.told.insert(spawn.call.clone()) {
+                        spawned.push(spawn);
+                    }
+                }
+                doing.stage = Stage::Waiting(waits.clone());
+                doing.is_woken = false;
+                self.park(&live, &spawned, &waits);
+                self.echoes.push(Echo::Parked(live, spawned, waits));
+            }
+            Want::Fails | Want::Postpones | Want::Gives(_) | Want::Continues(_) => {
+                let live = self.process().live.swap_remove(at);
+                self.report_attempt(&live, false);
+                self.echoes.push(Echo::Ended(live));
+            }
+        }
+    }
+
+    fn doing(&mut self, at: usize) -> &mut Doing {
+        let live = &mut self.process().live[at];
+        live.doing.as_mut().expect("it has children")
+    }
+
+    fn asked(&self, live: &Live) -> Asked {
+        let doing = live.doing.as_ref().expect("it has children");
+        let past = self.past(&live.position);
+        let node = live.position.node;
+        let attempted = Attempted {
+            node,
+            inputs: &live.inputs,
+            epoch: past.postponed,
+            number: live.attempt.number(),
+            fails: past.failed < self.fails(&live.position),
+            postpones: past.postponed < self.program.habits[index(node)].postpones,
+        };
+        scripts::follow(self.program, &attempted, &doing.heard)
+    }
+
+    /// How often a node instance fails.
+    fn fails(&self, position: &Position) -> u32 {
+        let child = self.families.child(&self.plan, position);
+        let child = child.map(|(number, _)| number);
+        self.program.fails(position.node, child)
+    }
+
+    /// The policy of a node instance.
+    fn policy(&self, position: &Position) -> Policy {
+        let mut policy = self.plan.node(position.node).policy;
+        if let Some((_, child)) = self.families.child(&self.plan, position) {
+            policy.retry = child.limits.retry.unwrap_or(policy.retry);
+            let limit = child.limits.total_timeout.map(Duration::from_millis);
+            policy.total_timeout = limit.or(policy.total_timeout);
+        }
+        policy
+    }
+
+    fn park(&mut self, live: &Live, spawned: &[Spawn], waits: &[Wait]) {
+        self.spawning = spawned.to_vec();
+        self.report(Report::Parked {
+            place: live.place,
+            attempt: live.attempt,
+            spawned: spawned.to_vec(),
+            waits: waits.to_vec(),
+        });
+        self.spawning.clear();
+    }
+
+    /// All children that an attempt told of are there, as it told.
+    fn check_told(&self, live: &Live) {
+        let doing = live.doing.as_ref().expect("it has children");
+        let asked = self.asked(live);
+        let told = asked.spawned.iter();
+        for (spawn, _) in told.filter(|(spawn, _)| doing.told.contains(&spawn.call)) {
+            let family = self.families.get(&live.position);
+            let number = family.and_then(|family| family.bound.get(&spawn.call));
+            let number = number.unwrap_or_else(|| panic!("{spawn:?} is lost"));
+            let child = &family.unwrap().children[usize::try_from(*number).unwrap()];
+            assert_eq!(
+                (child.kind, &child.arguments),
+                (spawn.kind, &spawn.arguments)
+            );
+        }
+    }
+
+    fn find(&self, place: Place, attempt: Attempt) -> Option<usize> {
+        let live = &self.process.as_ref()?.live;
+        live.iter()
+            .position(|live| (live.place, live.attempt) == (place, attempt))
+    }
+
+    /// An attempt that is parked has something else to do.
+    pub(super) fn awake(&mut self, at: usize) {
+        let mut parked = self.process().live.iter_mut();
+        let parked = parked.find_map({
+            let mut left = at;
+            move |live| {
+                let doing = live.doing.as_ref()?;
+                if !doing.is_parked || doing.is_woken {
+                    return None;
+                }
+                left = left.checked_sub(1).map_or(usize::MAX, |left| left);
+                (left == usize::MAX).then_some(live)
+            }
+        });
+        let live = parked.expect("it is parked");
+        live.doing.as_mut().unwrap().is_woken = true;
+        let live = live.clone();
+        self.report(woken(&live));
+        self.echoes.push(Echo::Woken(live));
     }
 
     /// A report that came before comes again.
     pub(super) fn repeat_attempt(&mut self, at: usize) {
         let echo = self.echoes[at].clone();
-        if !self
-            .process()
-            .live
-            .iter()
-            .any(|live| live.place == echo.place)
-        {
-            self.report_attempt(&echo, false);
+        let live = echo.live();
+        if self.find(live.place, live.attempt).is_some() {
+            return;
+        }
+        match &echo {
+            Echo::Ended(live) => self.report_attempt(live, false),
+            Echo::Parked(live, spawned, waits) => self.report(Report::Parked {
+                place: live.place,
+                attempt: live.attempt,
+                spawned: spawned.clone(),
+                waits: waits.clone(),
+            }),
+            Echo::Woken(live) => self.report(woken(live)),
+            Echo::Kept(live, name, value) => self.report(kept(live, name, *value)),
         }
     }
 
@@ -341,11 +592,19 @@ impl<'a> World<'a> {
         } else {
             self.outcome(live)
         };
+        self.spawning = match &outcome {
+            AttemptOutcome::Succeeded {
+                extra: Some(extra), ..
+            } => extra.spawned.clone(),
+            AttemptOutcome::Continued { spawned, .. } => spawned.clone(),
+            _ => vec![],
+        };
         self.report(Report::AttemptEnded {
             place: live.place,
             attempt: live.attempt,
             outcome,
         });
+        self.spawning.clear();
     }
 
     /// What an attempt comes to.
@@ -371,8 +630,9 @@ impl<'a> World<'a> {
             Some(Work::Recover { .. }) => {
                 self.succeeded(live, plans::recovered(node, &live.inputs))
             }
+            Some(Work::Resume { .. }) | None if live.doing.is_some() => self.scripted(live),
             Some(Work::Resume { .. }) | None => {
-                if past.failed < self.program.fails_first[index(node)] {
+                if past.failed < self.fails(&live.position) {
                     let is_error = !self.program.panics[index(node)];
                     let error = is_error.then(|| plans::error(node, &live.inputs));
                     failed(verdict(habit.is_fatal), error)
@@ -388,6 +648,64 @@ impl<'a> World<'a> {
         }
     }
 
+    /// What an attempt comes to that has children.
+    fn scripted(&self, live: &Live) -> AttemptOutcome<u64> {
+        let (node, asked) = (live.position.node, self.asked(live));
+        let doing = live.doing.as_ref().expect("it has children");
+        let new = asked.spawned.iter();
+        let new = new.filter(|(spawn, _)| !doing.told.contains(&spawn.call));
+        let mut new: Vec<_> = new.map(|(spawn, _)| spawn.clone()).collect();
+        match asked.want {
+            Want::Fails => {
+                let habit = self.program.habits[index(node)];
+                let is_error = !self.program.panics[index(node)];
+                let error = is_error.then(|| plans::error(node, &live.inputs));
+                let is_planned = self.past(&live.position).failed < self.fails(&live.position);
+                if habit.is_fatal && is_planned {
+                    failed(Verdict::Final, error)
+                } else {
+                    failed(Verdict::ByPolicy, error)
+                }
+            }
+            Want::Postpones => AttemptOutcome::Postponed {
+                after: Duration::from_millis(30),
+                state: vec![u8::try_from(self.past(&live.position).postponed).unwrap() + 1],
+            },
+            Want::Gives(value) => {
+                for spawn in &mut new {
+                    if spawn.bond == Bond::Held {
+                        spawn.bond = Bond::Followed;
+                    }
+                }
+                let spawned = asked.spawned.into_iter();
+                let left = spawned.filter(|(spawn, _)| {
+                    spawn.bond == Bond::Held
+                        && doing.told.contains(&spawn.call)
+                        && !doing.heard.ended.contains_key(&spawn.call)
+                });
+                let is_owed = self.plan.node(node).undo.is_some();
+                AttemptOutcome::Succeeded {
+                    value,
+                    encoded: value.to_be_bytes().to_vec(),
+                    extra: Some(Box::new(Extra {
+                        undo: is_owed.then(|| plans::arguments(&live.inputs)),
+                        spawned: new,
+                        left: left.map(|(spawn, _)| spawn.call).collect(),
+                        ..Extra::default()
+                    })),
+                }
+            }
+            Want::Continues(heir) => AttemptOutcome::Continued {
+                spawned: new,
+                heir: Box::new(heir),
+            },
+            Want::Keep(_) | Want::Children(_) => {
+                // A report that comes again from an attempt that is not live.
+                failed(Verdict::ByPolicy, None)
+            }
+        }
+    }
+
     fn succeeded(&self, live: &Live, value: u64) -> AttemptOutcome<u64> {
         let is_owed = self.plan.node(live.position.node).undo.is_some();
         succeeded(value, is_owed.then(|| plans::arguments(&live.inputs)))
@@ -395,44 +713,7 @@ impl<'a> World<'a> {
 
     /// What happened to a node instance so far, durably.
     fn past(&self, position: &Position) -> Past {
-        let mut past = Past::default();
-        let mut is_under_way = false;
-        for record in self.disk_records() {
-            match record {
-                Record::AttemptStarted { at, .. } if at == position => {
-                    past.crashes += u32::from(is_under_way);
-                    is_under_way = true;
-                    continue;
-                }
-                Record::AttemptInterrupted { at, .. } if at == position => {}
-                Record::AttemptFailed { at, retry_at, .. } if at == position => {
-                    past.due = *retry_at;
-                    if past.recovers {
-                        past.failed_recoveries += 1;
-                    } else {
-                        past.failed += 1;
-                    }
-                }
-                Record::AttemptPostponed { at, due, state, .. } if at == position => {
-                    past.due = Some(*due);
-                    past.postponed += 1;
-                    past.crashes = 0;
-                    past.state = Some(state.as_slice().into());
-                }
-                Record::RecoveryBegan { at, .. } if at == position => {
-                    past.recovers = true;
-                    past.crashes = 0;
-                    past.due = None;
-                }
-                Record::UndoFailed { at, retry_at, .. } if at == position => {
-                    past.due = *retry_at;
-                    past.failed_undos += 1;
-                }
-                _ => continue,
-            }
-            is_under_way = false;
-        }
-        past
+        self.facts.past(position)
     }
 
     /// An evaluation comes back.
@@ -469,8 +750,9 @@ impl<'a> World<'a> {
                 Evaluated::Sleep(plans::nap(place.node, &inputs))
             }
             (Evaluation::Step, _) => Evaluated::Value(plans::output(place.node, &inputs)),
-            (Evaluation::Given(_) | Evaluation::Arguments { .. }, _) => {
-                unreachable!("no job here has children")
+            (Evaluation::Given(arguments), _) => Evaluated::Inputs(plans::decoded(&arguments)),
+            (Evaluation::Arguments { inputs: given, .. }, _) => {
+                Evaluated::Arguments(heir_arguments(&given, &inputs))
             }
         };
         self.report(Report::Evaluated {
@@ -506,10 +788,7 @@ impl<'a> World<'a> {
 
     /// Somebody sends a signal.
     pub(super) fn signal(&mut self, name: usize, payload: u64) {
-        let signals = self
-            .disk_records()
-            .filter(|it| matches!(it, Record::SignalReceived { .. }));
-        let ticket = 100 + u64::try_from(signals.count()).unwrap();
+        let ticket = 100 + self.facts.signals;
         self.report(Report::SignalReceived {
             signal: SignalId(name),
             payload: payload.to_be_bytes().to_vec(),
@@ -580,13 +859,16 @@ impl<'a> World<'a> {
                         frames: frames.map_or_else(Vec::new, |frames| frames.to_vec()),
                         node: place.node,
                     };
-                    self.start(Live {
+                    let mut live = Live {
                         place,
                         position,
                         attempt,
                         inputs,
                         work,
-                    });
+                        doing: None,
+                    };
+                    self.prepare(&mut live);
+                    self.start(live);
                 }
                 Action::Evaluate {
                     place,
@@ -612,38 +894,245 @@ impl<'a> World<'a> {
                     self.cancel_answered = true;
                 }
                 Action::Answer { ticket } => {
-                    let received = self
-                        .disk_records()
-                        .filter(|it| matches!(it, Record::SignalReceived { .. }));
-                    let received = u64::try_from(received.count()).unwrap();
+                    let received = self.facts.signals;
                     assert!(ticket < 100 + received, "a signal was answered too early");
                 }
                 Action::Refuse { why, .. } => assert_eq!(why, Refusal::Over),
                 Action::Skip { at } => {
-                    let has_run = |it: &Record| matches!(it, Record::AttemptStarted { at: started, .. } if *started == at);
-                    assert!(
-                        !self.disk_records().any(has_run),
-                        "{at:?} ran, and is skipped"
-                    );
+                    assert!(!self.has_begun(&at), "{at:?} ran, and is skipped");
                 }
                 Action::Finish { ending, output, .. } => {
                     assert!(self.is_over_on_disk(), "finished before that was durable");
+                    assert!(self.process().live.is_empty(), "jobs are under way");
                     self.process().output = output;
                     self.finished = Some(ending);
                 }
-                Action::Resume { .. } | Action::Kept { .. } | Action::Diverge { .. } => {}
+                Action::Resume {
+                    place,
+                    attempt,
+                    ended,
+                } => self.resume(place, attempt, ended),
+                Action::Kept {
+                    place,
+                    attempt,
+                    name,
+                } => self.confirm(place, attempt, &name),
+                Action::Diverge {
+                    place,
+                    attempt,
+                    call,
+                    before,
+                    now,
+                } => {
+                    let at = self.find(place, attempt).expect("it is live");
+                    let live = self.process().live.swap_remove(at);
+                    let before = (before.0, before.1.to_vec());
+                    self.check_divergence(&live, &call, &before, &now);
+                    let now = self.now;
+                    self.process().engine.handle(
+                        now,
+                        Report::AttemptEnded {
+                            place,
+                            attempt,
+                            outcome: AttemptOutcome::Failed {
+                                failure: Failure {
+                                    kind: FailureKind::Diverged,
+                                    message: "it spawns something else".into(),
+                                },
+                                error: None,
+                                verdict: Verdict::Final,
+                            },
+                        },
+                    );
+                }
                 Action::Halt(violation) => {
                     panic!("{violation}")
                 }
             }
         }
+        let holding = self.holding();
+        let process = self.process();
+        if process.writes.is_empty() {
+            let running = usize::try_from(process.engine.progress().running).unwrap();
+            assert_eq!(running, holding, "attempts that hold a slot");
+        }
+    }
+
+    /// An attempt is told how children ended.
+    fn resume(&mut self, place: Place, attempt: Attempt, ended: Vec<(ChildCall, ChildEnd<u64>)>) {
+        let at = self.find(place, attempt).expect("it is live");
+        let live = self.process().live[at].clone();
+        let waits = live.waits().expect("it waits for children").to_vec();
+        self.check_told(&live);
+        assert!(!live.is_parked(), "{:?} has no slot", live.position);
+        assert!(!self.is_dropped(&live.position) || self.is_in_last(&live.position, 0));
+        for (call, end) in ended {
+            let is_awaited = waits.iter().any(|wait| wait.children.contains(&call));
+            assert!(
+                is_awaited,
+                "{call:?} of {:?} was not asked for",
+                live.position
+            );
+            let told = self.check_end(&live.position, &call, &end);
+            let before = self.doing(at).heard.ended.insert(call, told);
+            assert_eq!(before, None, "{:?} is told twice", live.position);
+        }
+        let doing = self.doing(at);
+        let is_over = |wait: &Wait| {
+            let open = wait.children.iter();
+            let open = open.filter(|call| !doing.heard.ended.contains_key(*call));
+            open.count() <= wait.open_max
+        };
+        assert!(
+            doing.is_woken || waits.iter().any(is_over),
+            "{:?} goes on, but nothing that it waits for is over",
+            live.position
+        );
+        doing.is_woken = false;
+        doing.stage = Stage::Going;
+    }
+
+    /// What an attempt is told of a child is so, and is durable.
+    fn check_end(
+        &mut self,
+        parent: &Position,
+        call: &ChildCall,
+        end: &ChildEnd<u64>,
+    ) -> Option<u64> {
+        let family = self.families.get(parent).expect("it has children");
+        let number = family.bound[call];
+        let key = (parent.clone(), number);
+        let is_known = |expected: &Expected| {
+            let end = expected.children.get(&key);
+            end.is_some_and(|end| *end != ChildEnds::Unknown)
+        };
+        if std::mem::take(&mut self.is_stale) || !is_known(&self.expected) {
+            self.look_again();
+        }
+        let family = self.families.get(parent).expect("it has children");
+        let child = &family.children[usize::try_from(number).unwrap()];
+        let at = families::position(parent, number, child.kind);
+        let expected = &self.expected.children[&key];
+        match (end, expected) {
+            (ChildEnd::Succeeded(value), ChildEnds::Gives(given, from)) => {
+                assert_eq!(value, given, "what child {number} of {parent:?} gave");
+                for needed in from {
+                    assert!(
+                        self.has_result(needed),
+                        "what {needed:?} gave is not durable"
+                    );
+                }
+                Some(*value)
+            }
+            (ChildEnd::Failed(caught, error), ChildEnds::Fails(given)) => {
+                assert_eq!(error, given, "how child {number} of {parent:?} failed");
+                assert!(
+                    self.has_failed(&caught.at) || self.failed_otherwise(&caught.at),
+                    "that {:?} failed is not durable",
+                    caught.at
+                );
+                assert!(caught.at.frames.starts_with(&at.frames));
+                if let Some(PlainEnd::Failed(failures)) = child.plain_end {
+                    assert_eq!(failures, family.failures, "{call:?} is not called again");
+                }
+                None
+            }
+            (_, _) => panic!("child {number} of {parent:?}: {end:?}, but {expected:?}"),
+        }
+    }
+
+    /// Whether what failed there is no job.
+    fn failed_otherwise(&self, position: &Position) -> bool {
+        self.plan.node(position.node).kind != PlanKind::Job
+    }
+
+    fn has_heir(&self, position: &Position) -> bool {
+        let family = self.written.get(position);
+        family.is_some_and(|family| family.heir.is_some())
+    }
+
+    fn has_result(&self, position: &Position) -> bool {
+        self.past(position).has_result
+    }
+
+    /// A value that an attempt keeps is durable.
+    fn confirm(&mut self, place: Place, attempt: Attempt, name: &str) {
+        let at = self.find(place, attempt).expect("it is live");
+        let live = self.process().live[at].clone();
+        let doing = live.doing.as_ref().expect("it has children");
+        let Stage::Keeping(keeps, value) = &doing.stage else {
+            panic!("{:?} keeps no value", live.position)
+        };
+        assert_eq!(keeps, name);
+        let family = self.families.get(&live.position);
+        let durable = family.and_then(|family| family.kept.get(name));
+        assert_eq!(durable, Some(value), "what {:?} keeps", live.position);
+        let doing = self.doing(at);
+        doing.heard.kept.insert(name.to_owned(), *value);
+        doing.stage = Stage::Going;
+    }
+
+    /// An attempt that is dropped for that spawned another child than one before it.
+    fn check_divergence(
+        &self,
+        live: &Live,
+        call: &ChildCall,
+        before: &(NodeId, Vec<u8>),
+        now: &(NodeId, Vec<u8>),
+    ) {
+        assert_ne!(before, now);
+        let family = self.written.get(&live.position).expect("it has children");
+        let child = &family.children[usize::try_from(family.bound[call]).unwrap()];
+        assert_eq!(*before, (child.kind, child.arguments.clone()));
+        let asked = self.asked(live);
+        let spawned = asked.spawned.iter().find(|(spawn, _)| spawn.call == *call);
+        let (spawn, _) = spawned.expect("it spawned that");
+        assert_eq!(*now, (spawn.kind, spawn.arguments.clone()));
+        let script = self.program.scripts[index(live.position.node)].as_ref();
+        // A child that failed is called again, and may succeed: what rests on it is another one.
+        let is_fickle = script.is_some_and(scripts::Script::is_fickle);
+        assert!(
+            is_fickle || family.failures > 0,
+            "{:?} diverges",
+            live.position
+        );
+    }
+
+    /// An attempt that is about to start is given what it needs.
+    fn prepare(&self, live: &mut Live) {
+        if let Some(Work::Resume {
+            arguments: Some(arguments),
+            ..
+        }) = live.work.as_deref()
+        {
+            assert!(live.inputs.is_empty());
+            live.inputs = plans::decoded(arguments);
+        }
+        let is_job = matches!(live.work.as_deref(), Some(Work::Resume { .. }) | None);
+        if !is_job || self.program.scripts[index(live.position.node)].is_none() {
+            return;
+        }
+        let mut heard = Heard::default();
+        if let Some(Work::Resume { kept, .. }) = live.work.as_deref() {
+            let kept = kept.iter();
+            heard.kept = kept
+                .map(|(name, value)| (name.to_string(), plans::decoded(value)[0]))
+                .collect();
+        }
+        live.doing = Some(Box::new(Doing {
+            heard,
+            told: BTreeSet::new(),
+            stage: Stage::Going,
+            is_parked: false,
+            is_woken: false,
+        }));
     }
 
     /// Shows the program and what is on the disk.
     fn describe(&self) {
         for (at, node) in self.plan.nodes.iter().enumerate() {
             println!(
-                "node {at}: {:?} r{}.{} {:?} uses {:?} after {:?} inside {:?} assigned {:?}",
+                "node {at}: {:?} r{}.{} {:?} uses {:?} after {:?} inside {:?} assigned {:?} {:?}",
                 (
                     node.policy,
                     &node.recovery,
@@ -656,7 +1145,8 @@ impl<'a> World<'a> {
                 node.uses,
                 node.after,
                 node.inside,
-                node.assigned
+                node.assigned,
+                self.program.scripts[at],
             );
         }
         for (at, region) in self.plan.regions.iter().enumerate() {
@@ -680,37 +1170,32 @@ impl<'a> World<'a> {
             return;
         };
         let aborted = live.swap_remove(at);
+        // Where nothing begins any more, an attempt that waits is dropped; on record it is not under way.
+        let may_end = aborted.waits().is_some()
+            && (self.is_stopping() || self.has_failed_inside(&[]))
+            && !self.past(&aborted.position).is_under_way;
         assert!(
-            self.is_dropped(&aborted.position) || self.has_timed_out(&aborted.position),
+            may_end || self.is_dropped(&aborted.position) || self.has_timed_out(&aborted.position),
             "{:?} is aborted before the reason is durable",
             aborted.position
         );
     }
 
     fn is_cancelled_on_disk(&self) -> bool {
-        self.disk_records()
-            .any(|it| matches!(it, Record::CancelRequested(_)))
+        self.facts.is_cancelled
     }
 
     fn is_expired(&self) -> bool {
-        self.disk_records()
-            .any(|it| matches!(it, Record::DeadlinePassed { at: None, .. }))
+        self.facts.is_expired
     }
 
     fn is_undoing(&self) -> bool {
-        self.disk_records()
-            .any(|it| matches!(it, Record::UndoingBegan { .. }))
+        self.facts.is_undoing
     }
 
     /// Whether all of its attempts together took too long.
     fn has_timed_out(&self, position: &Position) -> bool {
-        self.disk_records().any(|it| match it {
-            Record::DeadlinePassed { at: Some(at), .. } => at == position,
-            Record::RecoveryBegan { at, failure, .. } => {
-                at == position && failure.kind == FailureKind::TimedOut
-            }
-            _ => false,
-        })
+        self.facts.timed_out.contains(position)
     }
 
     /// Whether what is under way there is dropped.
@@ -720,15 +1205,12 @@ impl<'a> World<'a> {
 
     /// Whether it is in an entry of a race that another one won.
     fn has_lost(&self, position: &Position) -> bool {
-        self.disk_records().any(|it| match it {
-            Record::RaceWon { at, entry } => {
-                position
-                    .frames
-                    .get(at.frames.len())
-                    .is_some_and(|step| step.node == at.node && step.index != *entry)
-                    && position.frames.starts_with(&at.frames)
-            }
-            _ => false,
+        self.facts.races.iter().any(|(at, entry)| {
+            position
+                .frames
+                .get(at.frames.len())
+                .is_some_and(|step| step.node == at.node && step.index != *entry)
+                && position.frames.starts_with(&at.frames)
         })
     }
 
@@ -739,7 +1221,7 @@ impl<'a> World<'a> {
             .any(|step| step.index == 1 && self.plan.node(step.node).kind == PlanKind::Finally)
     }
 
-    /// How many frames are around what catches the failure of a node there.
+    /// How many frames are around what catches the failure of a node there, or tells its parent.
     fn catcher(&self, position: &Position) -> usize {
         let catches = |step: &FrameStep| {
             matches!(
@@ -748,31 +1230,42 @@ impl<'a> World<'a> {
                     | PlanKind::Result { .. }
                     | PlanKind::Finally
                     | PlanKind::Race
+                    | PlanKind::Job
             )
         };
         let at = position.frames.iter().rposition(catches);
         at.map_or(0, |at| at + 1)
     }
 
+    /// Whether the failure of what is at `failed` stops what is at `position`.
+    fn stops(&self, failed: &Position, position: &Position) -> bool {
+        let depth = self.catcher(failed);
+        let is_inside = position.frames.starts_with(&failed.frames[..depth])
+            && !self.is_in_last(position, depth);
+        if is_inside {
+            return true;
+        }
+        let child = self.families.child(&self.plan, failed);
+        let follows =
+            child.is_some_and(|(_, child)| child.is_plain && child.bond == Bond::Followed);
+        let parent = families::parent(&self.plan, failed).filter(|_| follows);
+        parent.is_some_and(|(parent, ..)| {
+            let depth = self.catcher(&parent);
+            position.frames.starts_with(&parent.frames[..depth])
+                && !self.is_in_last(position, depth)
+        })
+    }
+
     /// Whether something failed that stops what is at this position.
     fn is_stopped(&self, position: &Position) -> bool {
-        let failed = |it: &Record| match it {
-            Record::AttemptFailed {
-                at, retry_at: None, ..
-            }
-            | Record::DeadlinePassed { at: Some(at), .. } => {
-                let depth = self.catcher(at);
-                position.frames.starts_with(&at.frames[..depth])
-                    && !self.is_in_last(position, depth)
-            }
-            _ => false,
-        };
-        self.disk_records().any(failed)
+        let mut failed = self.facts.failed.iter();
+        failed.any(|at| self.stops(at, position))
     }
 
     /// What is on the disk may have decided more.
     fn look_again(&mut self) {
-        let oracle = Oracle::of(self.disk_records(), self.is_repaired);
+        let families = Arc::clone(&self.families);
+        let oracle = Oracle::of(self.disk_records(), families, self.is_repaired);
         self.expected = reference::interpret(self.program, &self.inputs, &oracle);
     }
 
@@ -784,8 +1277,9 @@ impl<'a> World<'a> {
             }
             let position = match record {
                 Record::DeadlinePassed { at, .. } => at.as_ref(),
+                // The failure of an heir is that of its own time.
                 Record::RecoveryBegan { at, failure, .. }
-                    if failure.kind == FailureKind::TimedOut =>
+                    if failure.kind == FailureKind::TimedOut && !self.has_heir(at) =>
                 {
                     Some(at)
                 }
@@ -794,7 +1288,8 @@ impl<'a> World<'a> {
             let due = self.deadline(position).expect("it had a deadline");
             assert!(due <= self.latest, "{position:?} has time left");
         }
-        let written = self.disk_records().count();
+        self.check_written(&records);
+        let written = self.facts.records;
         let process = self.process.as_mut().expect("a process runs");
         let queued = process
             .writes
@@ -813,6 +1308,58 @@ impl<'a> World<'a> {
                 records,
             },
         ));
+    }
+
+    /// What is recorded of children is what attempts told, and comes when it may.
+    fn check_written(&mut self, records: &[Record]) {
+        for record in records {
+            match record {
+                Record::ChildrenSpawned { at, children } => {
+                    for child in children {
+                        self.check_spawned(at, child, records);
+                    }
+                }
+                Record::AttemptParked { at, attempt } => self.park_at(at, *attempt, true),
+                Record::AttemptResumed { at, attempt } => self.park_at(at, *attempt, false),
+                _ => {}
+            }
+            self.written.apply(self.program, record);
+        }
+        assert!(self.holding() <= self.slots, "more jobs than slots");
+    }
+
+    fn check_spawned(&mut self, at: &Position, child: &SpawnedChild, records: &[Record]) {
+        let like = Spawn {
+            kind: child.kind,
+            call: child.call.clone(),
+            bond: child.bond,
+            arguments: child.arguments.clone(),
+            fan: child.fan,
+            limits: child.limits,
+        };
+        let told = self.spawning.iter().position(|spawn| *spawn == like);
+        let told = told.unwrap_or_else(|| panic!("{at:?} did not spawn {like:?}"));
+        self.spawning.remove(told);
+        let has_ended = |it: &Record| match it {
+            Record::AttemptSucceeded { at: ended, .. }
+            | Record::AttemptContinued { at: ended, .. } => ended == at,
+            _ => false,
+        };
+        assert!(
+            child.bond != Bond::Followed || records.iter().any(has_ended),
+            "a follower of {at:?} comes before its result"
+        );
+    }
+
+    fn park_at(&mut self, position: &Position, attempt: Attempt, parks: bool) {
+        let live = &mut self.process().live;
+        let mut live = live.iter_mut();
+        let live = live.find(|live| (&live.position, live.attempt) == (position, attempt));
+        let live = live.expect("it is live");
+        assert!(live.waits().is_some(), "{position:?} waits for nothing");
+        let doing = live.doing.as_mut().expect("it has children");
+        assert_ne!(doing.is_parked, parks, "{position:?} parks");
+        doing.is_parked = parks;
     }
 
     /// The engine wants an attempt started: is it allowed to?
@@ -849,7 +1396,9 @@ impl<'a> World<'a> {
                 let recovery = node.recovery.as_ref();
                 (past.failed_recoveries, recovery.map(|it| it.policy.retry))
             }
-            Some(Work::Resume { .. }) | None => (past.failed, Some(node.policy.retry)),
+            Some(Work::Resume { .. }) | None => {
+                (past.failed, Some(self.policy(&live.position).retry))
+            }
         };
         assert!(
             most.is_some_and(|most| failed <= most),
@@ -867,13 +1416,13 @@ impl<'a> World<'a> {
             "{:?} is tried again although it is poisoned",
             live.position
         );
-        let slots = self.slots;
+        let (slots, holding) = (self.slots, self.holding());
         let process = self.process();
         assert!(
             process.live.iter().all(|it| it.position != live.position),
             "twice at once"
         );
-        assert!(process.live.len() < slots, "more jobs than slots");
+        assert!(holding < slots, "more jobs than slots");
         process.live.push(live);
     }
 
@@ -942,29 +1491,24 @@ impl<'a> World<'a> {
 
     fn check_start(&mut self, live: &Live) {
         let (position, attempt) = (live.position.clone(), live.attempt);
-        let started = Record::AttemptStarted {
-            at: position.clone(),
-            attempt,
-        };
-        assert!(
-            self.disk_records().any(|it| *it == started),
+        let past = self.past(&position);
+        assert_eq!(
+            past.started,
+            attempt.number(),
             "{position:?} is not on record"
         );
-        let has_result = |it: &Record| matches!(it, Record::AttemptSucceeded { at, .. } | Record::AttemptRecovered { at, .. } if *at == position);
         assert!(
-            !self.disk_records().any(has_result),
-            "{position:?} has its result"
+            past.is_under_way && !past.has_result,
+            "{position:?} is over"
         );
         assert!(
             !self.is_undoing(),
             "{position:?} starts while all is undone"
         );
-        let begun = |it: &Record| matches!(it, Record::AttemptStarted { at, attempt: Attempt::FIRST } if *at == position);
         assert!(
             attempt != Attempt::FIRST || !self.is_stopped(&position),
             "{position:?} starts beside something that failed"
         );
-        assert!(self.disk_records().any(begun));
         if self.is_dropped(&position) {
             assert!(
                 self.is_in_last(&position, 0),
@@ -975,14 +1519,15 @@ impl<'a> World<'a> {
             let is_last = self.is_in_last(&position, 0);
             assert!(due > self.now || is_last, "{position:?} starts too late");
         }
-        let node = self.plan.node(live.position.node);
-        if node.policy.total_timeout.is_some() && !self.past(&live.position).recovers {
+        let limit = self.policy(&position).total_timeout;
+        if limit.is_some() && !self.past(&live.position).recovers {
             let due = self
                 .deadline(Some(&live.position))
                 .expect("it has a deadline");
             assert!(due > self.now, "{position:?} starts too late");
         }
         self.check_work(live);
+        self.check_family(&position);
         self.check_inputs(&position, &live.inputs);
         self.check_limits(&position);
     }
@@ -991,12 +1536,19 @@ impl<'a> World<'a> {
     fn check_work(&self, live: &Live) {
         let past = self.past(&live.position);
         let node = self.plan.node(live.position.node);
+        let family = self.families.get(&live.position);
+        let kept = family.map(|family| family.kept.clone()).unwrap_or_default();
+        let is_child = self.families.child(&self.plan, &live.position).is_some();
+        if let Some(doing) = &live.doing {
+            assert_eq!(doing.heard.kept, kept, "what {:?} keeps", live.position);
+        }
         match live.work.as_deref() {
-            None => assert!(past.state.is_none() && !past.recovers),
+            None => assert!(past.state.is_none() && !past.recovers && !is_child),
             Some(Work::Resume {
                 state, arguments, ..
             }) => {
-                assert_eq!((state, arguments), (&past.state, &None));
+                assert_eq!(state, &past.state);
+                assert_eq!(arguments.is_some(), is_child);
                 assert!(!past.recovers);
             }
             Some(Work::Recover { error, .. }) => {
@@ -1006,6 +1558,29 @@ impl<'a> World<'a> {
                 assert_eq!(*error, recovery.is_typed.then_some(expected));
             }
             Some(Work::Undo { .. }) => unreachable!("looked at elsewhere"),
+        }
+    }
+
+    /// Every child that a position is in is on record, and so is what it comes behind.
+    fn check_family(&self, position: &Position) {
+        if let Some(family) = self.families.get(position) {
+            let is_over = family.heir.is_some() && !family.recovers;
+            assert!(!is_over, "{position:?} starts behind its heir");
+        }
+        for (depth, step) in position.frames.iter().enumerate() {
+            if self.plan.node(step.node).kind != PlanKind::Job {
+                continue;
+            }
+            let parent = Position {
+                frames: position.frames[..depth].to_vec(),
+                node: step.node,
+            };
+            let kind = position.frames.get(depth + 1);
+            let kind = kind.map_or(position.node, |step| step.node);
+            let family = self.families.get(&parent);
+            let child = family.and_then(|it| it.children.get(usize::try_from(step.index).unwrap()));
+            let child = child.unwrap_or_else(|| panic!("{position:?} is a child of nobody"));
+            assert_eq!(child.kind, kind, "{position:?} is another child");
         }
     }
 
@@ -1025,9 +1600,7 @@ impl<'a> World<'a> {
                 .unwrap_or_else(|| panic!("{position:?} is no job of the program"));
             assert_eq!(inputs, job.inputs, "{position:?} is given the wrong inputs");
             for needed in &job.rests_on {
-                let is_durable = self
-                    .disk_records()
-                    .any(|it| matches!(it, Record::AttemptSucceeded { at, .. } | Record::AttemptRecovered { at, .. } if at == needed));
+                let is_durable = self.has_result(needed);
                 assert!(
                     is_durable,
                     "{position:?} starts before {needed:?} is durable"
@@ -1037,25 +1610,41 @@ impl<'a> World<'a> {
     }
 
     /// No `for` around `starting` has more items under way than it may.
-    fn check_limits(&mut self, starting: &Position) {
+    fn check_limits(&self, starting: &Position) {
         let plan = Arc::clone(&self.plan);
         for (depth, step) in starting.frames.iter().enumerate() {
-            let PlanKind::Each { limit: Some(limit) } = plan.node(step.node).kind else {
-                continue;
-            };
             let around = &starting.frames[..depth];
-            let live = self.process().live.iter().map(|live| &live.position);
+            let fan = self.fan(around, *step);
+            let limit = match plan.node(step.node).kind {
+                PlanKind::Each { limit: Some(limit) } => limit,
+                PlanKind::Job if fan.is_some() => fan.unwrap().limit,
+                _ => continue,
+            };
+            let live = self.process.iter().flat_map(|process| &process.live);
+            let live = live.map(|live| &live.position);
             let items: BTreeSet<u32> = live
                 .chain([starting])
                 .filter(|it| it.frames.len() > depth && it.frames[..depth] == *around)
                 .filter(|it| it.frames[depth].node == step.node)
-                .map(|it| it.frames[depth].index)
+                .map(|it| it.frames[depth])
+                .filter(|it| self.fan(around, *it) == fan)
+                .map(|it| it.index)
                 .collect();
             assert!(
                 items.len() <= usize::try_from(limit).unwrap(),
                 "a `for` beyond its limit"
             );
         }
+    }
+
+    /// The fan of the child that begins with this step, if it is one of a fan.
+    fn fan(&self, around: &[FrameStep], step: FrameStep) -> Option<zahir_store::Fan> {
+        let parent = Position {
+            frames: around.to_vec(),
+            node: step.node,
+        };
+        let children = &self.families.get(&parent)?.children;
+        children.get(usize::try_from(step.index).unwrap())?.fan
     }
 
     /// The run is over: is that what it had to give?
@@ -1113,7 +1702,8 @@ impl<'a> World<'a> {
                         assert!(self.is_repaired && is_vain, "{at:?} can't succeed");
                         continue;
                     };
-                    assert_eq!(*output, job.output.to_be_bytes(), "the result of {at:?}");
+                    let given = job.output.map(u64::to_be_bytes).map(Vec::from);
+                    assert_eq!(Some(output), given.as_ref(), "the result of {at:?}");
                 }
                 Record::RunFinished(end) => ending = Some(end),
                 _ => {}
@@ -1138,10 +1728,14 @@ impl<'a> World<'a> {
                 frames: frames.clone(),
                 node: *node,
             };
-            let fails = last.nodes.iter().any(|it| self.has_failed(&at(it)));
+            let fails = self.has_failed_inside(&frames);
+            let continues = |at: &Position| {
+                let family = self.families.get(at);
+                family.is_some_and(|family| family.heir.is_some() && !family.recovers)
+            };
             for node in &last.nodes {
                 assert!(
-                    fails || successes.contains(&at(node)),
+                    fails || successes.contains(&at(node)) || continues(&at(node)),
                     "{:?} of a `finally` did not run",
                     at(node)
                 );
@@ -1155,13 +1749,13 @@ impl<'a> World<'a> {
 
     /// Whether a job failed for good.
     fn has_failed(&self, position: &Position) -> bool {
-        self.disk_records().any(|it| match it {
-            Record::AttemptFailed {
-                at, retry_at: None, ..
-            }
-            | Record::DeadlinePassed { at: Some(at), .. } => at == position,
-            _ => false,
-        })
+        self.past(position).has_failed
+    }
+
+    /// Whether something failed for good in these frames.
+    fn has_failed_inside(&self, frames: &[FrameStep]) -> bool {
+        let mut failed = self.facts.failed.iter();
+        failed.any(|at| at.frames.starts_with(frames))
     }
 
     /// Whether something can't be undone.
@@ -1203,25 +1797,8 @@ impl<'a> World<'a> {
     }
 
     fn has_begun(&self, position: &Position) -> bool {
-        self.disk_records()
-            .any(|it| matches!(it, Record::AttemptStarted { at, .. } if at == position))
+        self.past(position).started > 0
     }
-}
-
-/// What happened to a node instance.
-#[derive(Debug, Default)]
-struct Past {
-    failed: u32,
-    postponed: u32,
-    recovers: bool,
-    failed_recoveries: u32,
-    failed_undos: u32,
-    /// How often the process died during an attempt that was followed by another one.
-    crashes: u32,
-    /// Until when it waits.
-    due: Option<Timestamp>,
-    /// What it left for its next attempt.
-    state: Option<Arc<[u8]>>,
 }
 
 fn failed(verdict: Verdict, error: Option<u64>) -> AttemptOutcome<u64> {
@@ -1252,6 +1829,39 @@ fn succeeded(value: u64, undo: Option<Vec<u8>>) -> AttemptOutcome<u64> {
         encoded: value.to_be_bytes().to_vec(),
         extra,
     }
+}
+
+fn kept(live: &Live, name: &str, value: u64) -> Report<u64> {
+    Report::ValueKept {
+        place: live.place,
+        attempt: live.attempt,
+        name: name.to_owned(),
+        value: value.to_be_bytes().to_vec(),
+    }
+}
+
+const fn woken(live: &Live) -> Report<u64> {
+    Report::Woken {
+        place: live.place,
+        attempt: live.attempt,
+    }
+}
+
+/// What an heir is given, encoded.
+fn heir_arguments(given: &[HeirInput], results: &[u64]) -> Vec<u8> {
+    let mut results = results.iter().copied();
+    let arguments = given.iter().map(|input| match &input.value {
+        Inherited::Value(bytes) => plans::decoded(bytes)[0],
+        Inherited::Child(_) => results.next().expect("a result for each child"),
+        Inherited::Children(numbers) => {
+            let each: Vec<_> = results.by_ref().take(numbers.len()).collect();
+            assert_eq!(each.len(), numbers.len(), "a result for each child");
+            plans::join(&each)
+        }
+    });
+    let arguments: Vec<_> = arguments.collect();
+    assert_eq!(results.next(), None, "a result of no child");
+    plans::arguments(&arguments)
 }
 
 impl Drop for World<'_> {

@@ -7,43 +7,118 @@
 use std::fmt;
 use std::task::{self, Poll};
 
+use futures_util::future::join_all;
 use zahir_store::{Attempt, FailureKind, NodeId, RunId};
 
+use crate::job::children::child::Spawned;
 use crate::job::children::kind::KindDef;
+use crate::job::children::later::{Source, Succession};
 use crate::job::children::line::ChildEnd;
 use crate::job::context::Context;
 use crate::job::{BoxFuture, JobDef, failure};
 use crate::runtime::inline;
+use crate::value::{self, CodecError, Value};
 use crate::wire::{Description, Outcome};
 use crate::workflow::WorkflowDef;
 
 /// A child outside of a run.
-pub(crate) enum Alone {
+pub(crate) struct Alone {
+    kind: KindDef,
+    state: State,
+}
+
+enum State {
     /// It was not asked for yet.
-    Call(KindDef, Vec<u8>),
+    Called(Vec<u8>),
     Running(BoxFuture<'static, ChildEnd>),
     Over,
 }
 
 impl Alone {
     pub(crate) const fn new(kind: KindDef, arguments: Vec<u8>) -> Self {
-        Self::Call(kind, arguments)
+        Self {
+            kind,
+            state: State::Called(arguments),
+        }
     }
 
     /// How it ended.
     pub(crate) fn poll_end(&mut self, context: &mut task::Context<'_>) -> Poll<ChildEnd> {
-        if let Self::Call(kind, arguments) = self {
-            *self = Self::Running(run(*kind, std::mem::take(arguments)));
+        if let State::Called(arguments) = &mut self.state {
+            self.state = State::Running(run(self.kind, std::mem::take(arguments)));
         }
-        let Self::Running(running) = self else {
+        let State::Running(running) = &mut self.state else {
             return Poll::Pending;
         };
         let end = running.as_mut().poll(context);
         if end.is_ready() {
-            *self = Self::Over;
+            self.state = State::Over;
         }
         end
     }
+
+    /// The bytes of what it gave.
+    fn encode(&self, value: &Value) -> Result<Vec<u8>, CodecError> {
+        let codec = match self.kind.description {
+            Description::Job(job) => job.output,
+            Description::Workflow(workflow) => workflow.output,
+            Description::Each { .. }
+            | Description::Result(_)
+            | Description::Race(_)
+            | Description::Signal(_) => return Err(CodecError::new::<()>("it is no call")),
+        };
+        (codec.encode)(value)
+    }
+}
+
+/// Runs the job that gives the result of another, as soon as it has its inputs.
+pub(crate) async fn run_heir(succession: Succession) -> ChildEnd {
+    let Succession { kind, inputs, .. } = succession;
+    let mut arguments = Vec::new();
+    value::write_map_header(&mut arguments, count(inputs.len()));
+    for (name, source) in inputs {
+        value::write_str(&mut arguments, &name);
+        let written = match source {
+            Source::Value(value) => value.map_err(|error| unstorable(&kind, &error)),
+            Source::Child(child) => output(child).await,
+            Source::Children(children) => {
+                let mut list = Vec::new();
+                value::write_list_header(&mut list, count(children.len()));
+                let outputs = join_all(children.into_iter().map(output)).await;
+                outputs.into_iter().try_fold(list, |mut list, output| {
+                    list.extend(output?);
+                    Ok(list)
+                })
+            }
+        };
+        match written {
+            Ok(bytes) => arguments.extend(bytes),
+            Err(end) => return end,
+        }
+    }
+    run(kind, arguments).await
+}
+
+/// The bytes of what a child gives, or how it failed.
+async fn output(mut child: Spawned) -> Result<Vec<u8>, ChildEnd> {
+    let end = std::future::poll_fn(|context| child.poll_end(context)).await;
+    let ChildEnd::Succeeded(value) = &end else {
+        return Err(end);
+    };
+    let Some(alone) = child.alone() else {
+        return Err(end);
+    };
+    let encoded = alone.encode(value);
+    encoded.map_err(|error| unstorable(&alone.kind, &error))
+}
+
+fn unstorable(kind: &KindDef, error: &CodecError) -> ChildEnd {
+    let failure = failure(FailureKind::Unencodable, error.to_string());
+    failed(kind.name(), failure)
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 /// Runs a job or a workflow with these inputs.

@@ -69,6 +69,11 @@ impl Spawned {
         self.id
     }
 
+    /// What runs it, outside of a run.
+    pub(crate) fn alone(&self) -> Option<&Alone> {
+        self.alone.as_deref()
+    }
+
     /// What the driver finds it by.
     pub(crate) fn call(&self) -> Option<ChildCall> {
         self.line.call(self.id)

@@ -113,21 +113,7 @@ impl fmt::Debug for KindDef {
     }
 }
 
-/// A job or workflow. Demanded of what `spawns(..)` names, where it is named.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is neither a job nor a workflow",
-    label = "can't be spawned",
-    note = "name a `#[job]` function or a workflow, or its type"
-)]
-pub trait Spawnable {}
-
-#[diagnostic::do_not_recommend]
-impl<J: Job> Spawnable for J {}
-
-/// Demands it, where it is called.
-pub const fn spawnable<J: Spawnable>() {}
-
-/// The same. The lifetime is there for bounds to hide behind, as in
+/// A job or workflow. The lifetime is there for bounds to hide behind, as in
 /// [`StoredInput`](crate::job::arguments::StoredInput).
 pub trait Declarable<'a>: Job {}
 

@@ -10,11 +10,12 @@ use std::time::Duration;
 use serde::Serialize;
 use zahir_store::{ChildLimits, Failure, FailureKind};
 
+use crate::job::children::alone;
 use crate::job::children::child::{Child, Spawned, millis};
 use crate::job::children::kind::{KindDef, SpawnedBy};
-use crate::job::children::line::{self, Legacy, Line};
-use crate::job::{Call, Job, failure};
-use crate::value::{self, CodecError, DEPTH_MAX};
+use crate::job::children::line::{self, ChildEnd, Legacy, Line};
+use crate::job::{BoxFuture, Call, Job, failure};
+use crate::value::{self, CodecError, DEPTH_MAX, Value};
 
 /// A call that is made as soon as all its inputs are there: what `Aggregate::of(..)` gives, for
 /// [`Context::continue_as`](crate::Context::continue_as).
@@ -202,22 +203,26 @@ impl<C: Job> Names<C> for Later<C> {}
 
 impl<C: Job> Names<C> for Call<'_, C> {}
 
-/// Ends a job: what [`Context::continue_as`](crate::Context::continue_as) gives. To be awaited; it is
-/// never over.
+/// Ends a job: what [`Context::continue_as`](crate::Context::continue_as) gives. To be awaited; in a
+/// run it is never over.
 #[must_use = "write `ctx.continue_as(..).await`"]
-#[derive(Debug)]
 pub struct Continue<R> {
     line: Arc<Line>,
     heir: Option<Succession>,
-    returns: PhantomData<fn() -> R>,
+    /// What the job returns with this output.
+    returning: fn(Value) -> Option<R>,
+    /// What runs the heir, outside of a run.
+    alone: Option<BoxFuture<'static, ChildEnd>>,
 }
 
 impl<R> Continue<R> {
-    pub(crate) const fn new(line: Arc<Line>, heir: Succession) -> Self {
+    /// The end of the job `P`.
+    pub(crate) const fn of<P: Job<Returns = R>>(line: Arc<Line>, heir: Succession) -> Self {
         Self {
             line,
             heir: Some(heir),
-            returns: PhantomData,
+            returning: |output| P::returning((P::CODEC.take)(output).ok()?),
+            alone: None,
         }
     }
 
@@ -226,7 +231,8 @@ impl<R> Continue<R> {
         Self {
             line,
             heir: None,
-            returns: PhantomData,
+            returning: |_| None,
+            alone: None,
         }
     }
 }
@@ -234,11 +240,40 @@ impl<R> Continue<R> {
 impl<R> Future for Continue<R> {
     type Output = R;
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<R> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<R> {
         if let Some(heir) = self.heir.take() {
-            self.line.continue_as(heir);
+            if self.line.is_detached() {
+                self.alone = Some(Box::pin(alone::run_heir(heir)));
+            } else {
+                self.line.continue_as(heir);
+            }
         }
-        Poll::Pending
+        let Some(alone) = &mut self.alone else {
+            return Poll::Pending;
+        };
+        let Poll::Ready(end) = alone.as_mut().poll(context) else {
+            return Poll::Pending;
+        };
+        self.alone = None;
+        match end {
+            ChildEnd::Succeeded(output) => match (self.returning)(output) {
+                Some(returned) => Poll::Ready(returned),
+                None => Poll::Pending,
+            },
+            #[expect(
+                clippy::panic,
+                reason = "documented: it has no other way to end its caller"
+            )]
+            ChildEnd::Failed(failure, _) => panic!("{failure}"),
+        }
+    }
+}
+
+impl<R> fmt::Debug for Continue<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Continue")
+            .field("heir", &self.heir)
+            .finish_non_exhaustive()
     }
 }
 

@@ -160,3 +160,28 @@ async fn the_time_while_the_process_is_down_counts() {
     let again = find(&runtime, &flow, id).await.output().await.unwrap_err();
     assert_eq!(again.to_string(), error.to_string());
 }
+
+/// The limit of a run is told as it was asked for, also by a process that knows only the deadline,
+/// however long it took to write that down.
+#[tokio::test]
+async fn the_limit_of_a_run_is_told_the_same_after_a_restart() {
+    static TICKING: AtomicU64 = AtomicU64::new(1_000_000_000_000);
+    let _watch = watch();
+    let gate = Gate::new();
+    let flow = Flow::new("held").job("held", &[0], gate.job()).build();
+    let store = TestStore::default();
+    let ticking = || Arc::new(Clock::new(|| TICKING.fetch_add(10, Ordering::SeqCst)));
+    let runtime = over_at(&ticking(), &store, &flow).await;
+    let id = begin_within(HOUR, &runtime, &flow, &[1]).await.id();
+    until(|| gate.begun() == 1).await;
+    drop(runtime);
+
+    TICKING.fetch_add(2 * 3_600_000, Ordering::SeqCst);
+    let runtime = over_at(&ticking(), &store, &flow).await;
+    let error = find(&runtime, &flow, id).await.output().await.unwrap_err();
+    assert_eq!(
+        error.message(),
+        "it took longer than its `timeout` of 3600s"
+    );
+    runtime.shutdown().await.unwrap();
+}

@@ -1,0 +1,278 @@
+//! The children of jobs, as records tell of them.
+
+use std::collections::BTreeMap;
+
+use zahir_store::{
+    Bond, ChildCall, ChildLimits, Fan, FrameStep, Heir, NodeId, Position, Record, SpawnedChild,
+    Timestamp,
+};
+
+use super::plans::{self, Program};
+use crate::plan::{Plan, PlanKind};
+
+/// All children of a run, by parent.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Families {
+    all: BTreeMap<Position, Family>,
+    /// When the time of node instances is over, and that of the run.
+    pub(super) deadlines: BTreeMap<Option<Position>, Timestamp>,
+}
+
+/// A parent.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Family {
+    /// In the order of their numbers; the heir, if there is one, is the last.
+    pub(super) children: Vec<Child>,
+    /// Which child a call of the next attempt is.
+    pub(super) bound: BTreeMap<ChildCall, u32>,
+    /// The values that the next attempt is given.
+    pub(super) kept: BTreeMap<String, u64>,
+    /// How often an attempt asked for another one.
+    pub(super) epoch: u32,
+    /// The attempts of it that failed, but were not the last.
+    pub(super) failures: u32,
+    pub(super) heir: Option<Heir>,
+    /// Whether an attempt is under way that waits for children, as far as records tell.
+    pub(super) is_parked: bool,
+    /// The encoding of its result.
+    pub(super) output: Option<Vec<u8>>,
+    pub(super) recovers: bool,
+    /// Whether it failed for good.
+    pub(super) has_failed: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Child {
+    pub(super) kind: NodeId,
+    pub(super) bond: Bond,
+    /// Its bond when it was spawned.
+    pub(super) was: Bond,
+    pub(super) arguments: Vec<u8>,
+    pub(super) fan: Option<Fan>,
+    pub(super) limits: ChildLimits,
+    pub(super) epoch: u32,
+    /// How often its parent had failed when it was spawned.
+    failures: u32,
+    /// Whether it turned into a follower behind the result of its parent.
+    pub(super) is_left: bool,
+    /// Whether it is a job without children.
+    pub(super) is_plain: bool,
+    /// Whether it is over; known only of such a job.
+    pub(super) plain_end: Option<PlainEnd>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PlainEnd {
+    Succeeded,
+    /// With how many failures of its parent before it.
+    Failed(u32),
+}
+
+/// The parent of the innermost child that a position is in, its number, and how many frames are
+/// around the child's own nodes.
+pub(super) fn parent(plan: &Plan, position: &Position) -> Option<(Position, u32, usize)> {
+    let is_job = |step: &FrameStep| plan.node(step.node).kind == PlanKind::Job;
+    let at = position.frames.iter().rposition(is_job)?;
+    let FrameStep { node, index } = position.frames[at];
+    let frames = position.frames[..at].to_vec();
+    Some((Position { frames, node }, index, at + 1))
+}
+
+impl Families {
+    pub(super) fn of<'r>(program: &Program, records: impl Iterator<Item = &'r Record>) -> Self {
+        let mut families = Self::default();
+        for record in records {
+            families.apply(program, record);
+        }
+        families
+    }
+
+    pub(super) fn get(&self, parent: &Position) -> Option<&Family> {
+        self.all.get(parent)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Position, &Family)> {
+        self.all.iter()
+    }
+
+    /// The child that a node instance is, if it is the node of a kind.
+    pub(super) fn child(&self, plan: &Plan, position: &Position) -> Option<(u32, &Child)> {
+        let (parent, number, depth) = parent(plan, position)?;
+        if depth < position.frames.len() {
+            return None;
+        }
+        let child = self.all.get(&parent)?.children.get(usize(number))?;
+        Some((number, child))
+    }
+
+    fn family(&mut self, at: &Position) -> &mut Family {
+        self.all.entry(at.clone()).or_default()
+    }
+
+    pub(super) fn apply(&mut self, program: &Program, record: &Record) {
+        match record {
+            Record::ChildrenSpawned { at, children } => {
+                let family = self.family(at);
+                for child in children {
+                    family.spawn(program, child);
+                }
+            }
+            Record::ChildrenLeft { at, children } => {
+                for number in children {
+                    let child = &mut self.family(at).children[usize(*number)];
+                    assert_eq!(child.bond, Bond::Held, "child {number} of {at:?} is left");
+                    child.bond = Bond::Followed;
+                    child.is_left = true;
+                }
+            }
+            Record::AttemptContinued { at, heir, .. } => {
+                let family = self.family(at);
+                assert!(family.heir.is_none(), "{at:?} has two heirs");
+                family.is_parked = false;
+                family.heir = Some(heir.clone());
+                family.children.push(Child {
+                    kind: heir.kind,
+                    bond: Bond::Held,
+                    was: Bond::Held,
+                    arguments: vec![],
+                    fan: None,
+                    limits: heir.limits,
+                    epoch: family.epoch,
+                    failures: family.failures,
+                    is_left: false,
+                    is_plain: program.is_plain(heir.kind),
+                    plain_end: None,
+                });
+            }
+            Record::DeadlineSet { at, due } => {
+                let before = self.deadlines.insert(at.clone(), *due);
+                assert_eq!(before, None, "{at:?} is given its time twice");
+            }
+            Record::ValueKept { at, name, value } => {
+                let value = plans::decoded(value)[0];
+                let before = self.family(at).kept.insert(name.clone(), value);
+                assert_eq!(before, None, "{name:?} of {at:?} is kept twice");
+            }
+            Record::AttemptParked { at, .. } => self.family(at).is_parked = true,
+            Record::AttemptResumed { at, .. }
+            | Record::AttemptStarted { at, .. }
+            | Record::AttemptInterrupted { at, .. } => {
+                if let Some(family) = self.all.get_mut(at) {
+                    family.is_parked = false;
+                }
+            }
+            Record::AttemptPostponed { at, .. } => self.family(at).begin_again(),
+            Record::AttemptFailed {
+                at,
+                retry_at: Some(_),
+                ..
+            } => self.family(at).fail(),
+            Record::RecoveryBegan { at, .. } => {
+                self.family(at).recovers = true;
+                self.family(at).is_parked = false;
+            }
+            Record::AttemptFailed {
+                at, retry_at: None, ..
+            }
+            | Record::DeadlinePassed { at: Some(at), .. } => {
+                self.family(at).has_failed = true;
+                self.family(at).is_parked = false;
+                self.end_plain(program, at, false);
+            }
+            Record::AttemptSucceeded { at, output, .. }
+            | Record::AttemptRecovered { at, output, .. } => {
+                self.family(at).output = Some(output.clone());
+                self.end_plain(program, at, true);
+            }
+            _ => {}
+        }
+    }
+
+    /// If this is a child that is a job without children, it is over.
+    fn end_plain(&mut self, program: &Program, at: &Position, succeeded: bool) {
+        let Some((parent, number, depth)) = parent(&program.plan, at) else {
+            return;
+        };
+        if depth < at.frames.len() || !program.is_plain(at.node) {
+            return;
+        }
+        let family = self.family(&parent);
+        let failures = family.failures;
+        family.children[usize(number)].plain_end = Some(if succeeded {
+            PlainEnd::Succeeded
+        } else {
+            PlainEnd::Failed(failures)
+        });
+    }
+}
+
+impl Child {
+    /// Whether it is there because its parent has its result.
+    pub(super) fn is_late(&self, family: &Family) -> bool {
+        self.bond == Bond::Followed && self.was == Bond::Followed && family.output.is_some()
+    }
+}
+
+impl Family {
+    fn spawn(&mut self, program: &Program, child: &SpawnedChild) {
+        let number = u32::try_from(self.children.len()).unwrap();
+        let before = self.bound.insert(child.call.clone(), number);
+        if let Some(before) = before {
+            let before = &self.children[usize(before)];
+            assert!(
+                before.plain_end.is_none() && before.failures < self.failures,
+                "{:?} is spawned twice",
+                child.call
+            );
+        }
+        self.children.push(Child {
+            kind: child.kind,
+            bond: child.bond,
+            was: child.bond,
+            arguments: child.arguments.clone(),
+            fan: child.fan,
+            limits: child.limits,
+            epoch: self.epoch,
+            failures: self.failures,
+            is_left: false,
+            is_plain: program.is_plain(child.kind),
+            plain_end: None,
+        });
+    }
+
+    /// An attempt failed, and another one follows: it calls children that failed again.
+    fn fail(&mut self) {
+        self.failures += 1;
+        self.is_parked = false;
+        let children = &self.children;
+        self.bound.retain(|_, number| {
+            let end = children[usize(*number)].plain_end;
+            !matches!(end, Some(PlainEnd::Failed(_)))
+        });
+    }
+
+    /// An attempt asked for another one, which begins with nothing. What it held is over, or follows.
+    fn begin_again(&mut self) {
+        for child in &self.children {
+            assert!(child.bond != Bond::Held || !child.is_plain || child.plain_end.is_some());
+        }
+        self.epoch += 1;
+        self.is_parked = false;
+        self.bound.clear();
+        self.kept.clear();
+    }
+}
+
+fn usize(number: u32) -> usize {
+    usize::try_from(number).unwrap()
+}
+
+/// Where the node of a child is.
+pub(super) fn position(parent: &Position, number: u32, kind: NodeId) -> Position {
+    let mut frames = parent.frames.clone();
+    frames.push(FrameStep {
+        node: parent.node,
+        index: number,
+    });
+    Position { frames, node: kind }
+}

@@ -6,8 +6,9 @@
 //!   them without. Awaiting a call of a workflow runs it right there, as a test does.
 //! - [`RunHandle`] is a run: its output, status, progress, events, and how to cancel it.
 //! - [`guide`] explains [control flow](guide::control_flow), as branches, loops, waits and handlers of
-//!   failures, and [failure](guide::failure): retries, time-outs, effects and what undoes them, repairs,
-//!   changes of code.
+//!   failures; [children](guide::children) that jobs spawn while they run; and
+//!   [failure](guide::failure): retries, time-outs, effects and what undoes them, repairs, changes of
+//!   code.
 //! - [`Graph`] is a workflow as data, for petgraph, Graphviz or Mermaid, read without running anything.
 //!
 //! # What is promised

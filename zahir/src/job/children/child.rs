@@ -23,7 +23,6 @@ use crate::job::{Job, failure};
 /// It can be awaited in any way a future can: also by reference, in `select!` and `join!`, together
 /// with futures that are no children, or in a task of its own. While a job waits for children and for
 /// nothing that has come yet, it needs no slot, and its `timeout` does not run.
-#[must_use = "a child that is not awaited follows its job; write `drop(..)` if that is meant"]
 pub struct Child<C: Job> {
     spawned: Spawned,
     of: PhantomData<fn() -> C>,

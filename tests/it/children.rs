@@ -359,7 +359,7 @@ pub async fn many(
     ctx: &Context,
     count: u64,
 ) -> Result<u64, zahir::JoinError<std::convert::Infallible>> {
-    let results = ctx.map(0..count, |n| more(n)).limit(8).await?;
+    let results = ctx.map(0..count, more).limit(8).await?;
     Ok(results.iter().sum())
 }
 

@@ -440,11 +440,10 @@ mod spawning {
 
     macro_rules! site {
         ($module:ident, $($kind:path),*) => {
+            #[expect(dead_code, reason = "only the graph is asked for")]
             pub(super) mod $module {
                 use super::super::one;
                 use crate::{Context, job, workflow};
-                #[allow(unused_imports)]
-                use super::*;
 
                 #[job(name = "crawl", spawns(crawl, $($kind),*))]
                 async fn crawl(ctx: &Context, order: u64) -> u64 {
@@ -464,12 +463,12 @@ mod spawning {
 
     workflow! { pub(super) async fn sub(order: u64) -> u64 { page(order) } }
 
-    site!(plain, page);
-    site!(more, page, size);
-    site!(less, size);
-    site!(changed, changed_page);
-    site!(deep, deep_page);
-    site!(called, page, sub);
+    site!(plain, super::page);
+    site!(more, super::page, super::size);
+    site!(less, super::size);
+    site!(changed, super::changed_page);
+    site!(deep, super::deep_page);
+    site!(called, super::page, super::sub);
 }
 
 /// Checks what is told when the file is of the first and the program is the second, with all that is

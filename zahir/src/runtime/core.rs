@@ -32,6 +32,8 @@ pub(crate) struct Core {
     pub(crate) clock: Arc<Clock>,
     pub(crate) slots: Arc<Slots>,
     pub(crate) hub: Arc<Hub>,
+    /// What runs tell events with.
+    pub(crate) audience: Arc<Audience>,
     pub(crate) live: Live,
     pub(crate) claims: Claims,
     pub(crate) executables: BTreeMap<&'static str, Arc<Executable>>,
@@ -87,10 +89,7 @@ impl Core {
     pub(crate) fn run(&self, id: RunId, executable: Arc<Executable>) -> Run {
         let mut run = Run::new(id, executable, self.is_durable, self.value_bytes_max);
         run.shared = Some(Arc::clone(&self.shared));
-        run.audience = Some(Audience {
-            hub: Arc::clone(&self.hub),
-            clock: Arc::clone(&self.clock),
-        });
+        run.audience = Some(Arc::clone(&self.audience));
         run
     }
 

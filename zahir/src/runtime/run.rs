@@ -39,7 +39,7 @@ pub(crate) struct Run {
     /// The attempts that have a line.
     pub(crate) seats: Seats,
     /// Who is told of what happens; `None` without a runtime.
-    pub(crate) audience: Option<Audience>,
+    pub(crate) audience: Option<Arc<Audience>>,
     /// The results that runs share; `None` without a runtime.
     pub(crate) shared: Option<Arc<Shared>>,
     pub(crate) earned: Earned,

@@ -286,7 +286,7 @@ impl Host for Seat {
     }
 
     fn tell(&self, at: &Position, told: Told) {
-        let Some(Audience { hub, clock }) = &self.run.audience else {
+        let Some(Audience { hub, clock }) = self.run.audience.as_deref() else {
             return;
         };
         let run = (self.run.id, &*self.run.executable);

@@ -214,17 +214,7 @@ fn job(head: &Head) -> TokenStream {
     let codec = codec_of(&quote!(Self::Output), output.span());
     let keys = head.inputs.iter().map(|input| names::unraw(&input.name));
     let index = 0..head.inputs.len();
-    let types = type_parameters(&signature.generics);
-    let instance = (!types.is_empty()).then(|| {
-        quote! {
-            fn name() -> &'static ::core::primitive::str {
-                __zahir::intern(
-                    <Self as __zahir::Job>::NAME,
-                    &[#(::core::any::type_name::<#types>()),*],
-                )
-            }
-        }
-    });
+    let instance = instance_name(head);
     quote! {
         #[automatically_derived]
         impl #impl_generics __zahir::Job for #type_name #type_generics #where_clause {
@@ -265,6 +255,21 @@ fn job(head: &Head) -> TokenStream {
             }
         }
     }
+}
+
+/// The name of an instance of a generic workflow.
+fn instance_name(head: &Head) -> Option<TokenStream> {
+    let types = type_parameters(&head.signature.generics);
+    (!types.is_empty()).then(|| {
+        quote! {
+            fn name() -> &'static ::core::primitive::str {
+                __zahir::intern(
+                    <Self as __zahir::Job>::NAME,
+                    &[#(::core::any::type_name::<#types>()),*],
+                )
+            }
+        }
+    })
 }
 
 /// What may be done with a call of it in a workflow.

@@ -273,7 +273,7 @@ macro_rules! inputs {
     ($first:ident $($rest:ident)*) => {
         inputs!($($rest)*);
         impl<$first: Serialize, $($rest: Serialize),*> Inputs for ($first, $($rest,)*) {
-            #[allow(non_snake_case)]
+            #[expect(non_snake_case, reason = "named after their types")]
             fn write<M: SerializeMap>(
                 &self,
                 names: &'static [(&'static str, Codec)],

@@ -12,10 +12,8 @@ use zahir_store::{Attempt, Failure, Position, RunId};
 
 use crate::engine::{AttemptOutcome, Place, Progress, Refusal, Spawn, Tally, Wait};
 use crate::error::{Halted, RunError};
-use crate::event::Hub;
 use crate::history::changes::Changes;
 use crate::plan::SignalId;
-use crate::runtime::clock::Clock;
 use crate::runtime::executable::Executable;
 use crate::runtime::executor::{Crew, Key};
 use crate::runtime::seat::Seats;
@@ -38,8 +36,6 @@ pub(crate) struct Run {
     pub(crate) crew: Crew,
     /// The attempts that have a line.
     pub(crate) seats: Seats,
-    /// Who is told of what happens; `None` without a runtime.
-    pub(crate) audience: Option<Audience>,
     /// The results that runs share; `None` without a runtime.
     pub(crate) shared: Option<Arc<Shared>>,
     pub(crate) earned: Earned,
@@ -49,13 +45,6 @@ pub(crate) struct Run {
     tallies: OnceLock<Vec<Tally>>,
     outcome: OnceLock<Outcome>,
     changed: Notify,
-}
-
-/// Who is told of what happens in runs, and when it is.
-#[derive(Debug)]
-pub(crate) struct Audience {
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) clock: Arc<Clock>,
 }
 
 /// What the driver is told.
@@ -145,7 +134,6 @@ impl Run {
             inbox: Inbox::default(),
             crew: Crew::default(),
             seats: Seats::default(),
-            audience: None,
             shared: None,
             earned: Earned::default(),
             progress: SharedProgress::default(),

@@ -26,8 +26,8 @@ use crate::job::children::line::{
 };
 use crate::runtime::diverged;
 use crate::runtime::executor::{self, Key};
-use crate::runtime::run::{Audience, Message, Run, lock};
-use crate::runtime::shared::Asker;
+use crate::runtime::run::{Message, Run, lock};
+use crate::runtime::shared::{Asker, Audience};
 use crate::value::Value;
 
 /// The attempts of a run that have a line.
@@ -281,14 +281,15 @@ impl Host for Seat {
     }
 
     fn is_watched(&self) -> bool {
-        let audience = self.run.audience.as_ref();
-        audience.is_some_and(|audience| audience.hub.is_watched())
+        let shared = self.run.shared.as_ref();
+        shared.is_some_and(|shared| shared.audience().hub.is_watched())
     }
 
     fn tell(&self, at: &Position, told: Told) {
-        let Some(Audience { hub, clock }) = &self.run.audience else {
+        let Some(shared) = &self.run.shared else {
             return;
         };
+        let Audience { hub, clock } = shared.audience();
         let run = (self.run.id, &*self.run.executable);
         hub.emit(std::iter::once(Event::told(run, clock.now(), at, told)));
     }

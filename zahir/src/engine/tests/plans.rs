@@ -465,7 +465,11 @@ impl Maker {
         let jobs = among.filter(|at| self.nodes[*at].kind == PlanKind::Job);
         let jobs: Vec<_> = jobs.collect();
         for _ in 0..(1 + rng.below(2)).min(jobs.len()) {
-            let node = NodeId::new(u32::try_from(jobs[rng.below(jobs.len())]).unwrap());
+            // Those whose error somebody handles are of interest.
+            let typed = jobs.iter().find(|at| self.nodes[**at].keeps_error);
+            let typed = typed.copied().filter(|_| rng.chance(1, 3));
+            let at = typed.unwrap_or(jobs[rng.below(jobs.len())]);
+            let node = NodeId::new(u32::try_from(at).unwrap());
             self.script(rng, node, kinds, None);
         }
     }
@@ -474,6 +478,8 @@ impl Maker {
         let at = index(node);
         if self.nodes[at].keeps_error {
             self.habits[at].postpones = 0;
+        } else if rng.chance(1, 6) {
+            self.habits[at].postpones = 1;
         }
         let scope = scripts::Scope {
             kinds,

@@ -174,7 +174,7 @@ impl Writer<'_> {
             let name = format!("value {}", self.parts.len());
             self.parts.push(Part::Keep(name));
         }
-        match rng.below(9) {
+        match rng.below(10) {
             0 | 1 => {
                 let bond = if rng.chance(1, 2) {
                     Bond::Followed
@@ -195,7 +195,7 @@ impl Writer<'_> {
                 };
                 self.spawn(detached);
             }
-            3 => {
+            3 | 9 => {
                 let mut left = self.held(rng);
                 if self.scope.postpones {
                     left.kind = self.kind(rng, true).node;

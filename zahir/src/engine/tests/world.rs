@@ -1094,13 +1094,8 @@ impl<'a> World<'a> {
         let (spawn, _) = spawned.expect("it spawned that");
         assert_eq!(*now, (spawn.kind, spawn.arguments.clone()));
         let script = self.program.scripts[index(live.position.node)].as_ref();
-        // A child that failed is called again, and may succeed: what rests on it is another one.
         let is_fickle = script.is_some_and(scripts::Script::is_fickle);
-        assert!(
-            is_fickle || family.failures > 0,
-            "{:?} diverges",
-            live.position
-        );
+        assert!(is_fickle, "{:?} diverges", live.position);
     }
 
     /// An attempt that is about to start is given what it needs.

@@ -199,7 +199,8 @@ impl PlanNode {
     fn is_timed(&self) -> bool {
         let recovery = self.recovery.as_deref().map(|recovery| recovery.policy);
         let has_deadline = |policy: Policy| policy.total_timeout.is_some();
-        self.kind.is_timed() || has_deadline(self.policy) || recovery.is_some_and(has_deadline)
+        let mut others = recovery.into_iter().chain(self.undo.as_deref().copied());
+        self.kind.is_timed() || has_deadline(self.policy) || others.any(has_deadline)
     }
 }
 

@@ -103,6 +103,8 @@ pub(crate) enum Work<V> {
         caught: Caught,
         /// The error itself, if the recovery job is given that.
         error: Option<V>,
+        /// The inputs to use in place of the node's, encoded.
+        arguments: Option<Arc<[u8]>>,
     },
     /// The job that undoes the result.
     Undo {

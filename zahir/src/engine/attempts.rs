@@ -153,7 +153,11 @@ impl<V: Clone> Engine<V> {
                 failure: failing.failure.clone(),
             };
             let error = failing.error.clone().filter(|_| is_typed);
-            return Some(Box::new(Work::Recover { caught, error }));
+            return Some(Box::new(Work::Recover {
+                caught,
+                error,
+                arguments: kept.arguments.clone(),
+            }));
         }
         if kept.state.is_none() && kept.arguments.is_none() {
             return None;

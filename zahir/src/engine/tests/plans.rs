@@ -633,6 +633,9 @@ impl Maker {
             let mut policy = Policy::ONCE;
             policy.retry = u32::from(rng.chance(1, 2));
             habit.undo_fails = policy.retry + u32::from(rng.chance(1, 12));
+            if rng.chance(1, 5) {
+                policy.total_timeout = Some(millis(rng, 1, 150));
+            }
             Box::new(policy)
         });
         let node = self.nodes.last_mut().unwrap();

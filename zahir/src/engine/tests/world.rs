@@ -130,12 +130,23 @@ impl<'a> World<'a> {
 
     /// When the time of a node instance, or of the run, is over; set once.
     fn deadline(&self, position: Option<&Position>) -> Option<Timestamp> {
-        let mut found = None;
+        self.time_is_over(position, false)
+    }
+
+    /// The same for what undoes the result of a node instance.
+    fn undo_deadline(&self, position: &Position) -> Option<Timestamp> {
+        self.time_is_over(Some(position), true)
+    }
+
+    fn time_is_over(&self, position: Option<&Position>, undoes: bool) -> Option<Timestamp> {
+        let (mut found, mut is_undoing) = (None, false);
         let queued = self.process.iter().flat_map(|it| &it.writes);
         let queued = queued.flat_map(|(_, step)| &step.records);
         for record in self.disk_records().chain(queued) {
+            is_undoing |= matches!(record, Record::UndoingBegan { .. });
             if let Record::DeadlineSet { at, due } = record
                 && at.as_ref() == position
+                && is_undoing == undoes
             {
                 assert_eq!(found, None, "{at:?} is given its time twice");
                 found = Some(*due);
@@ -488,6 +499,20 @@ impl<'a> World<'a> {
         }
     }
 
+    /// Time passes while no process is there.
+    pub(super) fn wait(&mut self, millis: u64) {
+        assert!(self.process.is_none());
+        self.now = Timestamp::from_millis(self.now.as_millis() + millis);
+        self.latest = self.latest.max(self.now);
+    }
+
+    /// Whether an attempt to undo a result is under way.
+    pub(super) fn has_begun_to_undo(&self) -> bool {
+        let undoes = |live: &Live| matches!(live.work.as_deref(), Some(Work::Undo { .. }));
+        let mut live = self.process.iter().flat_map(|it| &it.live);
+        live.any(undoes)
+    }
+
     /// The clock jumps back.
     pub(super) fn jump_back(&mut self, millis: u64) {
         self.now = Timestamp::from_millis(self.now.as_millis().saturating_sub(millis));
@@ -677,7 +702,9 @@ impl<'a> World<'a> {
         };
         let aborted = live.swap_remove(at);
         assert!(
-            self.is_dropped(&aborted.position) || self.has_timed_out(&aborted.position),
+            self.is_dropped(&aborted.position)
+                || self.has_timed_out(&aborted.position)
+                || self.has_undo_timed_out(&aborted.position),
             "{:?} is aborted before the reason is durable",
             aborted.position
         );
@@ -703,6 +730,16 @@ impl<'a> World<'a> {
         self.disk_records().any(|it| match it {
             Record::DeadlinePassed { at: Some(at), .. } => at == position,
             Record::RecoveryBegan { at, failure, .. } => {
+                at == position && failure.kind == FailureKind::TimedOut
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether all attempts to undo its result together took too long.
+    fn has_undo_timed_out(&self, position: &Position) -> bool {
+        self.disk_records().any(|it| match it {
+            Record::UndoFailed { at, failure, .. } => {
                 at == position && failure.kind == FailureKind::TimedOut
             }
             _ => false,
@@ -777,6 +814,12 @@ impl<'a> World<'a> {
         for record in &records {
             if let Record::RecoveryBegan { at, .. } = record {
                 assert!(!self.is_stopped(at), "{at:?} recovers beside a failure");
+            }
+            if let Record::UndoFailed { at, failure, .. } = record
+                && failure.kind == FailureKind::TimedOut
+            {
+                let due = self.undo_deadline(at).expect("it had a deadline");
+                assert!(due <= self.latest, "the undo of {at:?} has time left");
             }
             let position = match record {
                 Record::DeadlinePassed { at, .. } => at.as_ref(),
@@ -889,6 +932,11 @@ impl<'a> World<'a> {
         assert!(self.is_undoing(), "{position:?} is undone too early");
         let undone = self.undone();
         assert!(!undone.contains(position), "{position:?} is undone twice");
+        let policy = self.plan.node(position.node).undo.as_deref();
+        if policy.is_some_and(|policy| policy.total_timeout.is_some()) {
+            let due = self.undo_deadline(position).expect("it has a deadline");
+            assert!(due > self.now, "{position:?} is undone too late");
+        }
         self.look_again();
         for (owed, arguments, output) in self.owed() {
             let rests_on_it = self.expected.rests_on(&owed).contains(position);
@@ -993,8 +1041,11 @@ impl<'a> World<'a> {
                 assert_eq!((state, arguments), (&past.state, &None));
                 assert!(!past.recovers);
             }
-            Some(Work::Recover { error, .. }) => {
+            Some(Work::Recover {
+                error, arguments, ..
+            }) => {
                 assert!(past.recovers, "recovers before that is durable");
+                assert_eq!(*arguments, None);
                 let recovery = node.recovery.as_ref().expect("it has a recovery job");
                 let expected = plans::error(live.position.node, &live.inputs);
                 assert_eq!(*error, recovery.is_typed.then_some(expected));
@@ -1190,7 +1241,7 @@ impl<'a> World<'a> {
                 ..
             } = record
             {
-                let is_lost = failure.kind == FailureKind::Poisoned;
+                let is_lost = matches!(failure.kind, FailureKind::Poisoned | FailureKind::TimedOut);
                 assert!(is_lost || self.program.undo_fails_for_good(at.node));
             }
         }

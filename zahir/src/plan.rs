@@ -37,6 +37,7 @@ pub(crate) struct Plan {
 
 /// One node of a plan.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct PlanNode {
     /// What it does.
     pub(crate) kind: PlanKind,
@@ -154,6 +155,7 @@ impl PlanKind {
 
 /// One region of a plan.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct PlanRegion {
     /// Its nodes, by slot.
     pub(crate) nodes: Vec<NodeId>,

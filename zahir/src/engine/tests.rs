@@ -10,6 +10,7 @@
 )]
 
 mod effects;
+mod migrations;
 mod plans;
 mod reference;
 mod repairs;
@@ -17,5 +18,5 @@ mod rng;
 mod rules;
 mod schedules;
 mod traces;
-
+mod versions;
 mod world;

@@ -20,6 +20,8 @@ pub(super) struct Program {
     /// Whether its failures are no errors of the job's own type.
     pub(super) panics: Vec<bool>,
     pub(super) habits: Vec<Habit>,
+    /// What makes the code of each node another one than that of all others.
+    pub(super) salts: Vec<u64>,
     /// After how many crashes a job is poisoned.
     pub(super) crashes_max: u32,
     /// How long the run may take.
@@ -46,11 +48,16 @@ impl Program {
         Self {
             plan: Arc::new(Plan::new(nodes, regions, signals)),
             habits: vec![Habit::default(); fails_first.len()],
+            salts: (1..).take(fails_first.len()).collect(),
             fails_first,
             panics,
             crashes_max: u32::MAX,
             timeout: None,
         }
+    }
+
+    pub(super) fn salt(&self, node: NodeId) -> u64 {
+        self.salts[index(node)]
     }
 
     /// Whether the attempts of a node's job are spent, whatever its recovery job does then.
@@ -78,18 +85,18 @@ fn mix(bits: u64) -> u64 {
     super::super::mix(bits)
 }
 
-/// What a job, or pure code, of this node gives for these inputs.
-pub(super) fn output(node: NodeId, inputs: &[u64]) -> u64 {
-    let mut hash = u64::from(node.number()) + 1;
+/// What a job, or pure code, with this salt gives for these inputs.
+pub(super) fn output(salt: u64, inputs: &[u64]) -> u64 {
+    let mut hash = salt;
     for input in inputs {
         hash = mix(hash.rotate_left(17) ^ input);
     }
     mix(hash)
 }
 
-/// What a recovery job of this node gives.
-pub(super) fn recovered(node: NodeId, inputs: &[u64]) -> u64 {
-    mix(output(node, inputs) ^ 0x4ec0)
+/// What its recovery job gives.
+pub(super) fn recovered(salt: u64, inputs: &[u64]) -> u64 {
+    mix(output(salt, inputs) ^ 0x4ec0)
 }
 
 /// The encoded inputs of a job.
@@ -101,14 +108,14 @@ pub(super) fn arguments(inputs: &[u64]) -> Vec<u8> {
 }
 
 /// What a `for` goes over.
-pub(super) fn items(node: NodeId, inputs: &[u64]) -> Vec<u64> {
-    let seed = output(node, inputs);
+pub(super) fn items(salt: u64, inputs: &[u64]) -> Vec<u64> {
+    let seed = output(salt, inputs);
     (0..seed % 4).map(|item| mix(seed ^ item)).collect()
 }
 
 /// The inputs of a called workflow with `count` of them.
-pub(super) fn call_inputs(node: NodeId, inputs: &[u64], count: usize) -> Vec<u64> {
-    let seed = output(node, inputs);
+pub(super) fn call_inputs(salt: u64, inputs: &[u64], count: usize) -> Vec<u64> {
+    let seed = output(salt, inputs);
     (0..count)
         .map(|at| mix(seed.wrapping_add(u64::try_from(at).unwrap())))
         .collect()
@@ -120,19 +127,19 @@ pub(super) fn join(results: &[u64]) -> u64 {
 }
 
 /// Which of `arms` arms a branch takes.
-pub(super) fn arm(node: NodeId, inputs: &[u64], arms: usize) -> u32 {
+pub(super) fn arm(salt: u64, inputs: &[u64], arms: usize) -> u32 {
     let arms = u64::try_from(arms).unwrap();
-    u32::try_from(output(node, inputs) % arms).unwrap()
+    u32::try_from(output(salt, inputs) % arms).unwrap()
 }
 
 /// How long a sleep takes.
-pub(super) fn nap(node: NodeId, inputs: &[u64]) -> Duration {
-    Duration::from_millis(output(node, inputs) % 100)
+pub(super) fn nap(salt: u64, inputs: &[u64]) -> Duration {
+    Duration::from_millis(output(salt, inputs) % 100)
 }
 
 /// The error of a job.
-pub(super) fn error(node: NodeId, inputs: &[u64]) -> u64 {
-    mix(output(node, inputs) ^ 0xe44)
+pub(super) fn error(salt: u64, inputs: &[u64]) -> u64 {
+    mix(output(salt, inputs) ^ 0xe44)
 }
 
 /// What a handler is given if the error was not kept.

@@ -332,15 +332,16 @@ impl Interpreter<'_> {
             from: Rc::new(from),
         };
         let values: Vec<u64> = inputs.iter().map(|known| known.value).collect();
+        let salt = self.program.salt(id);
         let value = |value| End::Value(Known::new(value, &site.from), vec![]);
         Some(match node.kind {
             PlanKind::Input | PlanKind::Assigned => unreachable!("they are given"),
-            PlanKind::Value => value(plans::output(id, &values)),
+            PlanKind::Value => value(plans::output(salt, &values)),
             PlanKind::Job => self.job(&site, values),
-            PlanKind::Each { .. } => self.each(&site, plans::items(id, &values)),
+            PlanKind::Each { .. } => self.each(&site, plans::items(salt, &values)),
             PlanKind::Call => {
                 let count = self.program.plan.region(node.inside[0]).inputs.len();
-                let inputs = plans::call_inputs(id, &values, count);
+                let inputs = plans::call_inputs(salt, &values, count);
                 let inputs = inputs.iter().map(|it| Known::new(*it, &site.from));
                 let end = self.region(site.entry(node.inside[0], 0, inputs.collect()));
                 match end {
@@ -351,7 +352,7 @@ impl Interpreter<'_> {
                 }
             }
             PlanKind::Branch => {
-                let arm = plans::arm(id, &values, node.inside.len());
+                let arm = plans::arm(salt, &values, node.inside.len());
                 let region = node.inside[usize::try_from(arm).unwrap()];
                 self.region(site.entry(region, arm, vec![]))
             }
@@ -371,14 +372,15 @@ impl Interpreter<'_> {
 
     fn job(&mut self, site: &Site<'_>, inputs: Vec<u64>) -> End {
         let (id, at) = (site.id, site.position());
-        let mut output = plans::output(id, &inputs);
+        let salt = self.program.salt(id);
+        let mut output = plans::output(salt, &inputs);
         let is_lost = self.oracle.lost.contains(&at);
         if is_lost || self.program.fails_for_good(id) {
             // It may fail for good even if it can recover: beside something that has failed.
             self.failures.insert(at.clone());
             let node = self.program.plan.node(id);
             let keeps = node.keeps_error && !self.program.panics[index(id)] && !is_lost;
-            let error = keeps.then(|| plans::error(id, &inputs));
+            let error = keeps.then(|| plans::error(salt, &inputs));
             let recovers = node.recovery.as_ref().is_some_and(|recovery| {
                 (error.is_some() || !recovery.is_typed)
                     && !self.program.recovery_fails_for_good(id)
@@ -388,7 +390,7 @@ impl Interpreter<'_> {
             if !recovers {
                 return End::Fails(error);
             }
-            output = plans::recovered(id, &inputs);
+            output = plans::recovered(salt, &inputs);
         }
         let job = Job {
             inputs,

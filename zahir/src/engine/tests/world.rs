@@ -12,6 +12,7 @@ use zahir_store::{
 use super::plans::{self, Program};
 use super::reference::{self, Expected, Oracle};
 use super::rng::Rng;
+use super::versions::Version;
 use crate::engine::{
     Action, AttemptOutcome, Engine, Evaluated, Evaluation, Extra, Place, Refusal, Report, Verdict,
     Work,
@@ -50,10 +51,16 @@ pub(super) struct World<'a> {
     inputs: Vec<u64>,
     /// How many jobs may be under way.
     slots: usize,
-    /// What survives a crash.
+    /// What node numbers refer to.
+    definition: DefinitionId,
+    /// What survives a crash: what of it counts.
     disk: Vec<StoredStep>,
+    /// All of it, with the revisions in it.
+    log: Vec<StoredStep>,
     /// Whether signals may have been given back, for others to take.
     is_repaired: bool,
+    /// Whether its program was changed while it was undone: nothing of that runs any more.
+    is_changed_in_vain: bool,
     process: Option<Process>,
     now: Timestamp,
     /// The latest moment the process was told of.
@@ -79,8 +86,11 @@ impl<'a> World<'a> {
             is_stale: false,
             inputs: inputs.to_vec(),
             slots,
+            definition: DefinitionId::from_u128(1),
             disk: Vec::new(),
+            log: Vec::new(),
             is_repaired: false,
+            is_changed_in_vain: false,
             process: None,
             now: Timestamp::from_millis(1_000_000),
             latest: Timestamp::from_millis(1_000_000),
@@ -94,6 +104,13 @@ impl<'a> World<'a> {
         }
     }
 
+    /// A world whose program has versions, the first of them.
+    pub(super) fn of(version: &'a Version, inputs: &[u64], slots: usize) -> Self {
+        let mut world = Self::new(&version.program, inputs, slots);
+        world.definition = version.definition.id;
+        world
+    }
+
     /// Starts a process: a fresh run, or a recovery from the disk.
     pub(super) fn boot(&mut self) {
         let plan = Arc::clone(&self.plan);
@@ -102,7 +119,7 @@ impl<'a> World<'a> {
             let start = RunStart {
                 workflow: "simulated".into(),
                 key: None,
-                definition: DefinitionId::from_u128(1),
+                definition: self.definition,
                 input: vec![],
             };
             Engine::start(plan, id, Some(start), self.inputs.clone(), 0)
@@ -180,8 +197,10 @@ impl<'a> World<'a> {
         let mut process = self.process.take().expect("a process runs");
         self.crashes += 1;
         self.is_stale = true;
-        self.disk
-            .extend(process.writes.drain(..kept).map(|(_, step)| step));
+        let written = process.writes.drain(..kept).map(|(_, step)| step);
+        let written: Vec<StoredStep> = written.collect();
+        self.log.extend(written.iter().cloned());
+        self.disk.extend(written);
         self.echoes.clear();
         if !self.is_cancelled_on_disk() {
             self.cancel_asked &= self.cancel_answered;
@@ -191,43 +210,79 @@ impl<'a> World<'a> {
     /// The run, which is over, is repaired: the disk has what counts from here on.
     pub(super) fn repair(&mut self, wish: &Wish) -> Result<(), Refused> {
         assert!(self.is_over_on_disk());
+        self.revise(wish, None)?;
+        let tried: BTreeSet<Position> = self.tried().into_iter().collect();
+        self.executions.retain(|at, _| tried.contains(at));
+        Ok(())
+    }
+
+    /// The run goes on as is wished, with another version of its program if there is one: the disk has
+    /// what counts from here on.
+    pub(super) fn revise(
+        &mut self,
+        wish: &Wish,
+        change: Option<(&'a Version, &'a Version)>,
+    ) -> Result<(), Refused> {
+        assert!(self.is_over_on_disk() || self.process.is_none());
+        let (was, now) = change.unzip();
+        let id = now.map_or(self.definition, |now| now.definition.id);
         let case = Case {
             entries: entries::entries(self.stored()),
-            plan: &self.plan,
-            id: DefinitionId::from_u128(1),
+            plan: now.map_or(&self.plan, |now| &now.program.plan),
+            id,
             path: &|at| format!("{at:?}"),
-            change: None,
+            change: was
+                .map(|was| &was.definition)
+                .zip(now.map(|now| &now.definition)),
         };
         let revised = revise::revise(case, wish)?;
-        if std::env::var("DBG").is_ok() {
-            println!(
-                "WISH {wish:?}\nBEFORE {:?}\nRECORDS {:?}",
-                self.disk_records().collect::<Vec<_>>(),
-                revised.records
-            );
-        }
-        let mut stored = self.stored();
-        let at = self.now;
-        stored.steps.push(StoredStep {
-            at,
+        let was_over = self.is_over_on_disk();
+        self.log.push(StoredStep {
+            at: self.now,
             records: revised.records,
         });
-        let counting = entries::entries(stored);
+        // What was made is what is read, whatever was revised before.
+        let counting = entries::entries(StoredRun {
+            steps: self.log.clone(),
+            ..self.stored()
+        });
         let records = |entries: &[Entry]| -> Vec<Record> {
             entries.iter().map(|entry| entry.record.clone()).collect()
         };
         assert_eq!(records(&counting), records(&revised.entries));
         self.disk = entries::steps(counting);
+        self.is_changed_in_vain &= self.is_undoing();
+        self.is_changed_in_vain |= self.is_undoing() && change.is_some();
+        self.definition = id;
         self.is_repaired = true;
         self.process = None;
         self.finished = None;
-        self.cancel_asked = self.is_cancelled_on_disk();
-        self.cancel_answered = false;
+        if was_over {
+            self.cancel_asked = self.is_cancelled_on_disk();
+            self.cancel_answered = false;
+        }
         self.is_stale = true;
         self.echoes.clear();
-        let tried: BTreeSet<Position> = self.tried().into_iter().collect();
-        self.executions.retain(|at, _| tried.contains(at));
+        if let Some((was, now)) = change {
+            self.program = &now.program;
+            self.plan = Arc::clone(&now.program.plan);
+            let executions = std::mem::take(&mut self.executions).into_iter();
+            let there =
+                executions.filter_map(|(at, count)| Some((was.translated(&at, now)?, count)));
+            self.executions = there.collect();
+        }
         Ok(())
+    }
+
+    /// The node instances that have their results.
+    pub(super) fn succeeded_on_disk(&self) -> BTreeSet<Position> {
+        let succeeded = self.disk_records().filter_map(|it| match it {
+            Record::AttemptSucceeded { at, .. } | Record::AttemptRecovered { at, .. } => {
+                Some(at.clone())
+            }
+            _ => None,
+        });
+        succeeded.collect()
     }
 
     /// The node instances that an attempt was made of.
@@ -305,6 +360,7 @@ impl<'a> World<'a> {
             )
         };
         self.is_stale |= step.records.iter().any(decides);
+        self.log.push(step.clone());
         self.disk.push(step);
         self.report(Report::Durable { seq });
     }
@@ -363,6 +419,7 @@ impl<'a> World<'a> {
     fn outcome(&self, live: &Live) -> AttemptOutcome<u64> {
         let node = live.position.node;
         let habit = self.program.habits[index(node)];
+        let salt = self.program.salt(node);
         let past = self.past(&live.position);
         let verdict = |is_fatal| {
             if is_fatal {
@@ -380,12 +437,12 @@ impl<'a> World<'a> {
                 failed(Verdict::ByPolicy, Some(99))
             }
             Some(Work::Recover { .. }) => {
-                self.succeeded(live, plans::recovered(node, &live.inputs))
+                self.succeeded(live, plans::recovered(salt, &live.inputs))
             }
             Some(Work::Resume { .. }) | None => {
                 if past.failed < self.program.fails_first[index(node)] {
                     let is_error = !self.program.panics[index(node)];
-                    let error = is_error.then(|| plans::error(node, &live.inputs));
+                    let error = is_error.then(|| plans::error(salt, &live.inputs));
                     failed(verdict(habit.is_fatal), error)
                 } else if past.postponed < habit.postpones {
                     AttemptOutcome::Postponed {
@@ -393,7 +450,7 @@ impl<'a> World<'a> {
                         state: vec![u8::try_from(past.postponed).unwrap() + 1],
                     }
                 } else {
-                    self.succeeded(live, plans::output(node, &live.inputs))
+                    self.succeeded(live, plans::output(salt, &live.inputs))
                 }
             }
         }
@@ -450,6 +507,7 @@ impl<'a> World<'a> {
     pub(super) fn end_evaluation(&mut self, at: usize) {
         let (place, what, inputs) = self.process().evaluations.swap_remove(at);
         let node = self.plan.node(place.node);
+        let salt = self.program.salt(place.node);
         let result = match (what, node.kind) {
             (Evaluation::Join, _) => Evaluated::Value(plans::join(&inputs)),
             (Evaluation::Succeeded, _) => Evaluated::Value(plans::succeeded(inputs[0])),
@@ -467,19 +525,17 @@ impl<'a> World<'a> {
                 })
             }
             (Evaluation::Step, PlanKind::Each { .. }) => {
-                Evaluated::Items(plans::items(place.node, &inputs))
+                Evaluated::Items(plans::items(salt, &inputs))
             }
             (Evaluation::Step, PlanKind::Call) => {
                 let count = self.plan.region(node.inside[0]).inputs.len();
-                Evaluated::Inputs(plans::call_inputs(place.node, &inputs, count))
+                Evaluated::Inputs(plans::call_inputs(salt, &inputs, count))
             }
             (Evaluation::Step, PlanKind::Branch) => {
-                Evaluated::Arm(plans::arm(place.node, &inputs, node.inside.len()))
+                Evaluated::Arm(plans::arm(salt, &inputs, node.inside.len()))
             }
-            (Evaluation::Step, PlanKind::Sleep) => {
-                Evaluated::Sleep(plans::nap(place.node, &inputs))
-            }
-            (Evaluation::Step, _) => Evaluated::Value(plans::output(place.node, &inputs)),
+            (Evaluation::Step, PlanKind::Sleep) => Evaluated::Sleep(plans::nap(salt, &inputs)),
+            (Evaluation::Step, _) => Evaluated::Value(plans::output(salt, &inputs)),
         };
         self.report(Report::Evaluated {
             place,
@@ -1047,7 +1103,7 @@ impl<'a> World<'a> {
                 assert!(past.recovers, "recovers before that is durable");
                 assert_eq!(*arguments, None);
                 let recovery = node.recovery.as_ref().expect("it has a recovery job");
-                let expected = plans::error(live.position.node, &live.inputs);
+                let expected = plans::error(self.program.salt(live.position.node), &live.inputs);
                 assert_eq!(*error, recovery.is_typed.then_some(expected));
             }
             Some(Work::Undo { .. }) => unreachable!("looked at elsewhere"),
@@ -1107,7 +1163,9 @@ impl<'a> World<'a> {
     pub(super) fn judge(&mut self) {
         self.look_again();
         let (successes, ending) = self.successes();
-        self.judge_finallys(&successes);
+        if !self.is_changed_in_vain {
+            self.judge_finallys(&successes);
+        }
         self.judge_undoing(ending);
         match ending {
             Ending::Cancelled => assert!(self.cancel_asked, "cancelled, but nobody asked"),
@@ -1122,6 +1180,7 @@ impl<'a> World<'a> {
                     );
                 }
             }
+            Ending::Failed { .. } if self.is_changed_in_vain => {}
             Ending::Failed { at: None, failure } => {
                 assert!(self.is_expired(), "no node failed");
                 assert_eq!(failure.kind, FailureKind::TimedOut);
@@ -1226,7 +1285,13 @@ impl<'a> World<'a> {
             .disk_records()
             .filter(|it| matches!(it, Record::UndoingBegan { .. }));
         let is_vain = !matches!(ending, Ending::Succeeded { .. });
-        assert_eq!(began.count(), usize::from(is_vain && !owed.is_empty()));
+        // What was undone may be gone since.
+        let is_free = self.is_repaired && owed.is_empty();
+        let expected = usize::from(is_vain && !owed.is_empty());
+        assert!(
+            began.count() == expected || is_free && is_vain,
+            "undoing began"
+        );
         for (at, ..) in owed.iter().filter(|_| is_vain) {
             assert!(
                 undone.contains(at) || self.is_stuck(),

@@ -61,6 +61,9 @@ pub(super) struct World<'a> {
     is_repaired: bool,
     /// Whether its program was changed while it was undone: nothing of that runs any more.
     is_changed_in_vain: bool,
+    /// Blocks that had begun when the program was changed. They are under way as long as their
+    /// `finally` is owed, however many that are at once.
+    begun: BTreeSet<Position>,
     process: Option<Process>,
     now: Timestamp,
     /// The latest moment the process was told of.
@@ -91,6 +94,7 @@ impl<'a> World<'a> {
             log: Vec::new(),
             is_repaired: false,
             is_changed_in_vain: false,
+            begun: BTreeSet::new(),
             process: None,
             now: Timestamp::from_millis(1_000_000),
             latest: Timestamp::from_millis(1_000_000),
@@ -263,7 +267,13 @@ impl<'a> World<'a> {
         }
         self.is_stale = true;
         self.echoes.clear();
+        self.begun.clear();
         if let Some((was, now)) = change {
+            let begun = self.disk_records().filter_map(|it| match it {
+                Record::BlockEntered { at } => Some(at.clone()),
+                _ => None,
+            });
+            self.begun = begun.collect();
             self.program = &now.program;
             self.plan = Arc::clone(&now.program.plan);
             let executions = std::mem::take(&mut self.executions).into_iter();
@@ -1140,6 +1150,7 @@ impl<'a> World<'a> {
     /// No `for` around `starting` has more items under way than it may.
     fn check_limits(&mut self, starting: &Position) {
         let plan = Arc::clone(&self.plan);
+        let begun = self.begun.clone();
         for (depth, step) in starting.frames.iter().enumerate() {
             let PlanKind::Each { limit: Some(limit) } = plan.node(step.node).kind else {
                 continue;
@@ -1152,6 +1163,13 @@ impl<'a> World<'a> {
                 .filter(|it| it.frames[depth].node == step.node)
                 .map(|it| it.frames[depth].index)
                 .collect();
+            let is_begun = |item: &u32| {
+                let index = *item;
+                let frames = [around, &[FrameStep { index, ..*step }]].concat();
+                begun.iter().any(|at| at.frames.starts_with(&frames))
+            };
+            let items = items.into_iter().filter(|item| !is_begun(item));
+            let items: BTreeSet<u32> = items.collect();
             assert!(
                 items.len() <= usize::try_from(limit).unwrap(),
                 "a `for` beyond its limit"

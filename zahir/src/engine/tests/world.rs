@@ -267,7 +267,6 @@ impl<'a> World<'a> {
         }
         self.is_stale = true;
         self.echoes.clear();
-        self.begun.clear();
         if let Some((was, now)) = change {
             let begun = self.disk_records().filter_map(|it| match it {
                 Record::BlockEntered { at } => Some(at.clone()),
@@ -1246,10 +1245,17 @@ impl<'a> World<'a> {
 
     /// Every `finally` that is owed ran, once: all of its jobs, unless one failed.
     fn judge_finallys(&self, successes: &BTreeSet<Position>) {
+        let last = self.disk_records().last();
+        let is_vain = !matches!(last, Some(Record::RunFinished(Ending::Succeeded { .. })));
         for record in self.disk_records() {
             let Record::BlockEntered { at: block } = record else {
                 continue;
             };
+            // If what it is given was to run again behind a change, and did not because the run was
+            // stopped, there is nothing that it could be run with.
+            if is_vain && self.begun.contains(block) {
+                continue;
+            }
             let mut frames = block.frames.clone();
             frames.push(FrameStep {
                 node: block.node,

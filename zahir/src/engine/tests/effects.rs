@@ -279,6 +279,30 @@ fn all_attempts_together_have_their_time() {
 }
 
 #[test]
+fn the_time_of_a_job_is_not_that_of_its_recovery_job() {
+    let recovery = Recovery {
+        policy: Policy::ONCE,
+        is_typed: false,
+    };
+    let mut session = Session::new(&jobs(vec![PlanNode {
+        policy: Policy {
+            total_timeout: Some(Duration::from_millis(250)),
+            ..Policy::ONCE
+        },
+        recovery: Some(Box::new(recovery)),
+        ..job(0)
+    }]));
+    let started = session.start_one();
+    session.pass(100);
+    session.end(&started, fails("no", Verdict::ByPolicy));
+    let recovery = session.start_one();
+    session.pass(10_000);
+    assert_eq!(session.engine.poll_action(), None);
+    session.end(&recovery, undo_done());
+    assert!(matches!(session.ending(), Ending::Succeeded { .. }));
+}
+
+#[test]
 fn a_run_that_takes_too_long_drops_what_is_under_way() {
     let program = jobs(vec![job(0)]);
     let engine = Engine::start(program.plan.clone(), RunId::from_u128(1), None, vec![], 0);

@@ -349,7 +349,7 @@ impl<'v> Judge<'v> {
     /// The regions that a node enters.
     fn inside(&mut self, node: &'v DefinedNode, at: usize) {
         let workflow = node.workflow.as_str();
-        let mut is_quiet = true;
+        let (mut is_quiet, mut is_same) = (true, true);
         for (place, inner) in node.inside.iter().enumerate() {
             self.region(workflow, *inner);
             let is_behind = place > 0 && matches!(node.kind.as_str(), RESCUE | FINALLY);
@@ -357,8 +357,11 @@ impl<'v> Judge<'v> {
                 self.drop_all(workflow, *inner);
             }
             is_quiet &= self.is_quiet(workflow, *inner);
+            // A workflow that is called in it may run nothing again, and give another of its values.
+            let mut nodes = self.nodes(workflow, *inner).iter();
+            is_same &= nodes.all(|at| self.fate(*at).is_same);
         }
-        if node.kind == LOOP && !is_quiet {
+        if node.kind == LOOP && !(is_quiet && is_same) {
             self.set(at, |fate| fate.is_kept = false);
             for inner in &node.inside {
                 self.drop_all(workflow, *inner);
@@ -369,7 +372,7 @@ impl<'v> Judge<'v> {
         self.set(at, |fate| {
             fate.is_waiting = fate.is_kept && !uses_same;
             fate.is_quiet &= fate.is_kept && is_quiet;
-            fate.is_same &= fate.is_quiet && uses_same && was == Some(node.fingerprint);
+            fate.is_same &= fate.is_quiet && is_same && uses_same && was == Some(node.fingerprint);
         });
     }
 

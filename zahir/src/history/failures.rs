@@ -80,6 +80,12 @@ fn is_lost(facts: &Facts, frames: &[FrameStep], depth: usize) -> bool {
     won.is_some_and(|won| won != step.index)
 }
 
+/// Whether something in these frames is in a `finally`, which nothing around it stops.
+pub(crate) fn is_last(plan: &Plan, frames: &[FrameStep]) -> bool {
+    let mut frames = frames.iter();
+    frames.any(|step| step.index == 1 && plan.node(step.node).kind == PlanKind::Finally)
+}
+
 /// The node instances that failed, and whose failure nothing handled.
 pub(crate) fn unhandled(plan: &Plan, facts: &Facts) -> BTreeSet<Position> {
     let failed = facts.nodes.iter().filter_map(|(at, fact)| {

@@ -315,18 +315,22 @@ impl<'a> Reviser<'a> {
             }
         }
         if self.is_over {
-            let ends = self.entries.iter().filter(|entry| {
-                matches!(
-                    entry.record,
-                    Record::CancelRequested(_) | Record::DeadlinePassed { at: None, .. }
-                )
-            });
-            stoppers.extend(ends.map(|entry| Stopper {
+            stoppers.extend(self.ends().map(|entry| Stopper {
                 number: entry.number,
                 frames: Vec::new(),
             }));
         }
         stoppers
+    }
+
+    /// What has stopped the run as a whole.
+    fn ends(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| {
+            matches!(
+                entry.record,
+                Record::CancelRequested(_) | Record::DeadlinePassed { at: None, .. }
+            )
+        })
     }
 
     /// Blocks whose `finally` has run and is to run again, behind what runs again or goes on.
@@ -430,10 +434,13 @@ impl<'a> Reviser<'a> {
             let waits = |step: &FrameStep| matching.is_some_and(|it| it.is_waiting(step.node));
             waiting.cover(at) || at.frames.iter().any(waits)
         };
+        let is_stopped = !self.is_over && self.ends().next().is_some();
         let mut records = Vec::new();
         for (at, fact) in &after.nodes {
             let Some(attempt) = fact.open else { continue };
-            if failures::has_lost(after, &at.frames) {
+            let is_stopped = is_stopped && !failures::is_last(self.case.plan, &at.frames);
+            if is_stopped || failures::has_lost(after, &at.frames) {
+                // It was dropped with the record that says so.
                 continue;
             }
             let is_once = self.case.plan.node(at.node).policy.at_most_once;

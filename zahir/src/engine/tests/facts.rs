@@ -14,6 +14,8 @@ pub(super) struct Facts {
     pub(super) races: Vec<(Position, u32)>,
     /// All of whose attempts together took too long.
     pub(super) timed_out: BTreeSet<Position>,
+    /// The same for what undoes their results.
+    pub(super) undo_timed_out: BTreeSet<Position>,
     pub(super) is_cancelled: bool,
     /// Whether the run took too long.
     pub(super) is_expired: bool,
@@ -114,7 +116,15 @@ impl Facts {
                     self.timed_out.insert(at.clone());
                 }
             }
-            Record::UndoFailed { at, retry_at, .. } => {
+            Record::UndoFailed {
+                at,
+                retry_at,
+                failure,
+                ..
+            } => {
+                if failure.kind == FailureKind::TimedOut {
+                    self.undo_timed_out.insert(at.clone());
+                }
                 let past = self.at(at);
                 past.due = *retry_at;
                 past.failed_undos += 1;

@@ -16,6 +16,9 @@ pub(super) struct Families {
     all: BTreeMap<Position, Family>,
     /// When the time of node instances is over, and that of the run.
     pub(super) deadlines: BTreeMap<Option<Position>, Timestamp>,
+    /// The same for what undoes results.
+    pub(super) undo_deadlines: BTreeMap<Position, Timestamp>,
+    is_undoing: bool,
 }
 
 /// A parent.
@@ -145,9 +148,13 @@ impl Families {
                 });
             }
             Record::DeadlineSet { at, due } => {
-                let before = self.deadlines.insert(at.clone(), *due);
+                let before = match at {
+                    Some(at) if self.is_undoing => self.undo_deadlines.insert(at.clone(), *due),
+                    at => self.deadlines.insert(at.clone(), *due),
+                };
                 assert_eq!(before, None, "{at:?} is given its time twice");
             }
+            Record::UndoingBegan { .. } => self.is_undoing = true,
             Record::ValueKept { at, name, value } => {
                 let value = plans::decoded(value)[0];
                 let before = self.family(at).kept.insert(name.clone(), value);

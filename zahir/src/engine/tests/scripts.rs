@@ -319,7 +319,7 @@ pub(super) fn follow(program: &Program, of: &Attempted<'_>, heard: &Heard) -> As
         .as_ref()
         .expect("it has children");
     let epoch = plans::mix(u64::from(of.epoch) + 1);
-    let start = plans::output(of.node, of.inputs) ^ epoch;
+    let start = plans::output(program.salt(of.node), of.inputs) ^ epoch;
     let mut follower = Follower {
         script,
         fuel: program.fuel(of.node, of.inputs),

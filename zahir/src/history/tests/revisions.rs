@@ -246,6 +246,22 @@ fn what_did_not_change_in_an_item_is_kept() {
     );
 }
 
+/// A run that was cancelled, and then changed where something was under way, could not go on: what the
+/// cancel had dropped was told to be interrupted.
+#[test]
+fn what_a_cancel_has_dropped_is_not_interrupted() {
+    let told = [&ITEMS[..5], &["products[2]/first open", "cancel"]].concat();
+    check_change(
+        Items::graph(),
+        &told,
+        Items2::graph(),
+        &expect![[r#"
+            counts: numbers ok, products items=3, products[0]/first ok, cancel
+            kept: `numbers`, `products[0]/first`
+            runs again: `factor`, `products[0]/second`"#]],
+    );
+}
+
 /// What is under way in a construct that waits for something around it is not: nobody would end it if
 /// that fails now.
 #[test]

@@ -304,10 +304,19 @@ impl<'v> Judge<'v> {
             && self.new.parts.get(workflow).is_some_and(|part| {
                 let mut nodes = part.members.iter().flatten();
                 nodes.all(|at| {
-                    let called = self.new.shape.nodes.get(*at).and_then(DefinedNode::enters);
+                    let node = self.new.shape.nodes.get(*at);
+                    let called = node.and_then(DefinedNode::enters);
                     called.is_none_or(|called| self.same.contains(called))
+                        && node.is_none_or(|node| self.spawns_the_same(node))
                 })
             })
+    }
+
+    /// Whether all that a job may spawn is what it was. Its fingerprint covers that, but for what is
+    /// in workflows among it.
+    fn spawns_the_same(&self, node: &DefinedNode) -> bool {
+        let mut kinds = node.spawns.iter().map(|kind| format!("{kind}{SPAWNED}"));
+        kinds.all(|kind| self.same.contains(kind.as_str()))
     }
 
     fn is_quiet(&self, workflow: &str, region: u32) -> bool {
@@ -383,7 +392,7 @@ impl<'v> Judge<'v> {
             return false;
         };
         let is_alike = old.key() == node.key() && old.inside.len() == node.inside.len();
-        if !is_alike || !self.are_same(node, &node.after) {
+        if !is_alike || !self.spawns_the_same(node) || !self.are_same(node, &node.after) {
             return false;
         }
         // What a loop begins with is among what it uses.

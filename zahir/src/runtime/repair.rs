@@ -487,6 +487,7 @@ impl Case {
                     .to_owned(),
             },
             Refused::Twice(jobs) => RepairError::Blocked { jobs },
+            Refused::Unlisted(spawned) => RepairError::of_problem(recovery::unlisted(&spawned)),
             Refused::Undoing(nodes) => RepairError::of_problem(ProblemKind::UndoChanged { nodes }),
         }
     }

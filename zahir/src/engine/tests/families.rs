@@ -19,6 +19,8 @@ pub(super) struct Families {
     /// The same for what undoes results.
     pub(super) undo_deadlines: BTreeMap<Position, Timestamp>,
     is_undoing: bool,
+    /// Whether attempts may be gone between which children were spawned.
+    is_repaired: bool,
 }
 
 /// A parent.
@@ -82,8 +84,12 @@ pub(super) fn parent(plan: &Plan, position: &Position) -> Option<(Position, u32,
 }
 
 impl Families {
+    /// Those of a run that was repaired.
     pub(super) fn of<'r>(program: &Program, records: impl Iterator<Item = &'r Record>) -> Self {
-        let mut families = Self::default();
+        let mut families = Self {
+            is_repaired: true,
+            ..Self::default()
+        };
         for record in records {
             families.apply(program, record);
         }
@@ -115,9 +121,10 @@ impl Families {
     pub(super) fn apply(&mut self, program: &Program, record: &Record) {
         match record {
             Record::ChildrenSpawned { at, children } => {
+                let is_repaired = self.is_repaired;
                 let family = self.family(at);
                 for child in children {
-                    family.spawn(program, child);
+                    family.spawn(program, child, is_repaired);
                 }
             }
             Record::ChildrenLeft { at, children } => {
@@ -221,13 +228,13 @@ impl Child {
 }
 
 impl Family {
-    fn spawn(&mut self, program: &Program, child: &SpawnedChild) {
+    fn spawn(&mut self, program: &Program, child: &SpawnedChild, is_repaired: bool) {
         let number = u32::try_from(self.children.len()).unwrap();
         let before = self.bound.insert(child.call.clone(), number);
         if let Some(before) = before {
             let before = &self.children[usize(before)];
             assert!(
-                before.plain_end.is_none() && before.failures < self.failures,
+                is_repaired || before.plain_end.is_none() && before.failures < self.failures,
                 "{:?} is spawned twice",
                 child.call
             );

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod children;
+mod many;
 mod repairs;
 mod revisions;
 

@@ -881,9 +881,13 @@ impl<'a> World<'a> {
 
     /// Whether the run can only go on with a signal.
     pub(super) fn awaits_signal(&self) -> bool {
-        self.process
-            .as_ref()
-            .is_some_and(|process| process.engine.awaits_signal())
+        let Some(process) = &self.process else {
+            return false;
+        };
+        // An attempt that is parked may wait for nothing but a child that does.
+        let is_parked = !process.live.is_empty() && process.live.iter().all(Live::is_parked);
+        let is_idle = is_parked && process.engine.poll_timeout().is_none();
+        process.engine.awaits_signal() || is_idle
     }
 
     pub(super) fn cancel(&mut self) {

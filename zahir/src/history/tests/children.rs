@@ -29,10 +29,20 @@ async fn book(ctx: &Context, order: u64) -> u64 {
 }
 
 workflow! {
-    async fn shelf(order: u64) -> u64 {
+    pub(super) async fn shelf(order: u64) -> u64 {
         let head = one(order);
         let made = book(head).named("made");
         one(made).named("end")
+    }
+}
+
+workflow! {
+    /// `end` comes behind another one.
+    pub(super) async fn shelf_more(order: u64) -> u64 {
+        let head = one(order);
+        let made = book(head).named("made");
+        let more = one(made).named("more");
+        one(more).named("end")
     }
 }
 

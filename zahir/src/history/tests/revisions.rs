@@ -126,7 +126,7 @@ fn another_definition_keeps_only_what_moved() {
 }
 
 /// Another version of a workflow: one with another name, as there can't be two of one name.
-fn version(graph: &'static Graph, of: &'static Graph) -> Program {
+pub(super) fn version(graph: &'static Graph, of: &'static Graph) -> Program {
     let mut program = Program::of(graph);
     let mut shape = program.definition.shape.clone();
     let rename = |name: &mut String| {

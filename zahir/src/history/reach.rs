@@ -293,7 +293,7 @@ impl<'p> Reach<'p> {
             }
             // What came of it can't be told from what came of others.
             Some(Bearing::Used) | None => self.drop_all(parent),
-            Some(Bearing::Followed) => self.behind_follower(parent, number),
+            Some(Bearing::Followed) => self.behind_follower(&parent),
             Some(Bearing::Detached | Bearing::Replaced) => {}
         }
     }
@@ -309,27 +309,22 @@ impl<'p> Reach<'p> {
         }
     }
 
-    /// A child runs again that runs behind its parent. The frame that its parent is in ends behind it:
-    /// so a `finally` does that belongs to it. If the child had failed, what that led to is no more.
-    fn behind_follower(&mut self, parent: Position, number: u32) {
-        let step = FrameStep {
-            node: parent.node,
-            index: number,
-        };
-        let frames = [parent.frames.as_slice(), &[step]].concat();
-        let mut inside = self.facts.inside(&frames);
-        let has_failed = inside.any(|(_, fact)| fact.failed.is_some());
+    /// A child runs again that runs behind its parent. Nobody has its value; but what it is in ends
+    /// behind it, and may fail because of it. So a `finally` around it runs again, and so does what
+    /// depends on how a block, a race or another child around it ends.
+    fn behind_follower(&mut self, parent: &Position) {
         for (depth, step) in parent.frames.iter().enumerate().rev() {
             let owner = Position {
                 frames: parent.frames.get(..depth).unwrap_or_default().to_vec(),
                 node: step.node,
             };
             let kind = self.plan.node(step.node).kind;
-            if has_failed && (kind.catches() || kind == PlanKind::Job) {
+            if kind == PlanKind::Finally {
+                if step.index == 0 {
+                    self.drop_from(owner, 1);
+                }
+            } else if kind.catches() || kind == PlanKind::Job {
                 return self.tasks.push(Task::Inside(owner, step.index));
-            }
-            if kind == PlanKind::Finally && step.index == 0 {
-                self.drop_from(owner, 1);
             }
         }
     }

@@ -14,6 +14,7 @@ mod many;
 mod poison;
 mod registered;
 mod repair;
+mod repair_children;
 mod shared;
 mod upgrade;
 mod waits;

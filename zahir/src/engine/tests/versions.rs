@@ -2,7 +2,6 @@
 //! and what such a change has to mean.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
 
 use zahir_store::{FrameStep, NodeId, Position};
 

@@ -1259,7 +1259,9 @@ impl<'a> World<'a> {
         let aborted = live.swap_remove(at);
         // Where nothing begins any more, an attempt that waits is dropped; on record it is not under way.
         let may_end = aborted.waits().is_some()
-            && (self.is_stopping() || self.has_failed_inside(&[]))
+            && (self.is_stopping()
+                || self.has_failed_inside(&[])
+                || self.expected.output.is_none())
             && !self.past(&aborted.position).is_under_way;
         assert!(
             may_end

@@ -91,7 +91,7 @@ fn many_children_are_gone_over_a_few_times() {
     assert!(revised.changes.runs_again().contains(&told));
     drop(revised);
     // Nothing of it changed, and what comes behind it did.
-    let now = super::revisions::version(ShelfMore::graph(), Shelf::graph());
+    let now = revisions::version(ShelfMore::graph(), Shelf::graph());
     let revised = timed("migrated", || run.revised_for(&now, &Wish::RetryFailed)).unwrap();
     assert!(revised.changes.kept().contains(&told));
 }

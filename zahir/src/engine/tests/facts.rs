@@ -33,6 +33,8 @@ pub(super) struct Past {
     /// The last attempt that was started.
     pub(super) started: u32,
     pub(super) failed: u32,
+    /// Those of them since it asked for another attempt.
+    pub(super) failed_since: u32,
     pub(super) postponed: u32,
     pub(super) recovers: bool,
     pub(super) failed_recoveries: u32,
@@ -93,6 +95,7 @@ impl Facts {
                     past.failed_recoveries += 1;
                 } else {
                     past.failed += 1;
+                    past.failed_since += 1;
                 }
                 if retry_at.is_none() {
                     self.fail(at);
@@ -103,6 +106,7 @@ impl Facts {
                 past.is_under_way = false;
                 past.due = Some(*due);
                 past.postponed += 1;
+                past.failed_since = 0;
                 past.crashes = 0;
                 past.state = Some(state.as_slice().into());
             }

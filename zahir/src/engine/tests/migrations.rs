@@ -119,7 +119,7 @@ fn a_run_that_goes_on_with_another_program_ends_as_that_says() {
     let count = knob("ZAHIR_MIGRATIONS", 300);
     let migrations = for_seeds(count, |seed| {
         let rng = &mut Rng::new(seed);
-        let program = plans::childless(rng);
+        let program = plans::random(rng);
         let mut versions = vec![Version::first(&program)];
         for _ in 0..3 {
             let next = versions[versions.len() - 1].changed(rng);
@@ -164,7 +164,7 @@ fn a_run_that_goes_on_with_another_program_ends_as_that_says() {
 fn a_run_can_be_migrated_at_any_record() {
     let cuts = for_seeds(knob("ZAHIR_PROGRAMS", 600) / 10, |seed| {
         let rng = &mut Rng::new(seed);
-        let program = plans::childless(rng);
+        let program = plans::random(rng);
         let first = Version::first(&program);
         let second = first.changed(rng);
         let inputs = inputs(&first.program, rng);

@@ -299,15 +299,6 @@ pub(super) fn endless() -> Program {
 /// A random program. Some have jobs that fail for good, some have jobs with children.
 pub(super) fn random(rng: &mut Rng) -> Program {
     let has_children = rng.chance(1, 2);
-    made(rng, has_children)
-}
-
-/// A random program whose jobs have no children.
-pub(super) fn childless(rng: &mut Rng) -> Program {
-    made(rng, false)
-}
-
-fn made(rng: &mut Rng, has_children: bool) -> Program {
     let inputs = 1 + rng.below(2);
     let may_fail = rng.chance(1, 2);
     let mut maker = Maker {

@@ -256,6 +256,18 @@ impl Writer<'_> {
 }
 
 impl Script {
+    /// The same where nodes have other numbers.
+    pub(super) fn renumbered(&self, now: impl Fn(NodeId) -> NodeId) -> Self {
+        let mut script = self.clone();
+        for part in &mut script.parts {
+            if let Part::Spawn(sprout) = part {
+                sprout.kind = now(sprout.kind);
+            }
+        }
+        script.heir = script.heir.map(now);
+        script
+    }
+
     /// The kinds that it spawns.
     pub(super) fn kinds(&self) -> Vec<NodeId> {
         let spawned = self.parts.iter().filter_map(|part| match part {

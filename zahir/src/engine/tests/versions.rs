@@ -7,8 +7,9 @@ use zahir_store::{FrameStep, NodeId, Position};
 
 use super::plans::{self, Habit, Program, here};
 use super::rng::Rng;
+use super::scripts::Script;
 use crate::definition::{DefinedNode, DefinedRegion, Definition, Shape};
-use crate::graph::{Node, NodeDef, Region, RegionId as GraphRegion, fingerprint};
+use crate::graph::{Node, NodeDef, Region, RegionId as GraphRegion, SPAWNED, fingerprint};
 use crate::job::policy::Policy;
 use crate::plan::{Exit, Plan, PlanKind, PlanNode, PlanRegion, RegionId, Source, index};
 use crate::value::Codec;
@@ -34,6 +35,9 @@ struct Code {
     fails_first: u32,
     panics: bool,
     habit: Habit,
+    /// What it does, if it has children. Kinds are told by what is the same in every version.
+    script: Option<Script>,
+    kinds: Vec<u64>,
 }
 
 impl Version {
@@ -48,6 +52,12 @@ impl Version {
             fails_first: program.fails_first[at],
             panics: program.panics[at],
             habit: program.habits[at],
+            script: program.scripts[at].clone(),
+            kinds: plan
+                .kinds
+                .iter()
+                .map(|kind| u64::from(kind.number()))
+                .collect(),
         });
         let draft = Draft {
             codes: codes.collect(),
@@ -174,11 +184,23 @@ impl Draft {
         })
     }
 
+    /// Whether a region is what children are instances of.
+    fn is_kind(&self, region: usize, owners: &[Option<usize>]) -> bool {
+        region != 0 && owners[region].is_none()
+    }
+
+    /// The nodes that the children of a job are instances of, among what is numbered so far.
+    fn kinds(&self, of: &Code) -> Vec<usize> {
+        let at = |id: &u64| self.codes.iter().position(|code| code.id == *id).unwrap();
+        of.kinds.iter().map(at).collect()
+    }
+
     fn rename(&mut self, rng: &mut Rng) {
         for _ in 0..3 {
             if let Some(at) = self.any(rng, |_, code| code.plan.inside.is_empty()) {
-                // The names of inputs are what they are found by.
-                if self.codes[at].plan.kind != PlanKind::Input {
+                // The names of inputs are what they are found by, and that of a kind is that of its job.
+                let is_kind = self.is_kind(self.codes[at].plan.region.0, &self.owners());
+                if self.codes[at].plan.kind != PlanKind::Input && !is_kind {
                     self.codes[at].name = rng.next();
                 }
             }
@@ -220,6 +242,7 @@ impl Draft {
         let is_before = |_: usize, code: &Code| {
             !matches!(code.plan.kind, PlanKind::Input | PlanKind::Assigned)
                 && !self.is_one_job(code.plan.region.0, &owners)
+                && !self.is_kind(code.plan.region.0, &owners)
         };
         let Some(next) = self.any(rng, is_before) else {
             return;
@@ -245,6 +268,8 @@ impl Draft {
             fails_first: u32::from(rng.chance(1, 6)),
             panics: false,
             habit: Habit::default(),
+            script: None,
+            kinds: vec![],
         });
         let here_now = &mut self.regions[region.0];
         here_now
@@ -329,7 +354,8 @@ impl Draft {
         let owners = self.owners();
         let region = rng.below(self.regions.len());
         let part = &self.regions[region];
-        if part.result.is_none() || part.nodes.is_empty() || self.is_one_job(region, &owners) {
+        let is_bound = self.is_one_job(region, &owners) || self.is_kind(region, &owners);
+        if part.result.is_none() || part.nodes.is_empty() || is_bound {
             return;
         }
         let slot = rng.below(part.nodes.len());
@@ -403,9 +429,17 @@ impl Draft {
     fn lay_out(self, program: &Program) -> Version {
         let mut order = Order::default();
         let mut bodies = VecDeque::from([0]);
+        let drafted = self.owners();
         while let Some(body) = bodies.pop_front() {
-            let name = match self.owners()[body] {
+            if order.regions.contains(&body) {
+                continue;
+            }
+            let name = match drafted[body] {
                 Some(call) => format!("called {}", self.codes[call].id),
+                None if self.is_kind(body, &drafted) => {
+                    let kind = index(self.regions[body].nodes[0]);
+                    format!("{}{SPAWNED}", called(&self.codes[kind]))
+                }
                 None => "simulated".to_owned(),
             };
             order.begin(name);
@@ -418,6 +452,8 @@ impl Draft {
             for inner in &mut code.plan.inside {
                 *inner = RegionId(order.region(inner.0));
             }
+            let kinds = self.kinds(&code).into_iter();
+            code.plan.kinds = kinds.map(|kind| order.node(kind)).collect();
             codes.push(code);
         }
         for at in &order.regions {
@@ -439,6 +475,7 @@ impl Draft {
             panics: codes.iter().map(|code| code.panics).collect(),
             habits: codes.iter().map(|code| code.habit).collect(),
             salts: codes.iter().map(|code| code.salt).collect(),
+            scripts: codes.iter().map(|code| scripted(&codes, code)).collect(),
             crashes_max: program.crashes_max,
             timeout: program.timeout,
             ..Program::of(plan)
@@ -455,16 +492,49 @@ impl Draft {
         order.regions.push(region);
         for id in &self.regions[region].nodes {
             order.nodes.push(index(*id));
-            let plan = &self.codes[index(*id)].plan;
-            for inner in &plan.inside {
-                if plan.kind == PlanKind::Call {
+            let code = &self.codes[index(*id)];
+            for inner in &code.plan.inside {
+                if code.plan.kind == PlanKind::Call {
                     bodies.push_back(inner.0);
                 } else {
                     self.visit(inner.0, order, bodies);
                 }
             }
+            let kinds = self.kinds(code).into_iter();
+            bodies.extend(kinds.map(|kind| self.codes[kind].plan.region.0));
         }
     }
+}
+
+/// What a node calls.
+fn called(code: &Code) -> String {
+    match code.plan.kind {
+        PlanKind::Call => format!("called {}", code.id),
+        _ => format!("job {}", code.id),
+    }
+}
+
+/// What a job does that has children, in the numbers of these nodes.
+fn scripted(codes: &[Code], code: &Code) -> Option<Script> {
+    let now = |id: NodeId| {
+        let id = u64::from(id.number());
+        let at = codes.iter().position(|code| code.id == id).unwrap();
+        NodeId::new(u32::try_from(at).unwrap())
+    };
+    Some(code.script.as_ref()?.renumbered(now))
+}
+
+/// The kinds that a job may spawn, directly or not, as far as its definition tells: that of a workflow
+/// does not tell what is in it.
+fn reachable(codes: &[Code], of: &Code) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    let mut open: Vec<NodeId> = of.plan.kinds.clone();
+    while let Some(kind) = open.pop() {
+        if found.insert(index(kind)) {
+            open.extend(&codes[index(kind)].plan.kinds);
+        }
+    }
+    found
 }
 
 /// In which order nodes and regions are numbered, and where each workflow among them begins.
@@ -545,17 +615,16 @@ impl Author<'_> {
         let numbers = |ids: &[NodeId]| ids.iter().map(|id| id.number()).collect();
         for (node, code) in nodes.iter().zip(&self.codes[self.nodes.clone()]) {
             let is_call = code.plan.kind == PlanKind::Call;
-            let called = match code.plan.kind {
-                PlanKind::Call => Some(format!("called {}", code.id)),
-                PlanKind::Job => Some(format!("job {}", code.id)),
-                _ => None,
-            };
+            let is_called = matches!(code.plan.kind, PlanKind::Call | PlanKind::Job);
+            let called_here = is_called.then(|| called(code));
+            let spawns = code.plan.kinds.iter();
+            let spawns = spawns.map(|kind| called(&self.codes[index(*kind)]));
             shape.nodes.push(DefinedNode {
                 workflow: self.workflow.to_owned(),
                 name: node.name.to_owned(),
                 kind: self.kind(code).to_owned(),
-                calls: called,
-                spawns: vec![],
+                calls: called_here,
+                spawns: spawns.collect(),
                 region: node.region.number(),
                 inside: if is_call {
                     vec![]
@@ -640,6 +709,14 @@ impl Author<'_> {
             }
             // Not part of it.
             PlanKind::Input | PlanKind::Assigned => String::new(),
+            PlanKind::Job => {
+                let reachable = reachable(self.codes, code);
+                let salts = reachable
+                    .iter()
+                    .map(|kind| self.codes[*kind].salt.to_string());
+                let salts: Vec<String> = salts.collect();
+                format!("{} spawns {}", code.salt, salts.join(" "))
+            }
             _ => code.salt.to_string(),
         };
         Node {
@@ -867,6 +944,7 @@ impl<'a> Meaning<'a> {
         let region = plan.region.0;
         let owner = self.new.owners[region];
         let is_otherwise = self.is_own_other(at)
+            || self.spawns_others(at)
             || self
                 .needs(at)
                 .into_iter()
@@ -925,6 +1003,36 @@ impl<'a> Meaning<'a> {
             || needed
                 .difference(&inner)
                 .any(|needed| self.is_changed(*needed))
+    }
+
+    /// Whether something that a job may spawn is another one, or something in that.
+    fn spawns_others(&self, at: usize) -> bool {
+        let mut open: Vec<usize> = vec![at];
+        let mut seen = BTreeSet::new();
+        if self.new.codes[at].plan.kind != PlanKind::Job {
+            return false;
+        }
+        while let Some(at) = open.pop() {
+            let plan = &self.new.codes[at].plan;
+            for kind in plan.kinds.iter().map(|kind| index(*kind)) {
+                if seen.insert(kind) {
+                    open.push(kind);
+                }
+            }
+            let inner = plan.inside.iter().map(|inner| inner.0);
+            for region in inner {
+                if self.is_rewritten(region) {
+                    return true;
+                }
+                let nodes = &self.new.program.plan.regions[region].nodes;
+                for node in nodes.iter().map(|node| index(*node)) {
+                    if seen.insert(node) {
+                        open.push(node);
+                    }
+                }
+            }
+        }
+        seen.into_iter().any(|at| self.is_own_other(at))
     }
 
     fn needs(&self, at: usize) -> Vec<usize> {

@@ -1500,7 +1500,8 @@ impl<'a> World<'a> {
                 (past.failed_recoveries, recovery.map(|it| it.policy.retry))
             }
             Some(Work::Resume { .. }) | None => {
-                (past.failed, Some(self.policy(&live.position).retry))
+                let retry = self.policy(&live.position).retry;
+                (past.failed_since, Some(retry))
             }
         };
         assert!(

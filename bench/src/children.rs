@@ -1,80 +1,129 @@
-//! Children of one job: what each costs, what is in memory at most, and how long a restart takes in the
-//! middle of them.
+//! A run with very many children, 64 at once: undisturbed, and killed when half of them have ended.
+//!
+//! `ZAHIR_CHILDREN` sets how many (default 1,000,000).
 
+use std::convert::Infallible;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use zahir::{Context, JoinError, Runtime, job, workflow};
+use zahir::{Context, JoinError, RunHandle, Runtime, job, workflow};
 
 use crate::{Outcome, memory};
 
-/// How many children, if `ZAHIR_CHILDREN` says nothing else.
-const CHILDREN: u64 = 100_000;
+const AT_ONCE: usize = 64;
 
 #[job]
-async fn double(value: u64) -> u64 {
-    value * 2
+pub async fn double(number: u64) -> u64 {
+    number * 2
 }
 
+/// Awaits them all.
 #[job(spawns(double))]
-async fn parent(ctx: &Context, count: u64) -> Result<u64, JoinError<std::convert::Infallible>> {
-    let doubled = ctx.map(0..count, double).limit(64).await?;
+pub async fn gather(ctx: &Context, count: u64) -> Result<u64, JoinError<Infallible>> {
+    let doubled = ctx
+        .map(0..count, |number| double(number))
+        .limit(AT_ONCE)
+        .await?;
     Ok(doubled.iter().sum())
 }
 
-workflow! {
-    async fn children(count: u64) -> u64 {
-        parent(count)
+/// Awaits none of them.
+#[job(spawns(double))]
+pub async fn scatter(ctx: &Context, count: u64) -> u64 {
+    for number in 0..count {
+        ctx.spawn(double(number));
     }
+    count
 }
 
-pub(crate) async fn of_one_job() -> Outcome {
-    let children = std::env::var("ZAHIR_CHILDREN").ok();
-    let count = children.map_or(Ok(CHILDREN), |count| count.parse())?;
-    let before = memory::in_use();
-    let runtime = Runtime::in_memory().workflow::<Children>().start().await?;
-    let began = Instant::now();
-    let run = runtime.run(self::children(count)).start().await?;
-    assert_eq!(run.output().await?, count * (count - 1));
-    tell("in memory", count, began.elapsed(), before);
-    runtime.shutdown().await?;
-    durable(count).await
-}
+workflow! { pub async fn gathered(count: u64) -> u64 { gather(count) } }
+workflow! { pub async fn scattered(count: u64) -> u64 { scatter(count) } }
 
-async fn durable(count: u64) -> Outcome {
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("zahir.redb");
-    let before = memory::in_use();
-    let runtime = Runtime::open(&path).workflow::<Children>().start().await?;
-    let began = Instant::now();
-    let run = runtime.run(children(count)).start().await?;
-    while run.progress().done() < count / 2 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+/// Each run in a process of its own: for its memory, and to be killed.
+pub fn measure() -> Outcome {
+    let count: u64 = match std::env::var("ZAHIR_CHILDREN") {
+        Ok(text) => text.parse()?,
+        Err(_) => 1_000_000,
+    };
+    for form in ["awaited", "following"] {
+        let folder = tempfile::tempdir()?;
+        let path = |name: &str| folder.path().join(name);
+        let told = last_line(begin(form, &path("undisturbed.redb"), count)?)?;
+        println!("{:<44} {told}", format!("{count} {form} children durable"));
+        let store = path("killed.redb");
+        let mut killed = begin(form, &store, count)?;
+        let out = killed.stdout.take().ok_or("it tells how far it is")?;
+        for line in BufReader::new(out).lines() {
+            if line?.parse::<u64>().is_ok_and(|done| done >= count / 2) {
+                break;
+            }
+        }
+        killed.kill()?;
+        killed.wait()?;
+        let told = last_line(begin(form, &store, count)?)?;
+        println!("{:<44} {told}", "  killed when half of them were done");
     }
-    tell("durable", run.progress().done(), began.elapsed(), before);
-    // As if it had been killed.
-    let id = run.id();
-    drop((run, runtime));
-    let began = Instant::now();
-    let runtime = Runtime::open(&path).workflow::<Children>().start().await?;
-    let found = began.elapsed();
-    let run = runtime.handle::<Children>(id).await?;
-    assert_eq!(run.output().await?, count * (count - 1));
-    println!(
-        "{:<44} {:>9.1} ms until it goes on, {:.1} ms until it has ended",
-        format!("killed in the middle of {count} children"),
-        found.as_secs_f64() * 1e3,
-        began.elapsed().as_secs_f64() * 1e3,
-    );
-    tell("with a restart", count, began.elapsed(), before);
-    runtime.shutdown().await?;
     Ok(())
 }
 
-fn tell(how: &str, count: u64, time: Duration, before: u64) {
+fn begin(form: &str, store: &Path, count: u64) -> Outcome<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .args(["--children", form])
+        .arg(store)
+        .arg(count.to_string());
+    Ok(command.stdout(Stdio::piped()).spawn()?)
+}
+
+fn last_line(process: Child) -> Outcome<String> {
+    let output = process.wait_with_output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let told = text.lines().last().filter(|_| output.status.success());
+    Ok(told.ok_or("it tells what it took")?.to_owned())
+}
+
+/// `--children FORM STORE COUNT`: tells how many are done, and in the end what it took.
+pub async fn run() -> Outcome {
+    let arguments: Vec<_> = std::env::args().skip(2).collect();
+    let [form, store, count] = arguments.as_slice() else {
+        return Err("FORM STORE COUNT".into());
+    };
+    let count: u64 = count.parse()?;
+    let begin = Instant::now();
+    let builder = Runtime::open(store).jobs_max(AT_ONCE);
+    let builder = builder.children_per_job_max(usize::try_from(count)?.max(1));
+    if form == "awaited" {
+        let runtime = builder.workflow::<Gathered>().start().await?;
+        let opened = begin.elapsed();
+        let run = runtime.run(gathered(count)).key("one").start().await?;
+        watch(&run, begin, opened, count * count.saturating_sub(1)).await?;
+        runtime.shutdown().await?;
+    } else {
+        let runtime = builder.workflow::<Scattered>().start().await?;
+        let opened = begin.elapsed();
+        let run = runtime.run(scattered(count)).key("one").start().await?;
+        watch(&run, begin, opened, count).await?;
+        runtime.shutdown().await?;
+    }
+    Ok(())
+}
+
+async fn watch(run: &RunHandle<u64>, begin: Instant, opened: Duration, expected: u64) -> Outcome {
+    let mut output = std::pin::pin!(run.output());
+    let given = loop {
+        tokio::select! {
+            given = &mut output => break given?,
+            () = tokio::time::sleep(Duration::from_millis(20)) => println!("{}", run.progress().done()),
+        }
+    };
+    assert_eq!(given, expected);
     println!(
-        "{:<44} {:>9.3} us each, {} MiB in use",
-        format!("{count} children of one job, {how}"),
-        time.as_secs_f64() * 1e6 / count as f64,
-        memory::in_use().saturating_sub(before) >> 20,
+        "open after {:.2} s, done after {:.2} s, at most {} MiB",
+        opened.as_secs_f64(),
+        begin.elapsed().as_secs_f64(),
+        memory::peak() >> 20,
     );
+    Ok(())
 }

@@ -44,6 +44,7 @@ async fn measure(wanted: String) -> Outcome {
     match wanted.as_str() {
         "--pending-zahir" => return pending_zahir().await,
         "--pending-tokio" => return pending_tokio().await,
+        "--children" => return children::run().await,
         _ => {}
     }
     let is_wanted = |name: &str| name.contains(&wanted);
@@ -65,11 +66,11 @@ async fn measure(wanted: String) -> Outcome {
     if is_wanted("resume of 10,000 half-finished runs") {
         resume().await?;
     }
-    if is_wanted("children of one job") {
-        children::of_one_job().await?;
-    }
     if is_wanted("bytes per pending node") {
         pending()?;
+    }
+    if is_wanted("children of one run durable") {
+        children::measure()?;
     }
     Ok(())
 }

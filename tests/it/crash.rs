@@ -1,6 +1,7 @@
 //! Real workflows, cut at every append and gone on with by another runtime: the same output, and the
 //! same results on record, as an undisturbed run.
 
+mod children;
 mod effects;
 mod nested;
 mod repairs;
@@ -90,6 +91,7 @@ fn results(store: &MemoryStore) -> BTreeMap<String, Vec<u8>> {
     let mut results = BTreeMap::new();
     for head in store.runs(None, 10).unwrap() {
         let mut consumed = BTreeSet::new();
+        let mut children = BTreeMap::new();
         let mut revision = 0;
         for record in records(store, head.id) {
             let (place, value) = match record {
@@ -143,7 +145,21 @@ fn results(store: &MemoryStore) -> BTreeMap<String, Vec<u8>> {
                         format!("{:?}", revised.dropped).into(),
                     )
                 }
+                Record::ChildrenSpawned { at, children: more } => {
+                    let first: &mut usize = children.entry(at.clone()).or_default();
+                    let place = format!("children {at:?} from {first}");
+                    *first += more.len();
+                    (place, format!("{more:?}").into())
+                }
+                Record::ValueKept { at, name, value } => (format!("kept {at:?} {name}"), value),
+                Record::AttemptContinued { at, heir, .. } => {
+                    (format!("heir {at:?}"), format!("{heir:?}").into())
+                }
                 Record::RunStarted(_)
+                | Record::AttemptParked { .. }
+                | Record::AttemptResumed { .. }
+                | Record::ChildrenLeft { .. }
+                | Record::AttemptsDropped { .. }
                 | Record::AttemptStarted { .. }
                 | Record::AttemptFailed { .. }
                 | Record::AttemptInterrupted { .. }

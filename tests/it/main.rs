@@ -3,6 +3,7 @@
 mod bad_inputs;
 mod blocks;
 mod branches;
+mod children;
 mod control;
 mod crash;
 mod failure;

@@ -72,6 +72,7 @@ mod report;
 mod spawning;
 mod state;
 mod stopping;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod undoing;
@@ -88,6 +89,7 @@ use crate::plan::{Plan, PlanKind, RegionId, SignalId};
 use frame::{Frame, FrameId, Frames};
 use outbox::Outbox;
 use state::{Change, Instance, State, Tries};
+use tally::Tallies;
 use undoing::Undoing;
 use waits::Mailboxes;
 
@@ -101,6 +103,7 @@ pub(crate) use replay::{RecoverError, Stored};
 pub(crate) use report::{
     AttemptOutcome, Bequest, Evaluated, Extra, Report, Spawn, Succession, Verdict, Wait,
 };
+pub(crate) use tally::Tally;
 pub(crate) use waits::SIGNALS_MAX;
 
 /// One run. `V` is a value that flows between nodes, which the engine never looks into.
@@ -135,6 +138,8 @@ pub(crate) struct Engine<V> {
     /// How many children were spawned, and how many may be.
     spawned: usize,
     children_max: ChildrenMax,
+    /// How many children there are, folded.
+    tallies: Tallies,
     /// What became possible and is not done yet.
     tasks: VecDeque<Task>,
     /// Signals that came, or that somebody waits for now.
@@ -293,6 +298,7 @@ impl<V: Clone> Engine<V> {
             parked: BTreeSet::new(),
             spawned: 0,
             children_max: ChildrenMax::NONE,
+            tallies: Tallies::default(),
             tasks: VecDeque::new(),
             letters: BTreeSet::new(),
             settling: BTreeSet::new(),

@@ -138,6 +138,7 @@ pub trait Job: Sized + 'static {
 
     /// What the function returns if this is its output, for a job that may continue as another.
     #[doc(hidden)]
+    #[must_use]
     fn returning(_: Self::Output) -> Option<Self::Returns> {
         None
     }

@@ -6,8 +6,9 @@
 //!   them without. Awaiting a call of a workflow runs it right there, as a test does.
 //! - [`RunHandle`] is a run: its output, status, progress, events, and how to cancel it.
 //! - [`guide`] explains [control flow](guide::control_flow), as branches, loops, waits and handlers of
-//!   failures, and [failure](guide::failure): retries, time-outs, effects and what undoes them, repairs,
-//!   changes of code.
+//!   failures; [children](guide::children) that jobs spawn while they run; and
+//!   [failure](guide::failure): retries, time-outs, effects and what undoes them, repairs, changes of
+//!   code.
 //! - [`Graph`] is a workflow as data, for petgraph, Graphviz or Mermaid, read without running anything.
 //!
 //! # What is promised
@@ -75,6 +76,7 @@ pub use job::fatal::{Fatal, FatalExt, fatal};
 pub use job::policy::{Backoff, FOREVER, Policy};
 pub use job::{Call, Job, JobError, Options};
 pub use race::{Race2, Race3, Race4, Race5, Race6, Race7, Race8};
+pub use runtime::census::ChildCount;
 pub use runtime::handle::{Progress, RunHandle};
 pub use runtime::recovery::{OnChange, Problem, ProblemKind, Recovered, RecoveredRun};
 pub use runtime::repair::{Repair, RepairError, RunRepair};
@@ -143,6 +145,7 @@ pub use workflow::Workflow;
 /// | `cache = 1h` | with `pure`: other runs are given the result, too, for so long | not |
 /// | `once` | for the same inputs it succeeds once, whatever the run; other runs are given the result | once a run |
 /// | `once_by = \|order\| order.id` | the same for the same key: `fn(&A, &B) -> K`, where serde can write a `K` | |
+/// | `spawns(fetch_page, crawl)` | the jobs and workflows that it may spawn while it runs, by their functions or types; also itself | none |
 /// | `tags = ["mail"]` | words to find the job by | none |
 /// | `version = 2` | raise it when older results are no longer valid | 0 |
 /// | `name = "mail::send"` | what stored runs know the job by | its module path and name |
@@ -212,6 +215,48 @@ pub use workflow::Workflow;
 ///
 /// [The guide](guide::failure) says what is tried again, what counts for a time-out, and what a restart
 /// finds of all this.
+///
+/// # Children
+///
+/// A job may call other jobs and workflows while it runs: [`Context::spawn`] makes such a call a child,
+/// one more job of the run. What may be spawned is declared, as a restart finds a child again through
+/// the job that spawned it: a call of anything else doesn't compile. A job that is named here may be
+/// one of another crate, an instance of a generic job, `load::<Ticket>`, or the job itself.
+///
+/// ```
+/// use zahir::{Context, job};
+///
+/// #[job(retry = 3)]
+/// async fn longest_word(chapter: &str) -> String {
+///     let words = chapter.split_whitespace();
+///     words.max_by_key(|word| word.len()).unwrap_or_default().to_owned()
+/// }
+///
+/// #[job]
+/// async fn report(title: &str, words: &[String]) -> String {
+///     format!("{title}: {}", words.join(", "))
+/// }
+///
+/// /// One child for each chapter, and one that makes a report of what they give.
+/// #[job(spawns(longest_word, report))]
+/// async fn read_book(ctx: &Context, book: &str) -> String {
+///     let chapters = book.split("\n\n");
+///     let words: Vec<_> = chapters.map(|chapter| ctx.spawn(longest_word(chapter))).collect();
+///     ctx.continue_as(Report::of("longest words", words)).await
+/// }
+///
+/// # zahir::workflow! { async fn read(book: String) -> String { read_book(&book) } }
+/// # assert_eq!(Read::graph().nodes()[1].spawns().len(), 2);
+/// ```
+///
+/// `Report::of(..)` exists for each job and workflow: the call as soon as its inputs are there, each
+/// given by value, by a [`Child`], or, for a list, by a `Vec` of children.
+///
+/// In a job that spawns others, `ctx` is the context of that job: a function that spawns for it takes a
+/// `&Context<ReadBook>`. `spawns` can't stand beside `pure` (what is spawned is an effect), `once`,
+/// `once_by` (other runs would be given the result without what is spawned for it) or `at_most_once`
+/// (a job that waited for its children is started again after a restart, to be told of them); and a job
+/// that spawns others neither takes over for a job nor undoes one.
 pub use zahir_macros::job;
 pub use zahir_store::{
     FailureKind, RunHead, RunId, RunStatus, StoreError, StoreErrorKind, Timestamp,
@@ -293,7 +338,7 @@ pub mod __private;
 /// | `.timeout(30s)`, `.total_timeout(5m)` | how long an attempt may take; how long all attempts may, with the waits between them |
 /// | `.named("welcome mail")` | the node's name |
 /// | `other_workflow(a)` | a node, too; its graph is nested. It may be the workflow itself |
-/// | `#[saga] async fn ..` | each job that is called can be undone, or says that it need not be, else the workflow doesn't compile; each workflow that is called is a saga, too |
+/// | `#[saga] async fn ..` | each job that is called, or that one of these may spawn, can be undone, or says that it need not be, else the workflow doesn't compile; each workflow that is called or spawned is a saga, too |
 /// | `job(..).result()`, `{ .. }.result()` | a `Result`: a failure becomes data, for `match` |
 /// | `.rescue(\|err\| refund(&err))` | if it fails for good, the value of the handler; of the same type |
 /// | `.finally(release(&seat))` | always runs behind it, whether it succeeds, fails, is rescued or cancelled; sees what is around it only. If it fails, all of it has failed |

@@ -39,7 +39,10 @@ pub use crate::job::recovery::{
     ErrorOf, OutputOf, Recover, Recovering, RecoversTyped, Recovery, RecoveryDef,
 };
 pub use crate::job::share::{SharingKey, key_bytes};
-pub use crate::job::stored::{Arguments, NotWritable, StoredDef, Writable, Written, given, lent};
+pub use crate::job::stored::{
+    Arguments, Encodable, Inputs, NotEncodable, NotWritable, StoredDef, Writable, Written, given,
+    lent,
+};
 pub use crate::job::undo::{Undo, UndoDef, Undoing};
 pub use crate::job::{BoxError, BoxFuture, Call, Fallible, Job, JobDef, Options, boxed};
 pub use crate::signal::Signal;

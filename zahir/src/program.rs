@@ -17,6 +17,7 @@ use crate::wire::PayloadDef;
 /// A workflow and everything it calls.
 #[derive(Debug)]
 pub(crate) struct Program {
+    graph: &'static Graph,
     /// What the engine knows of it.
     pub(crate) plan: Arc<Plan>,
     /// What is stored of it.
@@ -43,10 +44,16 @@ impl Program {
         }
         let definition = Definition::of(graph.name(), &linker.sites);
         Self {
+            graph,
             plan: Arc::new(Plan::new(linker.nodes, linker.regions, linker.signals)),
             definition,
             sites: linker.sites,
         }
+    }
+
+    /// The graph of the workflow, which is the first in the plan.
+    pub(crate) const fn graph(&self) -> &'static Graph {
+        self.graph
     }
 
     /// Where a node is written.

@@ -4,6 +4,7 @@
 //! polls user code and spawns, the writer writes to the store.
 
 mod backoff;
+pub(crate) mod census;
 mod claim;
 mod clock;
 mod core;

@@ -39,7 +39,10 @@
     clippy::arithmetic_side_effects
 )]
 
+use std::error::Error;
+
 use engine::{Context, Payload, workflow};
+use jobs::Same;
 use zahir_tests::shared::{self, Price, quote};
 
 /// Jobs that name the library by their own path.
@@ -71,6 +74,36 @@ async fn join(_ctx: &Context, texts: &[String]) -> String {
     texts.join(", ")
 }
 
+/// What all articles cost: jobs and a workflow of another crate, an instance of a generic job, itself.
+///
+/// # Errors
+///
+/// If a price can't be had.
+#[engine::job(
+    crate = engine,
+    spawns(quote, shared::total, shared::cheapest, jobs::same::<Price>, Same<u8>, sum, offer)
+)]
+pub async fn sum(ctx: &Context, articles: &[String]) -> Result<u64, SumError> {
+    if let [article, rest @ ..] = articles
+        && rest.len() > 8
+    {
+        ctx.spawn(sum(rest));
+        ctx.spawn(offer(vec![article.clone()]));
+        let cheapest = ctx.spawn(shared::cheapest(rest.to_vec())).key("cheapest");
+        let again = ctx.spawn(jobs::same(&cheapest.await?));
+        let price: Price = again.await?;
+        drop(price);
+    }
+    let prices: Vec<_> = articles
+        .iter()
+        .map(|article| ctx.spawn(quote(article)))
+        .collect();
+    ctx.continue_as(shared::Total::of(prices)).await
+}
+
+/// Any error.
+pub type SumError = Box<dyn Error + Send + Sync>;
+
 workflow! {
     /// Quotes a list of articles.
     pub async fn offer(articles: Vec<String>) -> String {
@@ -83,6 +116,13 @@ workflow! {
         };
         let joined = join(&texts);
         format!("{joined}: {total}")
+    }
+}
+
+workflow! {
+    /// What all articles cost.
+    pub async fn summed(articles: Vec<String>) -> u64 {
+        sum(&articles)
     }
 }
 
@@ -108,9 +148,9 @@ workflow! {
 mod tests {
     use std::error::Error;
 
-    use engine::Runtime;
+    use engine::{Kind, Node, Runtime};
 
-    use super::{Nested, Offer, Twice, nested, offer, twice};
+    use super::{Nested, Offer, Summed, Twice, nested, offer, twice};
 
     fn articles() -> Vec<String> {
         ["tea", "bread"].map(str::to_owned).to_vec()
@@ -134,6 +174,25 @@ mod tests {
         assert_eq!(run.output().await?.1, "3 EUR (1): 3");
         runtime.shutdown().await?;
         Ok(())
+    }
+
+    #[test]
+    fn what_may_be_spawned_is_found_in_all_crates() {
+        let node = Summed::graph().nodes().get(1);
+        let kinds = node.map(Node::spawns).unwrap_or_default();
+        let names: Vec<&str> = kinds.iter().map(Kind::name).collect();
+        assert_eq!(
+            names,
+            [
+                "zahir_tests::shared::cheapest",
+                "zahir_tests::shared::quote",
+                "zahir_tests::shared::total",
+                "zahir_tests_renamed::jobs::same<u8>",
+                "zahir_tests_renamed::jobs::same<zahir_tests::shared::Price>",
+                "zahir_tests_renamed::offer",
+                "zahir_tests_renamed::sum",
+            ]
+        );
     }
 
     #[test]

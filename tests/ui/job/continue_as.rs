@@ -2,6 +2,8 @@ include!("../prelude.rs");
 #[job]
 async fn total(title: &str, sizes: &[usize]) -> usize { title.len() + sizes.len() }
 #[job]
+async fn undeclared(title: &str) -> usize { title.len() }
+#[job]
 async fn titled(title: &str) -> String { title.to_owned() }
 #[job(spawns(measure, greet, total, titled))]
 async fn root(ctx: &Context, pages: &[String]) -> usize {
@@ -12,7 +14,7 @@ async fn root(ctx: &Context, pages: &[String]) -> usize {
         return ctx.continue_as(Titled::of(greeting)).await;
     }
     // Not declared.
-    ctx.continue_as(ListPages::of(User { id: 1, name: String::new(), email: String::new(), active: true })).await;
+    ctx.continue_as(undeclared("")).await;
     let size = ctx.spawn(measure(""));
     let greetings = vec![ctx.spawn(greet(String::new()))];
     // Other children than it takes.
@@ -26,8 +28,8 @@ async fn root(ctx: &Context, pages: &[String]) -> usize {
     let _ = Total::of(greet(String::new()), vec![]);
     // More, and fewer.
     let _ = Total::of("");
-    // A call in place of what is called later.
-    ctx.continue_as(total("", &[])).await
+    // No call of a job.
+    ctx.continue_as(Total { title: String::new(), sizes: vec![] }).await
 }
 #[job]
 async fn nothing(ctx: &Context) -> usize {

@@ -1,5 +1,5 @@
 include!("../prelude.rs");
-#[job(limit = "smtp" / 4, spawns(Measure), needs = gate)]
+#[job(limit = "smtp" / 4, needs = gate)]
 async fn later(user: &User) -> u64 { user.id }
 workflow! {
     async fn uses_it(user: User) -> u64 { later(&user) }

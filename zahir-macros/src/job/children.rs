@@ -163,8 +163,8 @@ impl Expansion<'_> {
                 arguments: &Self::Args<'_>,
             ) -> ::core::result::Result<__zahir::Vec<u8>, __zahir::CodecError> {
                 #[allow(unused_imports)]
-                use __zahir::NotWritable as _;
-                __zahir::Writable::<Self>::write(arguments)
+                use __zahir::NotEncodable as _;
+                __zahir::Encodable::<Self>::encode(arguments)
             }
         };
         let body = group_at(Delimiter::Brace, at, body);
@@ -257,10 +257,10 @@ impl Callee<'_> {
             .collect();
         let how_generics = (!how.is_empty()).then(|| quote!(<#(#how),*>));
         let of = Ident::new("of", self.name.span());
-        let parameters = inputs.iter().zip(&how).map(|(input, how)| {
-            let (name, ty) = (&input.name, input.stored());
-            quote!(#name: impl __zahir::Gives<#ty, #how>)
-        });
+        let types = self.input_types();
+        let parameters = names.iter().zip(&types).zip(&how);
+        let parameters =
+            parameters.map(|((name, ty), how)| quote!(#name: impl __zahir::Gives<#ty, #how>));
         quote! {
             #[automatically_derived]
             #[allow(

@@ -288,7 +288,7 @@ impl Expansion<'_> {
 
     /// How the inputs are written, and what attempts leave.
     pub(super) fn stored(&self) -> TokenStream {
-        let written = self.callee().written();
+        let written = self.keeps_arguments().then(|| self.callee().written());
         let stateful = self.stateful();
         quote!(#written #stateful)
     }

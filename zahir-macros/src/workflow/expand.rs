@@ -73,7 +73,7 @@ pub(crate) fn expand(head: &Head, lowered: &Lowered, errors: &Errors) -> TokenSt
         visibility: &head.visibility,
         inputs: &head.inputs,
     };
-    let (written, later) = (callee.written(), callee.later());
+    let later = callee.later();
     let wired = wired(head, lowered);
     // What found no place in the wiring function.
     let errors = errors.items();
@@ -86,7 +86,6 @@ pub(crate) fn expand(head: &Head, lowered: &Lowered, errors: &Errors) -> TokenSt
             #job
             #effects
             #workflow
-            #written
             #later
             #wired
         };
@@ -213,17 +212,9 @@ fn job(head: &Head) -> TokenStream {
         quote!(__zahir::Lasting)
     };
     let codec = codec_of(&quote!(Self::Output), output.span());
-    let types = type_parameters(&signature.generics);
-    let instance = (!types.is_empty()).then(|| {
-        quote! {
-            fn name() -> &'static ::core::primitive::str {
-                __zahir::intern(
-                    <Self as __zahir::Job>::NAME,
-                    &[#(::core::any::type_name::<#types>()),*],
-                )
-            }
-        }
-    });
+    let keys = head.inputs.iter().map(|input| names::unraw(&input.name));
+    let index = 0..head.inputs.len();
+    let instance = instance_name(head);
     quote! {
         #[automatically_derived]
         impl #impl_generics __zahir::Job for #type_name #type_generics #where_clause {
@@ -239,6 +230,8 @@ fn job(head: &Head) -> TokenStream {
             const OPTIONS: __zahir::Options = __zahir::Options::NONE;
             const SIGNATURE: &'static ::core::primitive::str = #canonical;
             const ENTERS: ::core::primitive::bool = true;
+            const STORED: &'static [(&'static ::core::primitive::str, __zahir::Codec)] =
+                &[#((#keys, <Self as __zahir::Input<#index>>::CODEC.codec)),*];
             #instance
             fn run<#lifetime>(
                 arguments: Self::Args<#lifetime>,
@@ -262,6 +255,21 @@ fn job(head: &Head) -> TokenStream {
             }
         }
     }
+}
+
+/// The name of an instance of a generic workflow.
+fn instance_name(head: &Head) -> Option<TokenStream> {
+    let types = type_parameters(&head.signature.generics);
+    (!types.is_empty()).then(|| {
+        quote! {
+            fn name() -> &'static ::core::primitive::str {
+                __zahir::intern(
+                    <Self as __zahir::Job>::NAME,
+                    &[#(::core::any::type_name::<#types>()),*],
+                )
+            }
+        }
+    })
 }
 
 /// What may be done with a call of it in a workflow.

@@ -29,7 +29,7 @@ impl<V: Clone> Engine<V> {
     }
 
     /// A frame of `owner` failed, and nothing in it is under way any more.
-    pub(super) fn catch(&mut self, owner: Place, index: u32, failing: Box<Failing<V>>) {
+    pub(super) fn catch(&mut self, owner: Place, index: u32, mut failing: Box<Failing<V>>) {
         match (self.plan.node(owner.node).kind, index) {
             (PlanKind::Rescue { is_typed } | PlanKind::Result { is_typed }, 0) => {
                 self.handle_failure(owner, failing, is_typed);
@@ -39,6 +39,12 @@ impl<V: Clone> Engine<V> {
             (PlanKind::Finally, _) => self.end_last(owner, Some(failing)),
             (PlanKind::Race, _) => self.win(owner, index, Outcome::Failed(failing)),
             (PlanKind::Job, _) => {
+                let kind = self.children(owner).and_then(|it| it.get(index));
+                let kind = kind.map(|child| self.plan.node(child.kind).kind);
+                if kind != Some(PlanKind::Job) {
+                    // The error of a job inside it is none of its own.
+                    failing.error = None;
+                }
                 self.end_child(owner, index, Err(failing));
                 self.settle(owner.frame);
             }

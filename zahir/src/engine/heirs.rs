@@ -12,6 +12,7 @@ use super::parents::misspawned;
 use super::report::{Bequest, Succession};
 use super::spawning::Asked;
 use super::state::{Change, Failing, State};
+use super::tally::Counted;
 use super::{Engine, Phase};
 
 /// How many failures of children are told when their parent fails because of them.
@@ -141,6 +142,7 @@ impl<V: Clone> Engine<V> {
         }));
         children.release();
         frame.open += 1;
+        self.count_child(place, heir.kind, Counted::Spawned);
         self.spawned = self.spawned.saturating_add(1);
         self.progress.known = self.progress.known.saturating_add(jobs);
         self.follow(place, number);
@@ -250,7 +252,14 @@ impl<V: Clone> Engine<V> {
         {
             child.state = ChildState::Over;
             child.arguments = None;
+            let kind = child.kind;
             children.inheritance = None;
+            let counted = if end.is_ok() {
+                Counted::Succeeded
+            } else {
+                Counted::Failed
+            };
+            self.count_child(place, kind, counted);
         }
         self.count_over(place);
         match end {
@@ -288,6 +297,7 @@ impl<V: Clone> Engine<V> {
             child.state = ChildState::Over;
             let kind = child.kind;
             self.expect_less(kind);
+            self.count_child(place, kind, Counted::Unspawned);
             self.count_over(place);
         }
     }

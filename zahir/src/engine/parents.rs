@@ -13,6 +13,7 @@ use super::advance::violation;
 use super::children::{Child, ChildState, Children};
 use super::frame::{FrameId, Place};
 use super::state::Failing;
+use super::tally::Counted;
 use super::{Engine, Phase, Task};
 use crate::plan::{PlanKind, RegionId};
 
@@ -41,7 +42,9 @@ impl<V: Clone> Engine<V> {
         if let Some(kind) = before {
             frame.open -= 1;
             self.expect_less(kind);
+            self.count_child(parent, kind, Counted::Unspawned);
         }
+        self.count_child(parent, spawned.kind, Counted::Spawned);
         self.spawned = self.spawned.saturating_add(1);
         self.progress.known = self.progress.known.saturating_add(jobs);
         if spawned.bond != Bond::Held {
@@ -170,7 +173,16 @@ impl<V: Clone> Engine<V> {
         {
             return self.end_heir(parent, number, end);
         }
+        let kind = children.get(number).map(|child| child.kind);
+        let counted = if end.is_ok() {
+            Counted::Succeeded
+        } else {
+            Counted::Failed
+        };
         let raised = children.end(number, end);
+        if let Some(kind) = kind {
+            self.count_child(parent, kind, counted);
+        }
         self.count_over(parent);
         self.go_over_children(parent);
         self.tell(parent, number);

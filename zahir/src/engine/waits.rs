@@ -63,6 +63,12 @@ impl Mailboxes {
         arrived.remove(at).map(|(_, payload)| payload)
     }
 
+    /// Whether anybody waits for a signal of this name.
+    fn has_listener(&self, signal: SignalId) -> bool {
+        let mailbox = self.boxes.get(signal.0);
+        mailbox.is_some_and(|it| !it.listeners.is_empty())
+    }
+
     /// Whether anybody waits.
     pub(super) fn has_listeners(&self) -> bool {
         self.boxes.iter().any(|it| !it.listeners.is_empty())
@@ -126,7 +132,8 @@ impl<V: Clone> Engine<V> {
 
     /// Somebody sent a signal.
     pub(super) fn take_signal(&mut self, signal: SignalId, payload: Vec<u8>, ticket: u64) {
-        let is_over = self.is_cancelled
+        // A `finally` of a run that was cancelled may have a child that waits for one.
+        let is_over = self.is_cancelled && !self.mailboxes.has_listener(signal)
             || matches!(self.phase, Phase::Undoing | Phase::Ended | Phase::Halted);
         if is_over {
             let why = Refusal::Over;

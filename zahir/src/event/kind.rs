@@ -244,14 +244,9 @@ impl EventKind {
                 node: node(at),
                 entry: *entry,
             },
-            Record::DeadlineSet { at, due } => Self::DeadlineSet {
-                node: at.as_ref().map(node),
-                until: *due,
-            },
-            Record::DeadlinePassed { at, failure } => Self::DeadlinePassed {
-                node: at.as_ref().map(node),
-                message: failure.message.as_str().into(),
-            },
+            Record::DeadlineSet { at, .. } | Record::DeadlinePassed { at, .. } => {
+                return Self::of_deadline(record, at.as_ref().map(node));
+            }
             Record::RunRevised(_) => Self::RunRevised,
             Record::ArgumentsReplaced { at, .. } => Self::ArgumentsReplaced { node: node(at) },
             Record::RunFinished(ending) => Self::RunFinished {
@@ -291,6 +286,18 @@ impl EventKind {
             | Record::ResultShared { .. }
             | Record::CancelRequested(_) => return None,
         })
+    }
+
+    fn of_deadline(record: &Record, node: Option<Arc<str>>) -> Option<Self> {
+        if let Record::DeadlineSet { due, .. } = record {
+            let until = *due;
+            Some(Self::DeadlineSet { node, until })
+        } else if let Record::DeadlinePassed { failure, .. } = record {
+            let message = failure.message.as_str().into();
+            Some(Self::DeadlinePassed { node, message })
+        } else {
+            None
+        }
     }
 
     /// What a job tells by itself.

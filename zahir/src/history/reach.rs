@@ -293,8 +293,8 @@ impl<'p> Reach<'p> {
             }
             // What came of it can't be told from what came of others.
             Some(Bearing::Used) | None => self.drop_all(parent),
-            Some(Bearing::Followed) => self.behind_follower(&parent),
-            Some(Bearing::Detached | Bearing::Replaced) => {}
+            Some(Bearing::Followed | Bearing::Detached) => self.behind_follower(&parent),
+            Some(Bearing::Replaced) => {}
         }
     }
 
@@ -311,7 +311,7 @@ impl<'p> Reach<'p> {
 
     /// A child runs again that runs behind its parent. Nobody has its value; but what it is in ends
     /// behind it, and may fail because of it. So a `finally` around it runs again, and so does what
-    /// depends on how a block, a race or another child around it ends.
+    /// depends on how a block, a race or another child around it ends; and later rounds of a loop.
     fn behind_follower(&mut self, parent: &Position) {
         for (depth, step) in parent.frames.iter().enumerate().rev() {
             let owner = Position {
@@ -323,7 +323,7 @@ impl<'p> Reach<'p> {
                 if step.index == 0 {
                     self.drop_from(owner, 1);
                 }
-            } else if kind.catches() || kind == PlanKind::Job {
+            } else if kind.catches() || matches!(kind, PlanKind::Job | PlanKind::Loop { .. }) {
                 return self.tasks.push(Task::Inside(owner, step.index));
             }
         }

@@ -126,6 +126,7 @@ impl Context<Anything> {
 
     /// Spawns whatever it is given: what is wrong has been said.
     #[doc(hidden)]
+    #[expect(clippy::must_use_candidate, reason = "a child that is let go follows")]
     pub fn spawn<'c, C: Job>(&self, _: impl IntoCall<'c, C>) -> Child<C> {
         let kind = KindDef::new::<C>(C::describe());
         Child::new(Spawned::new(&self.line(), kind, Vec::new()))

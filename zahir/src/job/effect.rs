@@ -96,7 +96,7 @@ impl<J: Job> Reaching for J {
 
 /// Stands for an effect that can't be undone. Never made.
 #[derive(Debug)]
-pub struct Lasting(#[expect(dead_code, reason = "only for its type")] PhantomPinned);
+pub struct Lasting(PhantomPinned);
 
 /// Demanded of what `recover = ..` and `undo = ..` name.
 #[diagnostic::on_unimplemented(

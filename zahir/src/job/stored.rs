@@ -246,3 +246,114 @@ impl<J: Arguments> Serialize for Lent<'_, '_, J> {
         map.end()
     }
 }
+
+/// The most inputs of a job or workflow that can be spawned: a call with more is refused when it is
+/// made.
+const INPUTS_MAX: usize = 24;
+
+/// The inputs of a call, as its function takes them, to be written as [`Arguments`] does.
+///
+/// Any job may be spawned, so this costs none of them anything: unlike [`Arguments`], which says where
+/// an input is that can't be written, it is not implemented for each job.
+pub trait Inputs {
+    /// Adds them to a map from these names. What has no name is no input.
+    ///
+    /// # Errors
+    ///
+    /// If an input can't be written.
+    fn write<M: SerializeMap>(
+        &self,
+        names: &'static [(&'static str, Codec)],
+        map: &mut M,
+    ) -> Result<(), M::Error>;
+}
+
+macro_rules! inputs {
+    () => {};
+    ($first:ident $($rest:ident)*) => {
+        inputs!($($rest)*);
+        impl<$first: Serialize, $($rest: Serialize),*> Inputs for ($first, $($rest,)*) {
+            #[expect(non_snake_case, reason = "named after their types")]
+            fn write<M: SerializeMap>(
+                &self,
+                names: &'static [(&'static str, Codec)],
+                map: &mut M,
+            ) -> Result<(), M::Error> {
+                let ($first, $($rest,)*) = self;
+                let mut names = names.iter().map(|(name, _)| name);
+                if let Some(name) = names.next() {
+                    map.serialize_entry(name, $first)?;
+                }
+                $(if let Some(name) = names.next() {
+                    map.serialize_entry(name, $rest)?;
+                })*
+                Ok(())
+            }
+        }
+    };
+}
+
+// The state of a job stands behind its inputs.
+inputs!(A B C D E F G H I J K L N O P Q R S T U V W X Y Z);
+
+impl Inputs for () {
+    fn write<M: SerializeMap>(
+        &self,
+        _: &'static [(&'static str, Codec)],
+        _: &mut M,
+    ) -> Result<(), M::Error> {
+        Ok(())
+    }
+}
+
+/// The inputs of a call as bytes: `Encodable::<J>::encode(args)`. Where they can't be, which is
+/// reported where they are written, [`NotEncodable`] is found.
+#[derive(Debug)]
+pub struct Encodable<J>(PhantomData<J>);
+
+impl<J: Job> Encodable<J>
+where
+    for<'a> J::Args<'a>: Inputs,
+{
+    /// One map from their names.
+    ///
+    /// # Errors
+    ///
+    /// If an input can't be written.
+    pub fn encode(args: &J::Args<'_>) -> Result<Vec<u8>, CodecError> {
+        let named = Named {
+            inputs: args,
+            names: J::STORED,
+        };
+        value::encode(&named).map_err(CodecError::of::<J>)
+    }
+}
+
+/// For all other types; has to be in scope.
+pub trait NotEncodable<J: Job> {
+    /// A job with too many inputs; a program with another such job is no program.
+    ///
+    /// # Errors
+    ///
+    /// Always.
+    fn encode(_: &J::Args<'_>) -> Result<Vec<u8>, CodecError> {
+        let text = format!("it has more than {INPUTS_MAX} inputs, so it can't be spawned");
+        Err(CodecError::new::<J>(text))
+    }
+}
+
+impl<J: Job> NotEncodable<J> for Encodable<J> {}
+
+/// Inputs and their names.
+struct Named<'a, I> {
+    inputs: &'a I,
+    names: &'static [(&'static str, Codec)],
+}
+
+impl<I: Inputs> Serialize for Named<'_, I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.names.len()))?;
+        self.inputs.write(self.names, &mut map)?;
+        map.end()
+    }
+}

@@ -440,11 +440,10 @@ mod spawning {
 
     macro_rules! site {
         ($module:ident, $($kind:path),*) => {
+            #[expect(dead_code, reason = "only the graph is asked for")]
             pub(super) mod $module {
                 use super::super::one;
                 use crate::{Context, job, workflow};
-                #[allow(unused_imports)]
-                use super::*;
 
                 #[job(name = "crawl", spawns(crawl, $($kind),*))]
                 async fn crawl(ctx: &Context, order: u64) -> u64 {
@@ -464,12 +463,12 @@ mod spawning {
 
     workflow! { pub(super) async fn sub(order: u64) -> u64 { page(order) } }
 
-    site!(plain, page);
-    site!(more, page, size);
-    site!(less, size);
-    site!(changed, changed_page);
-    site!(deep, deep_page);
-    site!(called, page, sub);
+    site!(plain, super::page);
+    site!(more, super::page, super::size);
+    site!(less, super::size);
+    site!(changed, super::changed_page);
+    site!(deep, super::deep_page);
+    site!(called, super::page, super::sub);
 }
 
 /// Checks what is told when the file is of the first and the program is the second, with all that is
@@ -492,7 +491,63 @@ fn what_is_spawned_has_lines_of_its_own() {
     let text = text.replace("zahir::lockfile::tests::", "");
     let lines = text.lines().skip(4);
     let lines = lines.filter(|line| !line.starts_with("fingerprint") && !line.is_empty());
-    expect![[r#""#]].assert_eq(&lines.collect::<Vec<_>>().join("\n"));
+    expect![[r#"
+        [[workflow]]
+        name = "crawl (spawned)"
+        gives = "crawl"
+        [[workflow.node]]
+        name = "crawl"
+        kind = "job"
+        calls = "crawl"
+        types = "(order: u64) -> u64"
+        spawns = ["crawl", "page", "spawning::sub"]
+        [[workflow]]
+        name = "page (spawned)"
+        gives = "page"
+        [[workflow.node]]
+        name = "page"
+        kind = "job"
+        calls = "page"
+        types = "(order: u64) -> u64"
+        [[workflow]]
+        name = "spawning::called::site"
+        gives = "end"
+        [[workflow.node]]
+        name = "order"
+        kind = "input"
+        [[workflow.node]]
+        name = "found"
+        kind = "job"
+        calls = "crawl"
+        types = "(order: u64) -> u64"
+        spawns = ["crawl", "page", "spawning::sub"]
+        uses = ["order"]
+        [[workflow.node]]
+        name = "end"
+        kind = "job"
+        calls = "one"
+        types = "(order: u64) -> u64"
+        uses = ["found"]
+        [[workflow]]
+        name = "spawning::sub"
+        gives = "page"
+        [[workflow.node]]
+        name = "order"
+        kind = "input"
+        [[workflow.node]]
+        name = "page"
+        kind = "job"
+        calls = "page"
+        types = "(order: u64) -> u64"
+        uses = ["order"]
+        [[workflow]]
+        name = "spawning::sub (spawned)"
+        gives = "sub"
+        [[workflow.node]]
+        name = "sub"
+        kind = "workflow"
+        calls = "spawning::sub""#]]
+    .assert_eq(&lines.collect::<Vec<_>>().join("\n"));
     let shape = text::read(&text).unwrap();
     let spawns: Vec<_> = shape.nodes.iter().map(|node| node.spawns.len()).collect();
     assert_eq!(spawns.iter().max(), Some(&3));
@@ -501,10 +556,55 @@ fn what_is_spawned_has_lines_of_its_own() {
 #[test]
 fn what_may_be_spawned_is_told_with_what_it_means() {
     use spawning::{called, changed, deep, less, more, plain};
-    check_spawning::<plain::Site, more::Site>(&expect![[r#""#]]);
-    check_spawning::<more::Site, plain::Site>(&expect![[r#""#]]);
-    check_spawning::<plain::Site, less::Site>(&expect![[r#""#]]);
-    check_spawning::<plain::Site, changed::Site>(&expect![[r#""#]]);
-    check_spawning::<plain::Site, deep::Site>(&expect![[r#""#]]);
-    check_spawning::<called::Site, plain::Site>(&expect![[r#""#]]);
+    check_spawning::<plain::Site, more::Site>(&expect![[r#"
+        the workflows are not what `zahir.lock` says:
+        safe:
+          `size (spawned)`: it was not spawned before
+        re-runs these nodes of unfinished runs:
+          `crawl (spawned)`: `crawl` (it may spawn `size` now)
+          `more::site`: `found` (it may spawn `size` now), `end` (what it depends on has changed: `found`)
+        if that is meant, write the file anew, and commit it: `ZAHIR_LOCKFILE=update cargo test`"#]]);
+    check_spawning::<more::Site, plain::Site>(&expect![[r#"
+        the workflows are not what `zahir.lock` says:
+        safe:
+          `size (spawned)`: it is no longer spawned
+        re-runs these nodes of unfinished runs:
+          `crawl (spawned)`: `crawl` (it may not spawn `size` any more)
+          `plain::site`: `found` (it may not spawn `size` any more), `end` (what it depends on has changed: `found`)
+        if that is meant, write the file anew, and commit it: `ZAHIR_LOCKFILE=update cargo test`"#]]);
+    check_spawning::<plain::Site, less::Site>(&expect![[r#"
+        the workflows are not what `zahir.lock` says:
+        safe:
+          `size (spawned)`: it was not spawned before
+          `page (spawned)`: it is no longer spawned
+        re-runs these nodes of unfinished runs:
+          `crawl (spawned)`: `crawl` (it may spawn `size` now, and no more `page`)
+          `less::site`: `found` (it may spawn `size` now, and no more `page`), `end` (what it depends on has changed: `found`)
+        if that is meant, write the file anew, and commit it: `ZAHIR_LOCKFILE=update cargo test`"#]]);
+    check_spawning::<plain::Site, changed::Site>(&expect![[r#"
+        the workflows are not what `zahir.lock` says:
+        re-runs these nodes of unfinished runs:
+          `crawl (spawned)`: `crawl` (what it may spawn has changed)
+          `page (spawned)`: `page` (it was `page(order: u64) -> u64`, and is `page(order: u64) -> u64` of version 2 now)
+          `changed::site`: `found` (what it may spawn has changed), `end` (what it depends on has changed: `found`)
+        if that is meant, write the file anew, and commit it: `ZAHIR_LOCKFILE=update cargo test`"#]]);
+    check_spawning::<plain::Site, deep::Site>(&expect![[r#"
+        the workflows are not what `zahir.lock` says:
+        safe:
+          `size (spawned)`: it was not spawned before
+        re-runs these nodes of unfinished runs:
+          `crawl (spawned)`: `crawl` (what it may spawn has changed)
+          `page (spawned)`: `page` (it may spawn `size` now)
+          `deep::site`: `found` (what it may spawn has changed), `end` (what it depends on has changed: `found`)
+        if that is meant, write the file anew, and commit it: `ZAHIR_LOCKFILE=update cargo test`"#]]);
+    check_spawning::<called::Site, plain::Site>(&expect![[r#"
+        the workflows are not what `zahir.lock` says:
+        safe:
+          `sub (spawned)`: it is no longer spawned
+        re-runs these nodes of unfinished runs:
+          `crawl (spawned)`: `crawl` (it may not spawn `sub` any more)
+          `plain::site`: `found` (it may not spawn `sub` any more), `end` (what it depends on has changed: `found`)
+        blocks unfinished runs in which these have run:
+          `sub`: the workflow is gone, and its unfinished runs can't go on
+        if that is meant, write the file anew, and commit it: `ZAHIR_LOCKFILE=update cargo test`"#]]);
 }

@@ -21,7 +21,7 @@ use crate::runtime::lane::Lane;
 use crate::runtime::reader::Reader;
 use crate::runtime::recovery::OnChange;
 use crate::runtime::repair::Repairs;
-use crate::runtime::run::{Audience, Left, Message, Outcome, Run, lock};
+use crate::runtime::run::{Left, Message, Outcome, Run, lock};
 use crate::runtime::shared::Shared;
 use crate::runtime::slots::Slots;
 use crate::runtime::writer::Writer;
@@ -87,10 +87,6 @@ impl Core {
     pub(crate) fn run(&self, id: RunId, executable: Arc<Executable>) -> Run {
         let mut run = Run::new(id, executable, self.is_durable, self.value_bytes_max);
         run.shared = Some(Arc::clone(&self.shared));
-        run.audience = Some(Audience {
-            hub: Arc::clone(&self.hub),
-            clock: Arc::clone(&self.clock),
-        });
         run
     }
 

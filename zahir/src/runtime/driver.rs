@@ -23,11 +23,11 @@ use crate::plan::SignalId;
 use crate::runtime::core::Core;
 use crate::runtime::executor::{self, Key, Start};
 use crate::runtime::run::{Left, Message, Outcome, Run, paths};
-use crate::runtime::seat::line_report;
+use crate::runtime::seat::{self, line_report};
 use crate::runtime::shared::Landings;
 use crate::runtime::slots::Held;
 use crate::runtime::writer::Submission;
-use crate::runtime::{ACTIONS_MAX, backoff, diverged, lane};
+use crate::runtime::{ACTIONS_MAX, backoff, lane};
 use crate::value::Value;
 
 /// No sleep is longer: the wall clock may be set forward meanwhile, or the machine suspended.
@@ -140,6 +140,7 @@ impl Driver {
             match self.turn() {
                 Turn::Over(outcome) => {
                     self.run.publish(self.engine.progress());
+                    self.run.set_tallies(self.engine.tally());
                     executor::drop_quietly(self);
                     return outcome;
                 }
@@ -233,6 +234,10 @@ impl Driver {
                     payload,
                     answer,
                 } => self.receive(signal, payload, answer),
+                Message::Tally { answer } => {
+                    // Whoever asked may be gone.
+                    drop(answer.send(self.engine.tally()));
+                }
                 Message::Stop => {
                     self.is_stopping = true;
                     self.engine.handle(self.now, Report::ShutdownRequested);
@@ -425,29 +430,10 @@ impl Driver {
             Action::Answer { ticket } => self.answer(ticket, Ok(())),
             Action::Refuse { ticket, why } => self.answer(ticket, Err(why)),
             Action::Skip { at } => self.skip(&at),
-            Action::Resume {
-                place,
-                attempt,
-                ended,
-            } => {
-                let key = Key { place, attempt };
-                self.run.seats.resume(&self.run, key, ended);
-            }
-            Action::Kept {
-                place,
-                attempt,
-                name,
-            } => self.run.seats.settle(Key { place, attempt }, &name),
-            Action::Diverge {
-                place,
-                attempt,
-                call,
-                before,
-                now,
-            } => {
-                let calls = (before.0, &*before.1, now.0, &*now.1);
-                let failure = diverged::failure(&self.run.executable, &call, calls);
-                self.give_up(Key { place, attempt }, failure);
+            Action::Resume { .. } | Action::Kept { .. } | Action::Diverge { .. } => {
+                if let Some((key, failure)) = seat::answer(&self.run, action) {
+                    self.give_up(key, failure);
+                }
             }
             Action::Finish {
                 ending,
@@ -575,6 +561,12 @@ impl Driver {
             let Key { place, attempt } = start.key;
             return match executor::run_in_place(&self.run, start) {
                 Some(outcome) => {
+                    // What it has reported comes before its end.
+                    if self.run.seats.is_used()
+                        && let Some(left) = self.read_mail()
+                    {
+                        return Turn::Over(Outcome::Left(left));
+                    }
                     self.end_attempt(place, attempt, outcome);
                     Turn::Again
                 }

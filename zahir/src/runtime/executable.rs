@@ -71,6 +71,12 @@ pub(crate) trait Code: Send + Sync + 'static {
     /// The recorded inputs of a run.
     fn decode_inputs(&self, bytes: &[u8]) -> Result<Vec<Value>, CodecError>;
 
+    /// The graph of the workflow, in which nodes have the numbers that they have in the plan; `None`
+    /// if there is none.
+    fn graph(&self) -> Option<&'static Graph> {
+        None
+    }
+
     /// What the node is called in the source.
     fn node_name(&self, node: NodeId) -> &'static str;
 
@@ -312,6 +318,10 @@ impl Code for WorkflowCode {
                 "no error of this node is ever stored",
             )),
         }
+    }
+
+    fn graph(&self) -> Option<&'static Graph> {
+        Some(self.program.graph())
     }
 
     fn error_codec(&self, node: NodeId) -> Option<Codec> {

@@ -420,7 +420,7 @@ fn task(
     Some(Task {
         role,
         shared: asking.map(|asking| -> Arc<dyn Recall> { asking.asker() }),
-        host: seat.map(|seat| -> Arc<dyn Host> { Arc::clone(seat) as Arc<dyn Host> }),
+        host: seat.map(|seat| -> Arc<dyn Host> { Arc::<Seat>::clone(seat) }),
         value_bytes_max: run.value_bytes_max,
     })
 }

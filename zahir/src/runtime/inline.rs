@@ -21,10 +21,9 @@ use crate::runtime::clock::Clock;
 use crate::runtime::executable::Executable;
 use crate::runtime::executor::{self, Ended, Key, Start};
 use crate::runtime::run::{Message, Run, lock, paths};
-use crate::runtime::seat::line_report;
+use crate::runtime::seat::{self, line_report};
 use crate::runtime::{
     ACTIONS_MAX, CHILD_DEPTH_MAX, CHILDREN_PER_JOB_MAX, CHILDREN_PER_RUN_MAX, JOBS_MAX, backoff,
-    diverged,
 };
 use crate::value::Value;
 
@@ -116,10 +115,16 @@ impl Inline {
             if budget == 0 {
                 tokio::task::yield_now().await;
                 while let Some(Some(ended)) = self.attempts.next().now_or_never() {
+                    self.read_mail();
                     self.end_attempt(ended);
                 }
-            } else if !has_more && let Woken::Ended(ended) = self.wait().await {
-                self.end_attempt(ended);
+            } else if !has_more {
+                let woken = self.wait().await;
+                // What an attempt has reported comes before its end.
+                self.read_mail();
+                if let Woken::Ended(ended) = woken {
+                    self.end_attempt(ended);
+                }
             }
             self.read_mail();
             self.engine.handle_timeout(self.clock.now());
@@ -165,13 +170,10 @@ impl Inline {
         let mut mail = std::mem::take(&mut self.mail);
         self.run.inbox.take(&mut mail);
         for message in mail.drain(..) {
-            match message {
-                Message::Faulty { key, failure } => self.give_up(key, failure),
-                message => {
-                    if let Some(report) = line_report(message) {
-                        self.engine.handle(self.clock.now(), report);
-                    }
-                }
+            if let Message::Faulty { key, failure } = message {
+                self.give_up(key, failure);
+            } else if let Some(report) = line_report(message) {
+                self.engine.handle(self.clock.now(), report);
             }
         }
         self.mail = mail;
@@ -244,29 +246,10 @@ impl Inline {
             | Action::Answer { .. }
             | Action::Refuse { .. }
             | Action::Skip { .. } => {}
-            Action::Resume {
-                place,
-                attempt,
-                ended,
-            } => {
-                let key = Key { place, attempt };
-                self.run.seats.resume(&self.run, key, ended);
-            }
-            Action::Kept {
-                place,
-                attempt,
-                name,
-            } => self.run.seats.settle(Key { place, attempt }, &name),
-            Action::Diverge {
-                place,
-                attempt,
-                call,
-                before,
-                now,
-            } => {
-                let calls = (before.0, &*before.1, now.0, &*now.1);
-                let failure = diverged::failure(&self.run.executable, &call, calls);
-                self.give_up(Key { place, attempt }, failure);
+            Action::Resume { .. } | Action::Kept { .. } | Action::Diverge { .. } => {
+                if let Some((key, failure)) = seat::answer(&self.run, action) {
+                    self.give_up(key, failure);
+                }
             }
         }
         None

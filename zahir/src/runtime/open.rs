@@ -28,7 +28,7 @@ use crate::runtime::executor;
 use crate::runtime::reader::{self, Questions, Reader};
 use crate::runtime::recovery::{self, Found, FoundRun, Recovered, RecoveredRun};
 use crate::runtime::repair::Repairs;
-use crate::runtime::shared::Shared;
+use crate::runtime::shared::{Audience, Shared};
 use crate::runtime::slots::Slots;
 use crate::runtime::writer::{self, Writer, guard};
 
@@ -42,11 +42,16 @@ pub(super) async fn start(builder: RuntimeBuilder) -> Result<Runtime, OpenError>
     let clock = builder.clock.unwrap_or_else(|| Arc::new(Clock::system()));
     let slots = Arc::new(Slots::new(builder.jobs_max));
     let stored = is_durable.then(|| Arc::clone(&reader));
-    let shared = Shared::new(stored, Arc::clone(&clock), Arc::clone(&slots));
+    let hub = Arc::new(Hub::default());
+    let audience = Audience {
+        hub: Arc::clone(&hub),
+        clock: Arc::clone(&clock),
+    };
+    let shared = Shared::new(stored, audience, Arc::clone(&slots));
     let core = Arc::new(Core {
         clock,
         slots,
-        hub: Arc::new(Hub::default()),
+        hub,
         live: Live::default(),
         claims: Claims::default(),
         executables,

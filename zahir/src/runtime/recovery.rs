@@ -15,7 +15,7 @@ use zahir_store::{
 };
 
 use crate::definition::Definition;
-use crate::engine::{Engine, RecoverError, Stored};
+use crate::engine::{Engine, RecoverError, Stored, Tally};
 use crate::history::changes::{Changes, quoted};
 use crate::history::entries;
 use crate::history::revise::{self, BlockedJob, Case, Refused, Wish};
@@ -497,6 +497,23 @@ pub(crate) fn load(
 fn definition(store: &dyn Store, id: DefinitionId) -> Result<Option<Definition>, StoreError> {
     let stored = guard(|| store.definition(id))?;
     Ok(stored.and_then(|bytes| Definition::decode(id, &bytes)))
+}
+
+/// How many children these records tell of, if they are of this program.
+pub(crate) fn tally(executable: &Executable, stored: &StoredRun) -> Vec<Tally> {
+    let mut records = stored.steps.iter().flat_map(|step| &step.records);
+    let start = records.find_map(|record| {
+        if let Record::RunStarted(start) = record {
+            Some(start.clone())
+        } else {
+            None
+        }
+    });
+    let start = start.filter(|start| start.definition == executable.definition);
+    let replayed = contain(AssertUnwindSafe(|| {
+        Some(replay(executable, stored, &start?).ok()?.tally())
+    }));
+    replayed.ok().flatten().unwrap_or_default()
 }
 
 fn replay(

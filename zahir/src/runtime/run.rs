@@ -10,12 +10,10 @@ use futures_util::task::AtomicWaker;
 use tokio::sync::{Notify, oneshot};
 use zahir_store::{Attempt, Failure, Position, RunId};
 
-use crate::engine::{AttemptOutcome, Place, Progress, Refusal, Spawn, Wait};
+use crate::engine::{AttemptOutcome, Place, Progress, Refusal, Spawn, Tally, Wait};
 use crate::error::{Halted, RunError};
-use crate::event::Hub;
 use crate::history::changes::Changes;
 use crate::plan::SignalId;
-use crate::runtime::clock::Clock;
 use crate::runtime::executable::Executable;
 use crate::runtime::executor::{Crew, Key};
 use crate::runtime::seat::Seats;
@@ -38,22 +36,15 @@ pub(crate) struct Run {
     pub(crate) crew: Crew,
     /// The attempts that have a line.
     pub(crate) seats: Seats,
-    /// Who is told of what happens; `None` without a runtime.
-    pub(crate) audience: Option<Audience>,
     /// The results that runs share; `None` without a runtime.
     pub(crate) shared: Option<Arc<Shared>>,
     pub(crate) earned: Earned,
     progress: SharedProgress,
     is_started: AtomicBool,
+    /// How many children there were when it was over, or left.
+    tallies: OnceLock<Vec<Tally>>,
     outcome: OnceLock<Outcome>,
     changed: Notify,
-}
-
-/// Who is told of what happens in runs, and when it is.
-#[derive(Debug)]
-pub(crate) struct Audience {
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) clock: Arc<Clock>,
 }
 
 /// What the driver is told.
@@ -91,6 +82,8 @@ pub(crate) enum Message {
         payload: Vec<u8>,
         answer: oneshot::Sender<Result<(), Refusal>>,
     },
+    /// Somebody wants to know how many children there are.
+    Tally { answer: oneshot::Sender<Vec<Tally>> },
     /// Start nothing more, and end when nothing is under way.
     Stop,
     /// Drop what is under way, record that, and end.
@@ -141,11 +134,11 @@ impl Run {
             inbox: Inbox::default(),
             crew: Crew::default(),
             seats: Seats::default(),
-            audience: None,
             shared: None,
             earned: Earned::default(),
             progress: SharedProgress::default(),
             is_started: AtomicBool::new(!is_durable),
+            tallies: OnceLock::new(),
             outcome: OnceLock::new(),
             changed: Notify::new(),
         }
@@ -171,6 +164,16 @@ impl Run {
         if self.outcome.set(outcome).is_ok() {
             self.changed.notify_waiters();
         }
+    }
+
+    /// What its driver has counted last, before the outcome is set.
+    pub(crate) fn set_tallies(&self, tallies: Vec<Tally>) {
+        // The first ones stay, as the outcome does.
+        drop(self.tallies.set(tallies));
+    }
+
+    pub(crate) fn tallies(&self) -> Option<&[Tally]> {
+        self.tallies.get().map(Vec::as_slice)
     }
 
     pub(crate) fn outcome(&self) -> Option<&Outcome> {

@@ -17,16 +17,17 @@ use tokio::time::{Instant, Sleep};
 use zahir_store::{ChildCall, Failure, NodeId, Position};
 
 use crate::engine::{
-    AttemptOutcome, Bequest, ChildEnd, KeptValue, Report, Spawn, Succession, Verdict, Wait,
+    Action, AttemptOutcome, Bequest, ChildEnd, KeptValue, Report, Spawn, Succession, Verdict, Wait,
 };
 use crate::event::Event;
 use crate::job::children::line;
 use crate::job::children::line::{
     Awaited, Entrance, Heir, Host, Kind, Legacy, Line, Petition, Spawned, Told,
 };
+use crate::runtime::diverged;
 use crate::runtime::executor::{self, Key};
-use crate::runtime::run::{Audience, Message, Run, lock};
-use crate::runtime::shared::Asker;
+use crate::runtime::run::{Message, Run, lock};
+use crate::runtime::shared::{Asker, Audience};
 use crate::value::Value;
 
 /// The attempts of a run that have a line.
@@ -48,6 +49,11 @@ impl Seats {
             let removed = lock(&self.seats).remove(&key);
             drop(removed);
         }
+    }
+
+    /// Whether there was ever any.
+    pub(crate) fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Acquire)
     }
 
     fn find(&self, key: Key) -> Option<Arc<Seat>> {
@@ -197,8 +203,18 @@ impl Seat {
                     extra,
                 }
             }
+            AttemptOutcome::Postponed { .. } => {
+                let spawned = line.postpone();
+                if !spawned.is_empty() {
+                    self.push(|key| Message::Parked {
+                        key,
+                        spawned: spawns(spawned),
+                        waits: Vec::new(),
+                    });
+                }
+                outcome
+            }
             AttemptOutcome::Failed { .. }
-            | AttemptOutcome::Postponed { .. }
             | AttemptOutcome::Continued { .. }
             | AttemptOutcome::Interrupted => outcome,
         }
@@ -265,14 +281,15 @@ impl Host for Seat {
     }
 
     fn is_watched(&self) -> bool {
-        let audience = self.run.audience.as_ref();
-        audience.is_some_and(|audience| audience.hub.is_watched())
+        let shared = self.run.shared.as_ref();
+        shared.is_some_and(|shared| shared.audience().hub.is_watched())
     }
 
     fn tell(&self, at: &Position, told: Told) {
-        let Some(Audience { hub, clock }) = &self.run.audience else {
+        let Some(shared) = &self.run.shared else {
             return;
         };
+        let Audience { hub, clock } = shared.audience();
         let run = (self.run.id, &*self.run.executable);
         hub.emit(std::iter::once(Event::told(run, clock.now(), at, told)));
     }
@@ -421,6 +438,38 @@ impl Limit {
     }
 }
 
+/// Tells an attempt what the engine answers to what it has reported: says which attempt it ends, and
+/// why, if it does.
+pub(crate) fn answer(run: &Run, action: Action<Value>) -> Option<(Key, Failure)> {
+    if let Action::Resume {
+        place,
+        attempt,
+        ended,
+    } = action
+    {
+        run.seats.resume(run, Key { place, attempt }, ended);
+    } else if let Action::Kept {
+        place,
+        attempt,
+        name,
+    } = action
+    {
+        run.seats.settle(Key { place, attempt }, &name);
+    } else if let Action::Diverge {
+        place,
+        attempt,
+        call,
+        before,
+        now,
+    } = action
+    {
+        let calls = (before.0, &*before.1, now.0, &*now.1);
+        let failure = diverged::failure(&run.executable, &call, calls);
+        return Some((Key { place, attempt }, failure));
+    }
+    None
+}
+
 /// What the engine is told of what an attempt reports while it is under way.
 pub(crate) fn line_report(message: Message) -> Option<Report<Value>> {
     match message {
@@ -452,6 +501,7 @@ pub(crate) fn line_report(message: Message) -> Option<Report<Value>> {
         | Message::Durable { .. }
         | Message::Cancel { .. }
         | Message::Signal { .. }
+        | Message::Tally { .. }
         | Message::Stop
         | Message::Interrupt
         | Message::Leave(_) => None,

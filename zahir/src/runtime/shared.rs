@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use zahir_store::{Failure, FailureKind, Record, Timestamp};
 
 use crate::engine::AttemptOutcome;
+use crate::event::Hub;
 use crate::job::share::Recall;
 use crate::job::{BoxFuture, failure};
 use crate::runtime::clock::Clock;
@@ -40,8 +41,15 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Where results are on record; `None` if the runtime is in memory.
     reader: Option<Arc<Reader>>,
-    clock: Arc<Clock>,
+    audience: Audience,
     slots: Arc<Slots>,
+}
+
+/// Who is told of what happens in runs, and when it is. In here because every run has this already.
+#[derive(Debug)]
+pub(crate) struct Audience {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) clock: Arc<Clock>,
 }
 
 #[derive(Debug, Default)]
@@ -75,13 +83,17 @@ pub(crate) struct Ticket {
 }
 
 impl Shared {
-    pub(crate) fn new(reader: Option<Arc<Reader>>, clock: Arc<Clock>, slots: Arc<Slots>) -> Self {
+    pub(crate) fn new(reader: Option<Arc<Reader>>, audience: Audience, slots: Arc<Slots>) -> Self {
         Self {
             state: Mutex::default(),
             reader,
-            clock,
+            audience,
             slots,
         }
+    }
+
+    pub(crate) const fn audience(&self) -> &Audience {
+        &self.audience
     }
 
     /// The result of a key, or the right to make it. Waits while somebody else makes it.
@@ -131,12 +143,12 @@ impl Shared {
     /// What is on record.
     async fn look_up(&self, key: u128) -> Result<Option<Arc<[u8]>>, Failure> {
         let Some(reader) = &self.reader else {
-            let now = self.clock.now();
+            let now = self.audience.clock.now();
             return Ok(lock(&self.state).kept.find(key, now));
         };
         let asked = reader.ask(move |store| store.shared(key)).await;
         let found = asked.map_err(|error| unreadable(&error.to_string()))?;
-        let now = self.clock.now();
+        let now = self.audience.clock.now();
         let valid = found.filter(|found| !found.is_over(now));
         Ok(valid.map(|found| found.output.into()))
     }
@@ -417,7 +429,7 @@ impl Landings {
     pub(crate) fn take_in(&mut self, ticket: Ticket, output: &[u8], lasts: Option<Duration>) {
         match &ticket.shared {
             Some(shared) if shared.reader.is_none() => {
-                let until = lasts.map(|lasts| shared.clock.now().after(lasts));
+                let until = lasts.map(|lasts| shared.audience.clock.now().after(lasts));
                 ticket.land(&output.into(), until);
             }
             Some(_) | None => self.told.push(ticket),

@@ -75,7 +75,7 @@ impl Told {
         let (items, rest) = match marker {
             0x80..=0x8f => (Items::Map(usize::from(marker & 0x0f)), after),
             0x90..=0x9f => (Items::List(usize::from(marker & 0x0f)), after),
-            0xdc | 0xdd | 0xde | 0xdf => {
+            0xdc..=0xdf => {
                 let width = if marker & 1 == 0 { 2 } else { 4 };
                 let (count, rest) = number(after, width)?;
                 let count = usize::try_from(count).map_err(|_| Cut::Unreadable)?;

@@ -298,7 +298,7 @@ pub(super) fn endless() -> Program {
 
 /// A random program. Some have jobs that fail for good, some have jobs with children.
 pub(super) fn random(rng: &mut Rng) -> Program {
-    let has_children = rng.chance(1, 2);
+    let has_children = rng.chance(1, 3);
     let inputs = 1 + rng.below(2);
     let may_fail = rng.chance(1, 2);
     let mut maker = Maker {
@@ -469,7 +469,11 @@ impl Maker {
         let jobs = among.filter(|at| self.nodes[*at].kind == PlanKind::Job);
         let jobs: Vec<_> = jobs.collect();
         for _ in 0..(1 + rng.below(2)).min(jobs.len()) {
-            let node = NodeId::new(u32::try_from(jobs[rng.below(jobs.len())]).unwrap());
+            // Those whose error somebody handles are of interest.
+            let typed = jobs.iter().find(|at| self.nodes[**at].keeps_error);
+            let typed = typed.copied().filter(|_| rng.chance(1, 3));
+            let at = typed.unwrap_or(jobs[rng.below(jobs.len())]);
+            let node = NodeId::new(u32::try_from(at).unwrap());
             self.script(rng, node, kinds, None);
         }
     }
@@ -478,6 +482,8 @@ impl Maker {
         let at = index(node);
         if self.nodes[at].keeps_error {
             self.habits[at].postpones = 0;
+        } else if rng.chance(1, 6) {
+            self.habits[at].postpones = 1;
         }
         let scope = scripts::Scope {
             kinds,

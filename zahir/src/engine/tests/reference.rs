@@ -82,9 +82,11 @@ pub(super) struct Oracle {
     lost: BTreeSet<Position>,
     /// Those whose recovery job did.
     lost_recoveries: BTreeSet<Position>,
-    /// In a run that was repaired: those that failed without being recovered, as that was beside
-    /// something else that failed, which does not count any more.
+    /// Those that failed without being recovered, as that was beside something else that failed, which
+    /// does not count any more, or is not found again yet.
     unrecovered: BTreeSet<Position>,
+    /// The jobs that spawned something else than before, which no handler is given.
+    diverged: BTreeSet<Position>,
     /// The children.
     families: Arc<Families>,
 }
@@ -103,6 +105,8 @@ impl Oracle {
         };
         let mut signals = Vec::new();
         let mut recovering = BTreeSet::new();
+        // Whether something else may have failed before, so that what fails is not recovered.
+        let mut may_be_beside = is_repaired;
         for record in records {
             match record {
                 Record::RaceWon { at, entry } => {
@@ -143,6 +147,9 @@ impl Oracle {
                     at: Some(at),
                     failure,
                 } if is_lost(failure) => {
+                    if failure.kind == FailureKind::Diverged {
+                        oracle.diverged.insert(at.clone());
+                    }
                     let lost = if recovering.contains(at) {
                         &mut oracle.lost_recoveries
                     } else {
@@ -152,11 +159,15 @@ impl Oracle {
                 }
                 Record::AttemptFailed {
                     at, retry_at: None, ..
-                } if is_repaired && !recovering.contains(at) => {
+                } if may_be_beside && !recovering.contains(at) => {
                     oracle.unrecovered.insert(at.clone());
                 }
                 _ => {}
             }
+            may_be_beside |= matches!(
+                record,
+                Record::AttemptFailed { retry_at: None, .. } | Record::DeadlinePassed { .. }
+            );
         }
         oracle
     }
@@ -248,6 +259,8 @@ pub(super) fn interpret(program: &Program, inputs: &[u64], oracle: &Oracle) -> E
         failures: BTreeSet::new(),
         children: BTreeMap::new(),
         trail: Trail::default(),
+        diverges: false,
+        divergent: BTreeSet::new(),
     };
     let from = Rc::default();
     let end = interpreter.region(Entry {
@@ -282,6 +295,10 @@ struct Interpreter<'a> {
     children: BTreeMap<(Position, u32), ChildEnds>,
     /// What the region that is interpreted has behind its jobs.
     trail: Trail,
+    /// Whether a failure of what is interpreted can't be handled.
+    diverges: bool,
+    /// The children whose failure can't be handled.
+    divergent: BTreeSet<(Position, u32)>,
 }
 
 /// What runs behind the jobs of a region.
@@ -515,7 +532,10 @@ impl Interpreter<'_> {
             }
         }
         match (&end, child.bond) {
-            (End::Fails(_), Bond::Followed) => self.trail.fails = true,
+            (End::Fails(_), Bond::Followed) => {
+                self.trail.fails = true;
+                self.diverges |= self.divergent.contains(&(at, number));
+            }
             (End::Unknown, _) => self.trail.is_unknown = true,
             (_, _) => {}
         }
@@ -543,11 +563,16 @@ impl Interpreter<'_> {
         };
         let before = self.jobs.len();
         let around = std::mem::take(&mut self.trail);
+        let around_diverges = std::mem::take(&mut self.diverges);
         let end = match self.program.plan.node(kind).kind {
             PlanKind::Job => self.job(&child, arguments),
-            _ => self.call(&child, arguments),
+            _ => match self.call(&child, arguments) {
+                End::Fails(_) => End::Fails(None),
+                end => end,
+            },
         };
         let trail = std::mem::replace(&mut self.trail, around);
+        let diverges = std::mem::replace(&mut self.diverges, around_diverges);
         let end = match end {
             End::Fails(error) => End::Fails(error.filter(|_| !trail.fails)),
             _ if trail.fails => End::Fails(None),
@@ -558,6 +583,9 @@ impl Interpreter<'_> {
             End::Value(known, _) => ChildEnds::Gives(known.value, (*known.from).clone()),
             End::Fails(error) => {
                 self.uncertain(before);
+                if diverges {
+                    self.divergent.insert((parent.clone(), number));
+                }
                 ChildEnds::Fails(*error)
             }
             End::Unknown | End::Leaves(..) => ChildEnds::Unknown,
@@ -585,6 +613,7 @@ impl Interpreter<'_> {
             }
         }
         if family.has_failed {
+            self.diverges |= self.oracle.diverged.contains(&at);
             let keeps = self.program.plan.node(id).keeps_error;
             let keeps = keeps && !self.program.panics[index(id)] && !is_lost;
             return End::Fails(keeps.then(|| plans::error(self.program.salt(id), inputs)));
@@ -670,7 +699,8 @@ impl Interpreter<'_> {
     /// The job that gives the result of another.
     fn heir(&mut self, site: &Site<'_>, family: &Family, heir: &Heir, ends: &[End]) -> End {
         let mut from = (*site.from).clone();
-        let (mut fails, mut is_unknown) = (false, false);
+        let at = site.position();
+        let (mut fails, mut is_unknown, mut diverges) = (false, false, false);
         let mut child = |number: &u32| match &ends[usize::try_from(*number).unwrap()] {
             End::Value(known, _) => {
                 from.extend(known.from.iter().cloned());
@@ -678,6 +708,7 @@ impl Interpreter<'_> {
             }
             End::Fails(_) => {
                 fails = true;
+                diverges |= self.divergent.contains(&(at.clone(), *number));
                 0
             }
             End::Unknown | End::Leaves(..) => {
@@ -697,11 +728,15 @@ impl Interpreter<'_> {
             return End::Unknown;
         }
         if fails {
+            self.diverges |= diverges;
             return End::Fails(None);
         }
         let number = u32::try_from(family.children.len() - 1).unwrap();
         match self.child(site, (number, heir.kind), arguments, Rc::new(from)) {
-            End::Fails(_) => End::Fails(None),
+            End::Fails(_) => {
+                self.diverges |= self.divergent.contains(&(at, number));
+                End::Fails(None)
+            }
             end => end,
         }
     }
@@ -770,20 +805,26 @@ impl Interpreter<'_> {
     }
 
     /// What may fail; if it does, how much of it runs depends on time.
-    fn body(&mut self, site: &Site<'_>, at: u32) -> End {
+    fn body(&mut self, site: &Site<'_>, at: u32) -> (End, bool) {
         let before = self.jobs.len();
         let region = self.program.plan.node(site.id).inside[usize::try_from(at).unwrap()];
+        let around = std::mem::take(&mut self.diverges);
         let end = self.region(site.entry(region, at, vec![]));
+        let diverges = std::mem::replace(&mut self.diverges, around);
         if let End::Fails(_) = end {
             self.uncertain(before);
         }
-        end
+        let diverges = diverges && matches!(end, End::Fails(_));
+        (end, diverges)
     }
 
     fn rescue(&mut self, site: &Site<'_>, is_typed: bool) -> End {
         let error = match self.body(site, 0) {
-            End::Fails(error) => error,
-            end => return end,
+            (End::Fails(error), false) => error,
+            (end, diverges) => {
+                self.diverges |= diverges;
+                return end;
+            }
         };
         let Some(error) = caught(error, is_typed) else {
             return End::Fails(None);
@@ -800,7 +841,12 @@ impl Interpreter<'_> {
     }
 
     fn result(&mut self, site: &Site<'_>, is_typed: bool) -> End {
-        match self.body(site, 0) {
+        let (end, diverges) = self.body(site, 0);
+        if diverges {
+            self.diverges = true;
+            return End::Fails(None);
+        }
+        match end {
             End::Value(known, _) => {
                 let value = plans::succeeded(known.value);
                 End::Value(Known::new(value, &known.from), vec![])
@@ -813,7 +859,8 @@ impl Interpreter<'_> {
     }
 
     fn finally(&mut self, site: &Site<'_>) -> End {
-        let end = self.body(site, 0);
+        let (end, diverges) = self.body(site, 0);
+        self.diverges |= diverges;
         if let End::Unknown = end {
             // It may be stopped from outside, and then this runs as well.
             let before = self.jobs.len();
@@ -821,7 +868,9 @@ impl Interpreter<'_> {
             self.uncertain(before);
             return end;
         }
-        match (end, self.body(site, 1)) {
+        let (last, diverges) = self.body(site, 1);
+        self.diverges |= diverges;
+        match (end, last) {
             (End::Fails(_), _) | (_, End::Fails(_)) => End::Fails(None),
             (end, _) => end,
         }

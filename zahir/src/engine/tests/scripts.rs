@@ -125,6 +125,48 @@ pub(super) fn random(rng: &mut Rng, scope: Scope<'_>) -> Script {
     }
 }
 
+/// A script that has a bit of everything: a value that is kept, two children that it waits for, and
+/// one that follows.
+pub(super) fn story(kind: NodeId) -> Script {
+    let held = Sprout {
+        kind,
+        key: None,
+        bond: Bond::Held,
+        is_late: false,
+        fan: None,
+        limits: ChildLimits::default(),
+        rests: false,
+        is_deeper: false,
+    };
+    let keyed = Sprout {
+        key: Some("second".to_owned()),
+        ..held.clone()
+    };
+    let follower = Sprout {
+        bond: Bond::Followed,
+        is_late: true,
+        ..held.clone()
+    };
+    let both = Part::Await {
+        which: vec![0, 1],
+        how: How::All,
+        passes_on: true,
+    };
+    let parts = vec![
+        Part::Keep("value".to_owned()),
+        Part::Spawn(held),
+        Part::Spawn(keyed),
+        Part::Spawn(follower),
+        both,
+    ];
+    Script {
+        parts,
+        fails_at: 0,
+        heir: None,
+        is_fickle: false,
+    }
+}
+
 impl Writer<'_> {
     /// A few parts that belong together.
     fn passage(&mut self, rng: &mut Rng) {
@@ -132,7 +174,7 @@ impl Writer<'_> {
             let name = format!("value {}", self.parts.len());
             self.parts.push(Part::Keep(name));
         }
-        match rng.below(9) {
+        match rng.below(10) {
             0 | 1 => {
                 let bond = if rng.chance(1, 2) {
                     Bond::Followed
@@ -153,7 +195,7 @@ impl Writer<'_> {
                 };
                 self.spawn(detached);
             }
-            3 => {
+            3 | 9 => {
                 let mut left = self.held(rng);
                 if self.scope.postpones {
                     left.kind = self.kind(rng, true).node;

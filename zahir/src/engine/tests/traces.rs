@@ -7,6 +7,7 @@ use zahir_store::NodeId;
 
 use super::plans::{self, Program, here, node, region};
 use super::schedules::drive_in_order;
+use super::scripts;
 use super::world::World;
 use crate::job::policy::Policy;
 use crate::plan::{Exit, PlanKind, PlanNode, PlanRegion, Recovery, RegionId, SignalId, Source};
@@ -314,4 +315,51 @@ fn a_recovery_that_fails_and_an_undo() {
         Start { place: Place { frame: FrameId { index: 0, generation: 4294967294 }, node: 0 }, attempt: Attempt(1), frames: None, timeout: None, inputs: [], work: Some(Undo { arguments: [], output: [86, 146, 22, 29, 16, 11, 5, 229] }) }
         Append { seq: 9, first: 11, records: [UndoSucceeded { at: 0, attempt: Attempt(1) }, RunFinished(Failed { at: Some(1), failure: Failure { kind: Error, message: "as planned; its recovery failed: as planned" } })] }
         Finish { ending: Failed { at: Some(1), failure: Failure { kind: Error, message: "as planned; its recovery failed: as planned" } }, attempt: Some(Attempt(2)), output: None }"#]].assert_eq(&world.trace.take().unwrap().join("\n"));
+}
+
+/// `job(input)`, which keeps a value, waits for two children, and leaves one that follows.
+#[test]
+fn a_job_with_three_children() {
+    let nodes = vec![
+        node(PlanKind::Input, 0, 0, vec![]),
+        PlanNode {
+            kinds: vec![NodeId::new(2)],
+            ..node(PlanKind::Job, 0, 1, vec![here(0)])
+        },
+        node(PlanKind::Job, 1, 0, vec![]),
+    ];
+    let body = PlanRegion {
+        jobs: 1,
+        ..region(ids(&[0, 1]), vec![0], Some(here(1)))
+    };
+    let kind = PlanRegion {
+        jobs: 1,
+        ..region(ids(&[2]), vec![], Some(here(0)))
+    };
+    let mut program = Program::new(nodes, vec![body, kind]);
+    program.scripts[1] = Some(scripts::story(NodeId::new(2)));
+    trace(
+        &program,
+        5,
+        &expect![[r#"
+        Append { seq: 1, first: 0, records: [RunStarted(RunStart { workflow: "simulated", key: None, definition: 00000000000000000000000000000001, input: [] })] }
+        Append { seq: 2, first: 1, records: [AttemptStarted { at: 1, attempt: Attempt(1) }] }
+        Start { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, attempt: Attempt(1), frames: None, timeout: None, inputs: [5], work: None }
+        Append { seq: 3, first: 2, records: [ValueKept { at: 1, name: "value", value: [86, 146, 22, 29, 16, 11, 5, 229] }] }
+        Kept { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, attempt: Attempt(1), name: "value" }
+        Append { seq: 4, first: 3, records: [ChildrenSpawned { at: 1, children: [SpawnedChild { kind: 2, call: Number(0), bond: Held, arguments: [0, 0, 0, 0, 0, 0, 0, 1, 5, 207, 23, 223, 44, 183, 114, 163], fan: None, limits: ChildLimits { retry: None, timeout: None, total_timeout: None } }, SpawnedChild { kind: 2, call: Key("second"), bond: Held, arguments: [0, 0, 0, 0, 0, 0, 0, 1, 68, 23, 159, 216, 244, 163, 205, 158], fan: None, limits: ChildLimits { retry: None, timeout: None, total_timeout: None } }] }, AttemptParked { at: 1, attempt: Attempt(1) }] }
+        Append { seq: 5, first: 5, records: [AttemptStarted { at: 1[0]/2, attempt: Attempt(1) }, AttemptStarted { at: 1[1]/2, attempt: Attempt(1) }] }
+        Start { place: Place { frame: FrameId { index: 1, generation: 0 }, node: 2 }, attempt: Attempt(1), frames: Some([1[0]]), timeout: None, inputs: [], work: Some(Resume { state: None, arguments: Some([0, 0, 0, 0, 0, 0, 0, 1, 5, 207, 23, 223, 44, 183, 114, 163]), kept: [] }) }
+        Start { place: Place { frame: FrameId { index: 2, generation: 0 }, node: 2 }, attempt: Attempt(1), frames: Some([1[1]]), timeout: None, inputs: [], work: Some(Resume { state: None, arguments: Some([0, 0, 0, 0, 0, 0, 0, 1, 68, 23, 159, 216, 244, 163, 205, 158]), kept: [] }) }
+        Append { seq: 6, first: 7, records: [AttemptSucceeded { at: 1[0]/2, attempt: Attempt(1), output: [175, 60, 226, 175, 69, 97, 145, 236] }] }
+        Append { seq: 7, first: 8, records: [AttemptSucceeded { at: 1[1]/2, attempt: Attempt(1), output: [163, 86, 238, 218, 69, 233, 123, 164] }] }
+        Append { seq: 8, first: 9, records: [AttemptResumed { at: 1, attempt: Attempt(1) }] }
+        Resume { place: Place { frame: FrameId { index: 0, generation: 0 }, node: 1 }, attempt: Attempt(1), ended: [(Number(0), Succeeded(12627216697651204588)), (Key("second"), Succeeded(11769857297422580644))] }
+        Append { seq: 9, first: 10, records: [ChildrenSpawned { at: 1, children: [SpawnedChild { kind: 2, call: Number(1), bond: Followed, arguments: [0, 0, 0, 0, 0, 0, 0, 1, 134, 3, 212, 7, 191, 99, 141, 71], fan: None, limits: ChildLimits { retry: None, timeout: None, total_timeout: None } }] }, AttemptSucceeded { at: 1, attempt: Attempt(1), output: [245, 12, 43, 112, 174, 66, 223, 235] }] }
+        Append { seq: 10, first: 12, records: [AttemptStarted { at: 1[2]/2, attempt: Attempt(1) }] }
+        Start { place: Place { frame: FrameId { index: 2, generation: 1 }, node: 2 }, attempt: Attempt(1), frames: Some([1[2]]), timeout: None, inputs: [], work: Some(Resume { state: None, arguments: Some([0, 0, 0, 0, 0, 0, 0, 1, 134, 3, 212, 7, 191, 99, 141, 71]), kept: [] }) }
+        EncodeOutput { output: 17657536001972821995 }
+        Append { seq: 11, first: 13, records: [AttemptSucceeded { at: 1[2]/2, attempt: Attempt(1), output: [23, 82, 199, 150, 184, 165, 176, 60] }, RunFinished(Succeeded { output: [245, 12, 43, 112, 174, 66, 223, 235] })] }
+        Finish { ending: Succeeded { output: [245, 12, 43, 112, 174, 66, 223, 235] }, attempt: None, output: Some(17657536001972821995) }"#]],
+    );
 }

@@ -23,7 +23,6 @@ use crate::job::{Job, failure};
 /// It can be awaited in any way a future can: also by reference, in `select!` and `join!`, together
 /// with futures that are no children, or in a task of its own. While a job waits for children and for
 /// nothing that has come yet, it needs no slot, and its `timeout` does not run.
-#[must_use = "a child that is not awaited follows its job; write `drop(..)` if that is meant"]
 pub struct Child<C: Job> {
     spawned: Spawned,
     of: PhantomData<fn() -> C>,
@@ -124,6 +123,10 @@ impl<C: Job> Child<C> {
     ///
     /// This and the following belong to the expression that spawns the child: once the job has awaited
     /// something they come too late, and the attempt fails.
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "a child that is let go follows"
+    )]
     pub fn key(self, key: impl Into<String>) -> Self {
         self.spawned.line.set_key(self.spawned.id, key.into());
         self
@@ -135,12 +138,22 @@ impl<C: Job> Child<C> {
     }
 
     /// Up to so many more attempts after a failure, whatever its job says.
+    #[expect(
+        clippy::return_self_not_must_use,
+        clippy::must_use_candidate,
+        reason = "a child that is let go follows"
+    )]
     pub fn retry(self, times: u32) -> Self {
         self.limit("retry", |limits| limits.retry = Some(times));
         self
     }
 
     /// The longest that an attempt of it may take, whatever its job says.
+    #[expect(
+        clippy::return_self_not_must_use,
+        clippy::must_use_candidate,
+        reason = "a child that is let go follows"
+    )]
     pub fn timeout(self, time: Duration) -> Self {
         self.limit("timeout", |limits| limits.timeout = Some(millis(time)));
         self
@@ -148,6 +161,11 @@ impl<C: Job> Child<C> {
 
     /// The longest that all attempts of it together may take, with the waits between them, whatever
     /// its job says.
+    #[expect(
+        clippy::return_self_not_must_use,
+        clippy::must_use_candidate,
+        reason = "a child that is let go follows"
+    )]
     pub fn total_timeout(self, time: Duration) -> Self {
         self.limit("total_timeout", |limits| {
             limits.total_timeout = Some(millis(time));

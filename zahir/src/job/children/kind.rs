@@ -87,7 +87,7 @@ impl KindDef {
         let keeps_error = self.job().is_some_and(|job| job.error.is_some());
         let mut graphs = GRAPHS.lock().unwrap_or_else(PoisonError::into_inner);
         let known = graphs.get_or_insert_default();
-        *known
+        known
             .entry((self.ty, keeps_error))
             .or_insert_with(|| Box::leak(Box::new(Graph::of_kind(self))))
     }

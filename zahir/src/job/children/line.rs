@@ -653,6 +653,11 @@ impl Line {
         }
     }
 
+    /// The attempt asks to be followed by another one: what it has spawned and not reported follows.
+    pub(crate) fn postpone(&self) -> Vec<Spawned> {
+        self.lock().unreported_all(&BTreeSet::new())
+    }
+
     /// The attempt is over, whatever came of it.
     pub(crate) fn close(&self) {
         let mut guard = self.lock();

@@ -13,10 +13,15 @@ use crate::runtime::reader::Questions;
 const KEY: u128 = 7;
 const HOUR: Duration = Duration::from_secs(3600);
 
+fn audience(clock: Arc<Clock>) -> Audience {
+    let hub = Arc::default();
+    Audience { hub, clock }
+}
+
 fn in_memory() -> (Arc<Shared>, Arc<Slots>, Arc<Clock>) {
     let slots = Arc::new(Slots::new(2));
     let clock = Arc::new(Clock::steady());
-    let shared = Shared::new(None, Arc::clone(&clock), Arc::clone(&slots));
+    let shared = Shared::new(None, audience(Arc::clone(&clock)), Arc::clone(&slots));
     (Arc::new(shared), slots, clock)
 }
 
@@ -218,7 +223,7 @@ fn store_with(output: u8) -> MemoryStore {
 async fn who_has_waited_in_vain_looks_at_the_store_first() {
     let (reader, questions) = Reader::new();
     let (_, slots, clock) = in_memory();
-    let shared = Arc::new(Shared::new(Some(Arc::new(reader)), clock, slots));
+    let shared = Arc::new(Shared::new(Some(Arc::new(reader)), audience(clock), slots));
     let first = answered(&shared, &questions).await;
     let (mut second, mut third) = (ask(&shared, KEY).0, ask(&shared, KEY).0);
     // Its run was left with the result on its way.
@@ -233,7 +238,7 @@ async fn who_has_waited_in_vain_looks_at_the_store_first() {
 async fn a_result_is_somebody_elses_when_it_is_durable() {
     let (reader, questions) = Reader::new();
     let (_, slots, clock) = in_memory();
-    let shared = Arc::new(Shared::new(Some(Arc::new(reader)), clock, slots));
+    let shared = Arc::new(Shared::new(Some(Arc::new(reader)), audience(clock), slots));
     let mut landings = Landings::default();
     landings.take_in(answered(&shared, &questions).await, &[9], None);
     let (mut asking, _) = ask(&shared, KEY);
@@ -250,7 +255,7 @@ async fn a_result_is_somebody_elses_when_it_is_durable() {
 async fn a_result_that_the_engine_did_not_take_is_nobodys() {
     let (reader, questions) = Reader::new();
     let (_, slots, clock) = in_memory();
-    let shared = Arc::new(Shared::new(Some(Arc::new(reader)), clock, slots));
+    let shared = Arc::new(Shared::new(Some(Arc::new(reader)), audience(clock), slots));
     let mut landings = Landings::default();
     landings.take_in(answered(&shared, &questions).await, &[9], None);
     landings.append(5, &on_record(KEY + 1, 1));

@@ -19,7 +19,7 @@ use crate::event::EventKind;
 use crate::job::Job as _;
 use crate::runtime::RuntimeBuilder;
 use crate::workflow::Workflow;
-use crate::{ChildError, Context, Failure, JoinError, workflow};
+use crate::{Again, ChildError, Context, Failure, JoinError, workflow};
 
 /// What happened, by what a test calls it. The jobs of a test are functions, so this is where they
 /// leave traces.
@@ -48,6 +48,10 @@ fn gate(name: &str) -> Arc<Semaphore> {
 /// Lets one job through.
 fn open(name: &str) {
     gate(name).add_permits(1);
+}
+
+fn length<T>(list: &[T]) -> u64 {
+    u64::try_from(list.len()).unwrap()
 }
 
 /// In memory and over a store.
@@ -160,7 +164,7 @@ async fn results_come_in_the_order_they_were_asked_for() {
 /// How all ended, in words; and which errors were there.
 #[job(spawns(even, slowly))]
 async fn told_all(ctx: &Context, numbers: &[u64]) -> Vec<String> {
-    let slow = ctx.spawn(slowly(numbers.len() as u64));
+    let slow = ctx.spawn(slowly(length(numbers)));
     let (ends, slow) = tokio::join!(
         ctx.join_settled(numbers.iter().map(|n| ctx.spawn(even(*n)))),
         slow
@@ -272,7 +276,7 @@ async fn nested(
 ) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
     let sum = ctx.spawn(sum_of(numbers.to_vec())).await?;
     let told = ctx.spawn(telling(numbers.to_vec())).await?;
-    Ok(sum + told.len() as u64)
+    Ok(sum + length(&told))
 }
 
 workflow! {
@@ -561,6 +565,115 @@ async fn what_a_job_tells_is_an_event() {
             ]
         );
     }
+}
+
+/// Spawns one each time, and asks to be run again twice.
+#[job(spawns(gated))]
+async fn polls(ctx: &Context, name: &str, #[state] seen: Option<u64>) -> Again<u64, u64> {
+    let seen = seen.unwrap_or(0);
+    drop(ctx.spawn(gated(name, seen)));
+    if seen == 2 {
+        return Again::Done(seen);
+    }
+    Again::after(Duration::from_secs(1), seen + 1)
+}
+
+workflow! {
+    async fn polling(name: String) -> u64 {
+        polls(&name)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_to_be_run_again_leaves_children_behind() {
+    let _watch = watch();
+    gate("polling").add_permits(100);
+    assert_eq!(polling("polling".to_owned()).await.unwrap(), 2);
+    assert_eq!(traced("polling"), 3);
+    for builder in both() {
+        let runtime = builder.workflow::<Polling>().start().await.unwrap();
+        let run = runtime
+            .run(polling("polling".to_owned()))
+            .start()
+            .await
+            .unwrap();
+        assert_eq!(run.output().await.unwrap(), 2);
+    }
+    assert_eq!(traced("polling"), 9);
+}
+
+#[job(spawns(gated, even, counted))]
+async fn counted(ctx: &Context, name: &str, depth: u64) -> Result<u64, ChildError<Infallible>> {
+    if depth > 0 {
+        ctx.spawn(even(depth)).detached();
+        drop(ctx.spawn(counted(name, depth - 1)));
+        return Ok(depth);
+    }
+    ctx.spawn(gated(name, 0)).await
+}
+
+workflow! {
+    async fn counting(name: String) -> u64 {
+        counted(&name, 3)
+    }
+}
+
+#[tokio::test]
+async fn children_are_counted_and_drawn_folded() {
+    let _watch = watch();
+    let counts = async |run: &RunHandle<u64>| {
+        let mut told = Vec::new();
+        for count in run.children().await.unwrap() {
+            let name = count.kind().rsplit("::").next().unwrap();
+            told.push(format!(
+                "{} has {name}: {} {} {} {}",
+                count.parent(),
+                count.waiting(),
+                count.running(),
+                count.done(),
+                count.failed()
+            ));
+        }
+        told.sort();
+        told
+    };
+    let store = TestStore::default();
+    let runtime = knowing::<Counting>(&store).await;
+    let run = runtime
+        .run(counting("counting".to_owned()))
+        .start()
+        .await
+        .unwrap();
+    until(|| traced("counting") == 1).await;
+    let live = counts(&run).await;
+    assert_eq!(
+        live,
+        [
+            "counted has counted: 0 1 0 0",
+            "counted has even: 0 0 0 1",
+            "counted/counted has counted: 0 2 0 0",
+            "counted/counted has even: 0 0 1 1",
+            "counted/counted has gated: 0 1 0 0",
+        ]
+    );
+    open("counting");
+    assert_eq!(run.output().await.unwrap(), 3);
+    let over = [
+        "counted has counted: 0 0 1 0",
+        "counted has even: 0 0 0 1",
+        "counted/counted has counted: 0 0 2 0",
+        "counted/counted has even: 0 0 1 1",
+        "counted/counted has gated: 0 0 1 0",
+    ];
+    assert_eq!(counts(&run).await, over);
+    let picture = run.to_mermaid().await.unwrap();
+    assert!(picture.contains("[[\"gated: 1 done\"]]"), "{picture}");
+    assert!(picture.contains("-- has -->"), "{picture}");
+    runtime.shutdown().await.unwrap();
+    let runtime = knowing::<Counting>(&store).await;
+    let run = runtime.handle::<Counting>(run.id()).await.unwrap();
+    assert_eq!(counts(&run).await, over, "as the records have it");
+    assert_eq!(run.to_mermaid().await.unwrap(), picture);
 }
 
 /// What can't be told apart, or comes too late.

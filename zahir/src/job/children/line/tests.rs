@@ -60,8 +60,8 @@ impl Test {
 
     fn poll_group(&self, group: GroupId, open_max: usize) -> Poll<Vec<(ChildId, String)>> {
         let waker = Waker::from(Arc::clone(&self.job));
-        let mut context = Context::from_waker(&waker);
-        let polled = self.line.poll_group(group, open_max, &mut context);
+        let context = Context::from_waker(&waker);
+        let polled = self.line.poll_group(group, open_max, &context);
         polled.map(|ended| {
             let told = ended.into_iter().map(|ended| (ended.id, told(&ended.end)));
             told.collect()
@@ -253,10 +253,10 @@ fn a_key_takes_no_number() {
 
 /// What ends the attempt.
 fn fault(petition: Petition) -> String {
-    match petition {
-        Petition::Fail(failure) => failure.message,
-        petition => panic!("no fault: {petition:?}"),
-    }
+    let Petition::Fail(failure) = petition else {
+        panic!("no fault: {petition:?}");
+    };
+    failure.message
 }
 
 #[test]
@@ -268,6 +268,11 @@ fn what_can_not_be_done_ends_the_attempt() {
         test.line.set_key(b, "same".to_owned());
     });
     assert!(fault(petition).contains("two children of this job have the key `same`"));
+
+    let test = Test::new();
+    let child = test.spawn(1);
+    let (_, petition) = test.poll(|| test.line.set_key(child, "map(0)[1]".to_owned()));
+    assert!(fault(petition).contains("are those of `ctx.map(..)`"));
 
     let test = Test::new();
     let child = test.spawn(1);

@@ -184,8 +184,9 @@ async fn an_heir_is_found_again() {
     until(|| traced(name) == 1).await;
     drop(runtime);
     until(|| store.holders() == 1).await;
-    open(name);
     let runtime = knowing::<HandedOver>(&store).await;
+    until(|| traced(name) == 2).await;
+    open(name);
     let run = runtime.handle::<HandedOver>(run.id()).await.unwrap();
     assert_eq!(run.output().await.unwrap(), 106);
     assert_eq!(traced("heir again begun"), 1, "it is over");
@@ -220,8 +221,9 @@ async fn a_kept_value_of_another_type_fails_the_attempt() {
     until(|| traced("retyped") == 1).await;
     drop(runtime);
     until(|| store.holders() == 1).await;
-    open("retyped");
     let runtime = knowing::<Retypes>(&store).await;
+    until(|| traced("retyped") == 2).await;
+    open("retyped");
     let run = runtime.handle::<Retypes>(run.id()).await.unwrap();
     let error = run.output().await.unwrap_err().to_string();
     assert!(
@@ -292,7 +294,7 @@ mod after {
 
     #[job(name = "renamed::other_child")]
     pub(super) async fn new_child(name: &str) -> u64 {
-        name.len() as u64
+        u64::try_from(name.len()).unwrap()
     }
 
     #[job(name = "renamed::parent", spawns(new_child))]

@@ -135,6 +135,7 @@ async fn a_fan_that_is_over_answers_from_the_store() {
     drop(runtime);
     until(|| store.holders() == 1).await;
     let runtime = knowing::<Fanning>(&store).await;
+    until(|| traced("fanning") == 2).await;
     open("fanning");
     let run = runtime.handle::<Fanning>(run.id()).await.unwrap();
     assert_eq!(run.output().await.unwrap(), 3000 * 3001 / 2 + 1);

@@ -261,3 +261,67 @@ async fn the_next_attempt_is_given_what_the_last_one_asked_for() {
         assert_eq!((traced(&name), traced(&format!("{name} b"))), (1, 1));
     }
 }
+
+/// Has five seconds, in all.
+#[job(total_timeout = 5s, spawns(slowly))]
+async fn hasty(ctx: &Context, n: u64) -> Result<u64, ChildError<Infallible>> {
+    ctx.spawn(slowly(n)).await
+}
+
+workflow! {
+    async fn hastens(n: u64) -> u64 {
+        hasty(n)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_that_an_attempt_is_parked_counts_for_all_of_them() {
+    let _watch = watch();
+    assert_eq!(hastens(4).await.unwrap(), 4);
+    let error = hastens(6).await.unwrap_err();
+    assert!(error.message().contains("`total_timeout` of 5s"), "{error}");
+}
+
+/// Fails at first, and is slow then.
+#[job]
+async fn flaky(ctx: &Context, time: u64) -> Result<u32, String> {
+    if ctx.attempt() == 1 {
+        return Err("the first attempt".into());
+    }
+    tokio::time::sleep(Duration::from_secs(time)).await;
+    Ok(ctx.attempt())
+}
+
+#[job(spawns(flaky))]
+async fn limits(ctx: &Context, time: u64) -> Vec<String> {
+    let children = [
+        ctx.spawn(flaky(time)),
+        ctx.spawn(flaky(time)).retry(1),
+        ctx.spawn(flaky(time))
+            .retry(1)
+            .timeout(Duration::from_secs(2)),
+        ctx.spawn(flaky(time))
+            .retry(1)
+            .total_timeout(Duration::from_secs(9)),
+    ];
+    let ends = ctx.join_settled(children).await;
+    let told = |end: Result<u32, ChildError<String>>| match end {
+        Ok(attempt) => attempt.to_string(),
+        Err(error) => format!("{:?}", error.failure().kind()),
+    };
+    ends.into_iter().map(told).collect()
+}
+
+workflow! {
+    async fn limited(time: u64) -> Vec<String> {
+        limits(time)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_says_how_its_child_is_tried() {
+    let _watch = watch();
+    assert_eq!(limited(1).await.unwrap(), ["Error", "2", "2", "2"]);
+    assert_eq!(limited(3).await.unwrap(), ["Error", "2", "TimedOut", "2"]);
+    assert_eq!(limited(20).await.unwrap()[3], "TimedOut");
+}

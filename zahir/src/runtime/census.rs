@@ -1,0 +1,214 @@
+//! What children a run has, counted: [`RunHandle::children`], and the picture of that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use zahir_store::{NodeId, Record, Store, StoreError};
+
+use crate::engine::Tally;
+use crate::history::entries;
+use crate::plan::index;
+use crate::runtime::core::Core;
+use crate::runtime::executable::Executable;
+use crate::runtime::handle::RunHandle;
+use crate::runtime::recovery;
+use crate::runtime::run::{Message, Run};
+
+/// How many children the jobs of a run have, of one node and one kind together: see
+/// [`RunHandle::children`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChildCount {
+    parent: String,
+    kind: &'static str,
+    tally: Tally,
+}
+
+impl ChildCount {
+    /// The parents, as they are written in the workflow, without the numbers of items, rounds and
+    /// children: `pages/crawl/crawl`. What is inside itself is told once.
+    #[must_use]
+    pub fn parent(&self) -> &str {
+        &self.parent
+    }
+
+    /// The name of the job or workflow that the children are.
+    #[must_use]
+    pub const fn kind(&self) -> &str {
+        self.kind
+    }
+
+    /// How many have not begun.
+    #[must_use]
+    pub const fn waiting(&self) -> u64 {
+        self.tally.counts.waiting
+    }
+
+    /// How many have begun.
+    #[must_use]
+    pub const fn running(&self) -> u64 {
+        self.tally.counts.running
+    }
+
+    /// How many have their result, as have their own children.
+    #[must_use]
+    pub const fn done(&self) -> u64 {
+        self.tally.counts.done
+    }
+
+    /// How many have failed.
+    #[must_use]
+    pub const fn failed(&self) -> u64 {
+        self.tally.counts.failed
+    }
+
+    fn new(executable: &Executable, tally: Tally) -> Self {
+        let code = &executable.code;
+        let names = tally.parents.iter().map(|node| code.node_name(*node));
+        Self {
+            parent: names.collect::<Vec<_>>().join("/"),
+            kind: executable.kind_name(tally.kind).unwrap_or_default(),
+            tally,
+        }
+    }
+}
+
+impl<O: Send + Sync + 'static> RunHandle<O> {
+    /// The children that the jobs of this run have, counted by parent and kind. None of those that an
+    /// attempt has not yet asked for.
+    ///
+    /// # Errors
+    ///
+    /// If the run has ended before this process began, and the store can't be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    ///
+    /// # Durability
+    ///
+    /// Nothing is written.
+    pub async fn children(&self) -> Result<Vec<ChildCount>, StoreError> {
+        let executable = &self.run.executable;
+        let tallies = tallies(&self.core, &self.run).await?;
+        let counts = tallies.into_iter();
+        Ok(counts
+            .map(|tally| ChildCount::new(executable, tally))
+            .collect())
+    }
+
+    /// The graph of the run in the language of [mermaid](https://mermaid.js.org): that of its workflow,
+    /// with the children that there are, counted as [`RunHandle::children`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RunHandle::children`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    ///
+    /// # Durability
+    ///
+    /// Nothing is written.
+    pub async fn to_mermaid(&self) -> Result<String, StoreError> {
+        let counts = self.children().await?;
+        let graph = self.run.executable.code.graph();
+        let mut text = graph.map_or_else(String::new, crate::Graph::to_mermaid);
+        let nodes = graph.map_or(0, |graph| graph.nodes().len());
+        let boxes: BTreeMap<_, _> = counts
+            .iter()
+            .enumerate()
+            .map(|(number, count)| ((&*count.tally.parents, count.tally.kind), number))
+            .collect();
+        let mut arrows = BTreeSet::new();
+        for (number, count) in counts.iter().enumerate() {
+            // Writing to a string never fails.
+            let _ = writeln!(text, "  c{number}[[\"{}\"]]", count.label());
+            arrows.insert((from(&count.tally, &boxes, nodes), number));
+        }
+        for (from, to) in arrows {
+            let _ = writeln!(text, "  {from} -- has --> c{to}");
+        }
+        Ok(text)
+    }
+}
+
+impl ChildCount {
+    fn label(&self) -> String {
+        let counts = [
+            (self.waiting(), "waiting"),
+            (self.running(), "running"),
+            (self.done(), "done"),
+            (self.failed(), "failed"),
+        ];
+        let told = counts.iter().filter(|(count, _)| *count > 0);
+        let told: Vec<_> = told
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        let name = self.kind.rsplit("::").next().unwrap_or(self.kind);
+        format!("{name}: {}", told.join(", "))
+    }
+}
+
+/// Where the arrow to some children begins: at those that are their parents, or else at the node of
+/// the workflow that their parents are in.
+fn from(tally: &Tally, boxes: &BTreeMap<(&[NodeId], NodeId), usize>, nodes: usize) -> String {
+    let parents = &*tally.parents;
+    if let Some((parent, around)) = parents.split_last() {
+        // A job that is inside itself is told once: its own children are beside it.
+        for around in [around, parents] {
+            if let Some(number) = boxes.get(&(around, *parent)) {
+                return format!("c{number}");
+            }
+        }
+    }
+    let inside = parents.iter().rev().find(|node| index(**node) < nodes);
+    inside.map_or_else(String::new, |node| format!("n{node:?}"))
+}
+
+/// What the driver of a run, or what it has left, says of its children.
+async fn tallies(core: &Core, run: &Arc<Run>) -> Result<Vec<Tally>, StoreError> {
+    let (answer, answered) = oneshot::channel();
+    if run.outcome().is_none() {
+        run.inbox.push(Message::Tally { answer });
+        tokio::select! {
+            biased;
+            Ok(tallies) = answered => return Ok(tallies),
+            _ = run.finished() => {}
+        }
+    }
+    if let Some(tallies) = run.tallies() {
+        return Ok(tallies.to_vec());
+    }
+    let (id, executable) = (run.id, Arc::clone(&run.executable));
+    let read = move |store: &dyn Store| recorded(store, id, &executable);
+    core.reader.ask(read).await
+}
+
+/// What the records of a run that is over say of its children.
+fn recorded(
+    store: &dyn Store,
+    id: zahir_store::RunId,
+    executable: &Executable,
+) -> Result<Vec<Tally>, StoreError> {
+    let Some(mut stored) = store.load(id)? else {
+        return Ok(Vec::new());
+    };
+    let head = stored.head.clone();
+    let mut counting = entries::entries(std::mem::replace(
+        &mut stored,
+        zahir_store::StoredRun {
+            head,
+            steps: Vec::new(),
+        },
+    ));
+    // As it was before its end: behind that nothing is counted any more.
+    let is_end =
+        |record: &Record| matches!(record, Record::RunFinished(_) | Record::UndoingBegan { .. });
+    let end = counting.iter().position(|entry| is_end(&entry.record));
+    counting.truncate(end.unwrap_or(counting.len()));
+    stored.steps = entries::steps(counting);
+    Ok(recovery::tally(executable, &stored))
+}

@@ -15,6 +15,7 @@ mod many;
 mod poison;
 mod registered;
 mod repair;
+mod repair_children;
 mod shared;
 mod upgrade;
 mod waits;

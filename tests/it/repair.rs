@@ -94,6 +94,26 @@ pub async fn thank(test: u64, shipped: u64) -> Result<String, String> {
     Ok(format!("shipped {shipped}"))
 }
 
+#[job(recover = owe)]
+pub async fn collect(test: u64, cents: u64) -> Result<u64, String> {
+    run(test, "collect")?;
+    Ok(cents)
+}
+
+#[job]
+pub async fn owe(failure: &zahir::Failure, test: u64, cents: u64) -> Result<u64, String> {
+    assert_eq!(failure.message(), "collect is broken");
+    run(test, "owe")?;
+    Ok(cents + 1000)
+}
+
+workflow! {
+    pub async fn bill(test: u64, number: u64) -> u64 {
+        let price = quote(test, number);
+        collect(test, price).named("paid")
+    }
+}
+
 workflow! {
     pub async fn order(test: u64, number: u64) -> String {
         let price = quote(test, number);
@@ -208,6 +228,24 @@ async fn a_node_is_given_other_inputs() {
         assert_eq!(again.output().await.unwrap(), "shipped 8070");
         runtime.shutdown().await.unwrap();
     }
+}
+
+/// A recovery job was given what its job is wired to, and not what that was given.
+#[tokio::test]
+async fn a_recovery_job_is_given_the_other_inputs_of_its_job() {
+    let (folder, test) = (tempfile::tempdir().unwrap(), test());
+    let disk = Disk::File(folder.path().join("runs.redb"));
+    let runtime = disk.open(|builder| builder.workflow::<Bill>()).await;
+    break_job(test, "collect");
+    break_job(test, "owe");
+    let run = runtime.run(bill(test, 7)).start().await.unwrap();
+    assert!(run.output().await.is_err());
+    mend(test);
+    break_job(test, "collect");
+    let edited = run.rerun_from("paid").with(Collect { test, cents: 1 });
+    let again = edited.start().await.unwrap();
+    assert_eq!(again.output().await.unwrap(), 1001);
+    runtime.shutdown().await.unwrap();
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ use crate::{
 
 /// Checks everything but what concerns opening a store again; `make` gives a store without runs.
 pub fn check<S: Store>(make: impl Fn() -> S) {
-    let sentences: [fn(&dyn Store); 29] = [
+    let sentences: [fn(&dyn Store); 31] = [
         what_was_appended_is_loaded,
         every_kind_of_record_is_loaded_as_it_was,
         an_unknown_run_is_none,
@@ -57,6 +57,8 @@ pub fn check<S: Store>(make: impl Fn() -> S) {
         shared::the_last_result_that_was_shared_with_a_key_is_found,
         shared::a_result_is_shared_with_the_record_before_it,
         shared::what_is_not_appended_is_not_shared,
+        shared::what_is_over_is_removed,
+        shared::as_many_are_looked_at_as_asked_for,
         what_is_too_large_is_refused,
         long_texts_are_cut,
         a_fresh_store_is_attached,
@@ -108,6 +110,20 @@ pub fn check_reopened<S: Store>(make: impl Fn() -> S, reopen: impl Fn(S) -> S) {
     let store = reopen(store);
     assert_eq!(store.unfinished().unwrap(), [run(5), run(3)]);
     assert_eq!((records(&store, 2), records(&store, 5)), (4, 6));
+
+    append(&store, &[share(3, 1, 9, shared(b"nine", Some(9)))]);
+    let now = Timestamp::from_millis(9);
+    assert_eq!(store.remove_expired(now, None, 10).unwrap(), None);
+    let store = reopen(store);
+    assert_eq!(store.shared(8).unwrap(), Some(shared(b"again", None)));
+    assert_eq!(store.shared(9).unwrap(), None);
+    assert_eq!(records(&store, 3), 3);
+    append(&store, &[share(3, 3, 9, shared(b"nine again", Some(9)))]);
+    let store = reopen(store);
+    assert_eq!(
+        store.shared(9).unwrap(),
+        Some(shared(b"nine again", Some(9)))
+    );
 }
 
 fn records(store: &dyn Store, number: u128) -> u64 {

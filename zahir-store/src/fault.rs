@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::{
     Append, DefinitionId, RunHead, RunId, SharedResult, Store, StoreError, StoreErrorKind,
-    StoredRun,
+    StoredRun, Timestamp,
 };
 
 /// A store around another one, whose append fails once at a chosen moment and, where a real store
@@ -14,6 +14,8 @@ pub struct FaultStore<S> {
     store: S,
     plan: Mutex<Plan>,
 }
+
+const STOPPED: &str = "it takes no more records since an error; open it again";
 
 /// How an append fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,9 +76,7 @@ impl<S: Store> Store for FaultStore<S> {
     fn append(&self, batch: &[Append]) -> Result<(), StoreError> {
         let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
         if plan.is_stopped {
-            return Err(planned(
-                "it takes no more records since an error; open it again",
-            ));
+            return Err(planned(STOPPED));
         }
         let fault = match plan.fault {
             Some((at, fault)) if at == plan.appends => fault,
@@ -124,6 +124,20 @@ impl<S: Store> Store for FaultStore<S> {
 
     fn shared(&self, key: u128) -> Result<Option<SharedResult>, StoreError> {
         self.store.shared(key)
+    }
+
+    /// Counts as no append, and fails once appends do for ever.
+    fn remove_expired(
+        &self,
+        now: Timestamp,
+        after: Option<u128>,
+        limit: usize,
+    ) -> Result<Option<u128>, StoreError> {
+        let plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        if plan.is_stopped {
+            return Err(planned(STOPPED));
+        }
+        self.store.remove_expired(now, after, limit)
     }
 
     fn check_attached(&self) -> Result<(), StoreError> {

@@ -33,8 +33,8 @@
 //!   seen, a file is closed without a write.
 //! * An input, output, error, signal, saved state or definition has at most 16 MiB, a name or
 //!   idempotency key 4 KiB; of longer messages and reasons the first 4 KiB are kept.
-//! * A shared result is stored twice, in its run and under its key, and stays there when its time
-//!   is over.
+//! * A shared result is stored twice, in its run and under its key. When its time is over it is under
+//!   its key until it is asked to be removed, and in its run for ever.
 //!
 //! # Features
 //!

@@ -1,13 +1,14 @@
 //! A store that forgets everything when it is dropped.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::record::decode::Reader;
 use crate::rules::{self, Known};
 use crate::{
     Append, DefinitionId, RunHead, RunId, RunStatus, SharedResult, Store, StoreError,
-    StoreErrorKind, StoredRun,
+    StoreErrorKind, StoredRun, Timestamp,
 };
 
 /// A store in memory: the contract of [`Store`] without its durability.
@@ -25,7 +26,7 @@ struct Runs {
     by_id: HashMap<RunId, usize>,
     by_key: HashMap<(String, String), usize>,
     definitions: HashMap<DefinitionId, Arc<[u8]>>,
-    shared: HashMap<u128, SharedResult>,
+    shared: BTreeMap<u128, SharedResult>,
 }
 
 #[derive(Clone, Debug)]
@@ -128,6 +129,26 @@ impl Store for MemoryStore {
 
     fn shared(&self, key: u128) -> Result<Option<SharedResult>, StoreError> {
         Ok(self.runs().shared.get(&key).cloned())
+    }
+
+    fn remove_expired(
+        &self,
+        now: Timestamp,
+        after: Option<u128>,
+        limit: usize,
+    ) -> Result<Option<u128>, StoreError> {
+        let mut runs = self.runs();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = runs.shared.range((from, Bound::Unbounded));
+        let looked_at: Vec<(u128, bool)> = behind
+            .take(limit)
+            .map(|(key, shared)| (*key, shared.is_over(now)))
+            .collect();
+        for (key, _) in looked_at.iter().filter(|(_, is_over)| *is_over) {
+            runs.shared.remove(key);
+        }
+        let last = looked_at.last().filter(|_| looked_at.len() == limit);
+        Ok(last.map(|(key, _)| *key))
     }
 
     /// Always: memory can't be detached.

@@ -154,7 +154,8 @@ pub enum Record {
         /// What the next attempt is given, encoded.
         state: Vec<u8>,
     },
-    /// All attempts of a node instance together, or the whole run, have until `due`.
+    /// All attempts of a node instance together, or the whole run, have until `due`. Behind
+    /// [`Record::UndoingBegan`]: all attempts to undo its result.
     DeadlineSet {
         /// The node instance; `None` for the run.
         at: Option<Position>,

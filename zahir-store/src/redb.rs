@@ -24,11 +24,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
-use redb::{Database, ReadableDatabase};
+use redb::{Database, ReadableDatabase, WriteTransaction};
 
 use crate::{
     Append, DefinitionId, RunHead, RunId, SharedResult, Store, StoreError, StoreErrorKind,
-    StoredRun, rules,
+    StoredRun, Timestamp, rules,
 };
 
 use self::batch::{Live, Staged};
@@ -201,35 +201,61 @@ impl RedbStore {
                 self.read(|snapshot| snapshot.ended(run))
             })?;
         }
-        let database = self.database()?;
-        let mut is_committing = false;
-        let is_large = writer.bytes >= writer.quick_repair_bytes_min;
-        let staged = &mut writer.staged;
-        let written = self.guard(|| {
-            let mut transaction = database.begin_write()?;
-            transaction.set_two_phase_commit(true);
-            transaction.set_quick_repair(is_large);
-            staged.write(batch, &transaction, &mut ledger)?;
-            is_committing = true;
-            Ok(transaction.commit()?)
-        });
-        match written {
-            Ok(()) => {}
-            Err(error) if error.kind() == StoreErrorKind::Refused => return Err(error),
-            Err(error) => {
-                writer.stopped = Some((error.kind(), error.to_string()));
-                return Err(if is_committing {
-                    error.outcome_unknown()
-                } else {
-                    error
-                });
-            }
-        }
+        self.commit(writer, |writer, transaction| {
+            writer.staged.write(batch, transaction, &mut ledger)
+        })?;
         writer.ledger = ledger;
         writer.bytes = writer.bytes.saturating_add(writer.staged.bytes());
         let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
         writer.staged.apply(&mut live);
         Ok(())
+    }
+}
+
+impl RedbStore {
+    /// Writes in one transaction. After an error that is not just a refusal nothing more is written.
+    fn commit(
+        &self,
+        writer: &mut Writer,
+        write: impl FnOnce(&mut Writer, &WriteTransaction) -> Result<(), Fault>,
+    ) -> Result<(), StoreError> {
+        let database = self.database()?;
+        let mut is_committing = false;
+        let is_large = writer.bytes >= writer.quick_repair_bytes_min;
+        let written = self.guard(|| {
+            let mut transaction = database.begin_write()?;
+            transaction.set_two_phase_commit(true);
+            transaction.set_quick_repair(is_large);
+            write(writer, &transaction)?;
+            is_committing = true;
+            Ok(transaction.commit()?)
+        });
+        match written {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == StoreErrorKind::Refused => Err(error),
+            Err(error) => {
+                writer.stopped = Some((error.kind(), error.to_string()));
+                Err(if is_committing {
+                    error.outcome_unknown()
+                } else {
+                    error
+                })
+            }
+        }
+    }
+
+    /// Why nothing more is written, if that is so.
+    fn check_writable(&self, writer: &Writer) -> Result<(), StoreError> {
+        match &writer.stopped {
+            Some((kind, why)) => Err(StoreError::new(
+                *kind,
+                format!(
+                    "{} takes no more records since an error; open it again: {why}",
+                    self.name
+                ),
+            )),
+            None => Ok(()),
+        }
     }
 }
 
@@ -239,15 +265,7 @@ impl Store for RedbStore {
             return Ok(());
         }
         let mut writer = self.writer();
-        if let Some((kind, why)) = &writer.stopped {
-            return Err(StoreError::new(
-                *kind,
-                format!(
-                    "{} takes no more records since an error; open it again: {why}",
-                    self.name
-                ),
-            ));
-        }
+        self.check_writable(&writer)?;
         self.append_staged(&mut writer, batch)
     }
 
@@ -304,6 +322,26 @@ impl Store for RedbStore {
 
     fn shared(&self, key: u128) -> Result<Option<SharedResult>, StoreError> {
         self.read(|snapshot| snapshot.shared(key))
+    }
+
+    fn remove_expired(
+        &self,
+        now: Timestamp,
+        after: Option<u128>,
+        limit: usize,
+    ) -> Result<Option<u128>, StoreError> {
+        // Nobody else writes meanwhile.
+        let mut writer = self.writer();
+        self.check_writable(&writer)?;
+        let (expired, last) = self.read(|snapshot| snapshot.expired(now, after, limit))?;
+        if !expired.is_empty() {
+            let mut ledger = writer.ledger;
+            self.commit(&mut writer, |_, transaction| {
+                names::remove_shared(transaction, &expired, &mut ledger)
+            })?;
+            writer.ledger = ledger;
+        }
+        Ok(last)
     }
 
     /// On Unix by device and inode; elsewhere only a file that is gone is noticed, not one that

@@ -66,12 +66,32 @@ pub trait Store: Send + Sync + 'static {
     fn definition(&self, id: DefinitionId) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// The result that was shared with this key: what the last [`Record::ResultShared`] with it and
-    /// the result behind that say. It stays there when its time is over and when its run is revised.
+    /// the result behind that say. It stays there when its run is revised, and when its time is over
+    /// until [`Store::remove_expired`] removes it.
     ///
     /// # Errors
     ///
     /// If it is damaged, or if the medium fails.
     fn shared(&self, key: u128) -> Result<Option<SharedResult>, StoreError>;
+
+    /// Looks at up to `limit` shared results behind the key `after`, in the order of their keys, and
+    /// removes in one transaction those whose time is over at `now`, durably. What is removed is as
+    /// if it had never been shared; the records of its run stay. One that is damaged stays, too.
+    ///
+    /// Gives the key of the last one that it looked at, behind which more may be; `None` if there are
+    /// no more.
+    ///
+    /// Called by the thread that calls `append`.
+    ///
+    /// # Errors
+    ///
+    /// If the medium fails; those of [`Store::append`] then.
+    fn remove_expired(
+        &self,
+        now: Timestamp,
+        after: Option<u128>,
+        limit: usize,
+    ) -> Result<Option<u128>, StoreError>;
 
     /// Whether what is written still reaches the place that was opened: fails when the file was
     /// deleted or replaced meanwhile.
@@ -109,6 +129,15 @@ impl<S: Store> Store for Arc<S> {
 
     fn shared(&self, key: u128) -> Result<Option<SharedResult>, StoreError> {
         (**self).shared(key)
+    }
+
+    fn remove_expired(
+        &self,
+        now: Timestamp,
+        after: Option<u128>,
+        limit: usize,
+    ) -> Result<Option<u128>, StoreError> {
+        (**self).remove_expired(now, after, limit)
     }
 
     fn check_attached(&self) -> Result<(), StoreError> {
@@ -187,6 +216,14 @@ pub struct SharedResult {
     pub output: Vec<u8>,
     /// Until when it holds; `None` for ever.
     pub until: Option<Timestamp>,
+}
+
+impl SharedResult {
+    /// Whether its time is over.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
 }
 
 /// A run and all of its records.

@@ -19,6 +19,7 @@ pub(crate) mod drops;
 pub(crate) mod entries;
 pub(crate) mod facts;
 pub(crate) mod failures;
+pub(crate) mod families;
 pub(crate) mod reach;
 pub(crate) mod revise;
 #[cfg(test)]

@@ -37,6 +37,7 @@ pub(crate) struct Plan {
 
 /// One node of a plan.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct PlanNode {
     /// What it does.
     pub(crate) kind: PlanKind,
@@ -157,6 +158,7 @@ impl PlanKind {
 
 /// One region of a plan.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct PlanRegion {
     /// Its nodes, by slot.
     pub(crate) nodes: Vec<NodeId>,
@@ -202,11 +204,12 @@ impl PlanNode {
     fn is_timed(&self) -> bool {
         let recovery = self.recovery.as_deref().map(|recovery| recovery.policy);
         let has_deadline = |policy: Policy| policy.total_timeout.is_some();
+        let mut others = recovery.into_iter().chain(self.undo.as_deref().copied());
         // A child may be given a time limit by its call.
         self.kind.is_timed()
             || !self.kinds.is_empty()
             || has_deadline(self.policy)
-            || recovery.is_some_and(has_deadline)
+            || others.any(has_deadline)
     }
 }
 

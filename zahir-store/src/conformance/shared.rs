@@ -1,8 +1,8 @@
 //! Results that are found by a key.
 
-use super::sample::{attempt, finish, more, position, revise, share, shared, start};
+use super::sample::{attempt, finish, more, position, revise, run, share, shared, start};
 use super::{append, refuse};
-use crate::{Attempt, Record, Store};
+use crate::{Attempt, Record, Store, Timestamp};
 
 pub(super) fn a_shared_result_is_found_by_its_key(store: &dyn Store) {
     let results = [
@@ -91,4 +91,58 @@ pub(super) fn what_is_not_appended_is_not_shared(store: &dyn Store) {
         ],
     );
     assert_eq!(store.shared(8).unwrap(), Some(shared(b"eight", None)));
+}
+
+pub(super) fn what_is_over_is_removed(store: &dyn Store) {
+    append(store, &[start(1, "order", None)]);
+    let untils = [
+        (0, Some(5)),
+        (3, None),
+        (1 << 90, Some(6)),
+        (u128::MAX, Some(5)),
+    ];
+    for (first, (key, until)) in (1..).step_by(2).zip(untils) {
+        append(store, &[share(1, first, key, shared(b"it", until))]);
+    }
+    let left = |store: &dyn Store| {
+        let keys = untils.iter().map(|(key, _)| *key);
+        keys.filter(|key| store.shared(*key).unwrap().is_some())
+            .collect::<Vec<_>>()
+    };
+    let remove = |now| {
+        store
+            .remove_expired(Timestamp::from_millis(now), None, 10)
+            .unwrap()
+    };
+    let records = store.load(run(1)).unwrap();
+    assert_eq!(remove(4), None);
+    assert_eq!(left(store).len(), 4);
+    assert_eq!(remove(5), None);
+    assert_eq!(left(store), [3, 1 << 90]);
+    assert_eq!(remove(u64::MAX), None);
+    assert_eq!(left(store), [3]);
+    assert_eq!(store.load(run(1)).unwrap(), records, "records stay");
+    append(store, &[share(1, 9, 0, shared(b"anew", Some(7)))]);
+    assert_eq!(store.shared(0).unwrap(), Some(shared(b"anew", Some(7))));
+}
+
+pub(super) fn as_many_are_looked_at_as_asked_for(store: &dyn Store) {
+    let now = Timestamp::from_millis(1);
+    assert_eq!(store.remove_expired(now, None, 2).unwrap(), None);
+    append(store, &[start(1, "order", None)]);
+    for (first, key) in (1..).step_by(2).zip(0..5) {
+        let until = Some(1).filter(|_| key != 2);
+        append(store, &[share(1, first, key, shared(b"it", until))]);
+    }
+    let is_there = |key| store.shared(key).unwrap().is_some();
+    assert_eq!(store.remove_expired(now, None, 2).unwrap(), Some(1));
+    assert_eq!(
+        [0, 1, 2, 3, 4].map(is_there),
+        [false, false, true, true, true]
+    );
+    assert_eq!(store.remove_expired(now, Some(1), 2).unwrap(), Some(3));
+    assert_eq!([2, 3, 4].map(is_there), [true, false, true]);
+    assert_eq!(store.remove_expired(now, Some(3), 2).unwrap(), None);
+    assert_eq!([2, 3, 4].map(is_there), [true, false, false]);
+    assert_eq!(store.remove_expired(now, Some(u128::MAX), 2).unwrap(), None);
 }

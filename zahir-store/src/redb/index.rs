@@ -139,6 +139,36 @@ pub(super) fn renumber(
     Ok(Ok(true))
 }
 
+/// Takes a key away, and tells whether it was there.
+pub(super) fn remove(
+    table: &mut Table<'_, &'static [u8], &'static [u8]>,
+    key: &[u8],
+) -> Result<Result<bool, Malformed>, Fault> {
+    let row = match last_up_to(table, key)? {
+        Ok(row) if row.key == key => row,
+        Ok(row) if row.is_last_before(key) => return Ok(Ok(false)),
+        Ok(_) => return Ok(Err(Malformed("a row of the index is missing"))),
+        Err(what) => return Ok(Err(what)),
+    };
+    let before = match table.range::<&[u8]>(..key)?.next_back() {
+        Some(before) => {
+            let (found, row) = before?;
+            decode(found.value(), row.value())
+        }
+        None => Err(Malformed("the first row of the index is missing")),
+    };
+    let before = match before {
+        Ok(before) if before.next == key => before,
+        Ok(_) => return Ok(Err(Malformed("a row of the index is missing"))),
+        Err(what) => return Ok(Err(what)),
+    };
+    let mut buffer = Vec::with_capacity(128);
+    encode(&before.key, before.number, &row.next, &mut buffer);
+    table.insert(before.key.as_slice(), buffer.as_slice())?;
+    table.remove(key)?;
+    Ok(Ok(true))
+}
+
 /// Why rows could not be added.
 #[derive(Debug)]
 pub(super) enum Conflict {

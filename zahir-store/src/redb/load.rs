@@ -3,9 +3,11 @@
 //! Every function copies out what it needs and ends its read transaction: one that stays open
 //! keeps every page alive that is replaced meanwhile.
 
+use std::ops::Bound;
+
 use redb::{ReadTransaction, ReadableTableMetadata, TableDefinition, TableError};
 
-use crate::{DefinitionId, RunHead, RunId, SharedResult, StoredRun};
+use crate::{DefinitionId, RunHead, RunId, SharedResult, StoredRun, Timestamp};
 
 use super::guard::{Fault, damaged, damaged_run};
 use super::index::{
@@ -15,6 +17,9 @@ use super::schema::{
     DEFINITIONS, ENDED, ENTRIES, Entry, Head, INDEX, LEDGER, LIVE, Ledger, SHARED, STARTS, Start,
     Tag, checksums, decode_shared, unseal,
 };
+
+/// No more shared results are looked at in one go once they had so many bytes.
+const LOOKED_AT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// A snapshot of the file called `name`.
 pub(super) struct Snapshot<'a> {
@@ -243,6 +248,38 @@ impl Snapshot<'_> {
             (Found::Absent, Some(_)) => Err(damaged("its name is missing")),
             (Found::Number(_), None) => Err(damaged("it is missing")),
         }
+    }
+
+    /// Of up to `limit` shared results behind a key: those whose time is over, and the last one, if
+    /// more may be behind it. Fewer are looked at where they are large.
+    pub(super) fn expired(
+        &self,
+        now: Timestamp,
+        after: Option<u128>,
+        limit: usize,
+    ) -> Result<(Vec<u128>, Option<u128>), Fault> {
+        let table = match self.transaction.open_table(SHARED) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => return Ok((Vec::new(), None)),
+            Err(error) => return Err(error.into()),
+        };
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let (mut expired, mut bytes) = (Vec::new(), 0);
+        for (row, count) in table.range((from, Bound::Unbounded))?.zip(1..) {
+            let (key, row) = row?;
+            let (key, row) = (key.value(), row.value());
+            bytes += row.len();
+            let decoded = decode_shared(key, row);
+            let is_over = decoded.is_ok_and(|(shared, _)| shared.is_over(now));
+            // What is damaged, or an old one, stays to be told of.
+            if is_over && matches!(self.shared(key), Ok(Some(_))) {
+                expired.push(key);
+            }
+            if count >= limit || bytes >= LOOKED_AT_BYTES_MAX {
+                return Ok((expired, Some(key)));
+            }
+        }
+        Ok((expired, None))
     }
 
     fn shared_row(&self, key: u128) -> Result<Option<Vec<u8>>, Fault> {

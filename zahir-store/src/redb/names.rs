@@ -9,7 +9,33 @@ use super::guard::Fault;
 use super::index::{
     self, Conflict, Found, definition_key, idempotency_key, revision_key, run_key, shared_key,
 };
-use super::schema::{DEFINITIONS, INDEX, SHARED, STARTS, Tag, encode_shared, encode_start, seal};
+use super::schema::{
+    DEFINITIONS, INDEX, LEDGER, LIVE, Ledger, SHARED, STARTS, Tag, encode_shared, encode_start,
+    seal,
+};
+
+/// Takes shared results away, with their names.
+pub(super) fn remove_shared(
+    transaction: &WriteTransaction,
+    keys: &[u128],
+    ledger: &mut Ledger,
+) -> Result<(), Fault> {
+    let mut index = transaction.open_table(INDEX)?;
+    let mut table = transaction.open_table(SHARED)?;
+    for key in keys {
+        // One whose name is not there, or can't be taken away, is damaged: whoever asks for it is
+        // told so.
+        if let Ok(true) = index::remove(&mut index, &shared_key(*key))? {
+            table.remove(*key)?;
+            ledger.indexed = ledger.indexed.saturating_sub(1);
+        }
+    }
+    let mut row = Vec::with_capacity(128);
+    ledger.encode(&mut row);
+    let mut live = transaction.open_table(LIVE)?;
+    live.insert(LEDGER, row.as_slice())?;
+    Ok(())
+}
 
 /// Rows of one transaction and the names that lead to them.
 pub(super) struct Names<'a> {

@@ -43,7 +43,8 @@
 //! * **Start**: run id `u128`; time in milliseconds, varint; definition id `u128`; workflow, text;
 //!   idempotency key, 0 or 1 and a text.
 //! * **Shared result**: sequence of the entry that has it, varint; until when it holds, 0 or 1 and
-//!   a varint of milliseconds; output, varint length and bytes. A copy: it is found without the run.
+//!   a varint of milliseconds; output, varint length and bytes. A copy: it is found without the run,
+//!   and taken away, with its name, when its time is over.
 //!   The index says whether there is one, and which; no count of these rows is in the ledger.
 //!
 //! What came after the first file of version 1 adds to it: programs that know neither `shared` nor

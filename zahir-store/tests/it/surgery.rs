@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use redb::{Database, Key, TableDefinition};
 use zahir_store::conformance::{attempt, finish, revise, run, share, start};
-use zahir_store::{Append, RedbStore, SharedResult, Store, StoreErrorKind};
+use zahir_store::{Append, RedbStore, SharedResult, Store, StoreErrorKind, Timestamp};
 
 use crate::support::Workload;
 
@@ -347,4 +347,37 @@ fn a_shared_result_without_its_name_is_noticed() {
     assert_eq!(store.shared(8).unwrap(), Some(shared("first")));
     let error = store.append(&[share(2, 6, 10, shared("new"))]).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Damaged);
+}
+
+/// What is damaged is not taken away by the way: whoever asks for it is to be told.
+#[test]
+fn a_damaged_shared_result_is_not_removed_when_its_time_is_over() {
+    let patient = Patient::new();
+    let over = SharedResult {
+        until: Some(Timestamp::from_millis(1)),
+        ..shared("over")
+    };
+    let shares = (8..14).zip((2..).step_by(2));
+    for (key, first) in shares {
+        let append = share(2, first, key, over.clone());
+        patient.open().append(&[append]).unwrap();
+    }
+    let row = patient.row(SHARED, 9);
+    patient.put(SHARED, 9, Some(&row[..7]));
+    let old = patient.row(SHARED, 13);
+    let again = share(2, 14, 13, shared("for ever"));
+    patient.open().append(&[again]).unwrap();
+    patient.put(SHARED, 13, Some(&old));
+    patient.put(INDEX, name(b'S', 12).as_slice(), Some(&row[..7]));
+    let store = patient.open();
+    let now = Timestamp::from_millis(1);
+    assert_eq!(store.remove_expired(now, None, 64).unwrap(), None);
+    for key in [8, 10, 11] {
+        assert_eq!(store.shared(key).unwrap(), None);
+    }
+    for key in [9, 12, 13] {
+        let error = store.shared(key).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Damaged);
+    }
+    check(&store, &[], true);
 }

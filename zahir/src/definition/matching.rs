@@ -304,10 +304,19 @@ impl<'v> Judge<'v> {
             && self.new.parts.get(workflow).is_some_and(|part| {
                 let mut nodes = part.members.iter().flatten();
                 nodes.all(|at| {
-                    let called = self.new.shape.nodes.get(*at).and_then(DefinedNode::enters);
+                    let node = self.new.shape.nodes.get(*at);
+                    let called = node.and_then(DefinedNode::enters);
                     called.is_none_or(|called| self.same.contains(called))
+                        && node.is_none_or(|node| self.spawns_the_same(node))
                 })
             })
+    }
+
+    /// Whether all that a job may spawn is what it was. Its fingerprint covers that, but for what is
+    /// in workflows among it.
+    fn spawns_the_same(&self, node: &DefinedNode) -> bool {
+        let mut kinds = node.spawns.iter().map(|kind| format!("{kind}{SPAWNED}"));
+        kinds.all(|kind| self.same.contains(kind.as_str()))
     }
 
     fn is_quiet(&self, workflow: &str, region: u32) -> bool {
@@ -349,7 +358,7 @@ impl<'v> Judge<'v> {
     /// The regions that a node enters.
     fn inside(&mut self, node: &'v DefinedNode, at: usize) {
         let workflow = node.workflow.as_str();
-        let mut is_quiet = true;
+        let (mut is_quiet, mut is_same) = (true, true);
         for (place, inner) in node.inside.iter().enumerate() {
             self.region(workflow, *inner);
             let is_behind = place > 0 && matches!(node.kind.as_str(), RESCUE | FINALLY);
@@ -357,8 +366,11 @@ impl<'v> Judge<'v> {
                 self.drop_all(workflow, *inner);
             }
             is_quiet &= self.is_quiet(workflow, *inner);
+            // A workflow that is called in it may run nothing again, and give another of its values.
+            let mut nodes = self.nodes(workflow, *inner).iter();
+            is_same &= nodes.all(|at| self.fate(*at).is_same);
         }
-        if node.kind == LOOP && !is_quiet {
+        if node.kind == LOOP && !(is_quiet && is_same) {
             self.set(at, |fate| fate.is_kept = false);
             for inner in &node.inside {
                 self.drop_all(workflow, *inner);
@@ -369,7 +381,7 @@ impl<'v> Judge<'v> {
         self.set(at, |fate| {
             fate.is_waiting = fate.is_kept && !uses_same;
             fate.is_quiet &= fate.is_kept && is_quiet;
-            fate.is_same &= fate.is_quiet && uses_same && was == Some(node.fingerprint);
+            fate.is_same &= fate.is_quiet && is_same && uses_same && was == Some(node.fingerprint);
         });
     }
 
@@ -380,7 +392,7 @@ impl<'v> Judge<'v> {
             return false;
         };
         let is_alike = old.key() == node.key() && old.inside.len() == node.inside.len();
-        if !is_alike || !self.are_same(node, &node.after) {
+        if !is_alike || !self.spawns_the_same(node) || !self.are_same(node, &node.after) {
             return false;
         }
         // What a loop begins with is among what it uses.

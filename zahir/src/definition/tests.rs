@@ -139,6 +139,53 @@ fn a_change_is_seen_through_calls_of_calls() {
     );
 }
 
+/// A construct of this kind in which a workflow is called that gives its node of this number.
+fn around_a_call(kind: &str, gives: u32) -> Definition {
+    let nodes = vec![
+        job("a", &[]),
+        node("block", kind, &[0]),
+        call("pay", "inner", &[0]),
+        job("c", &[1]),
+    ];
+    let inner = vec![job("x", &[]), job("y", &[0])];
+    let parts = vec![Part("outer", nodes), Part("inner", inner)];
+    let mut shape = defined(parts).shape;
+    shape.nodes[1].inside = vec![1];
+    shape.nodes[2].region = 1;
+    shape.regions[1].result = Some(gives);
+    let body = DefinedRegion {
+        owner: Some(1),
+        result: Some(2),
+        ..shape.regions[0].clone()
+    };
+    shape.regions.insert(1, body);
+    Definition::from_shape(shape)
+}
+
+/// A workflow that was called in a branch, a `for` or a block and gives another of its values changed
+/// nothing of what is behind that; nor, in a loop, of the rounds behind it.
+#[test]
+fn another_value_of_a_called_workflow_changes_what_is_behind_the_construct_around_it() {
+    let moved = |kind, gives| {
+        let (old, new) = (around_a_call(kind, 1), around_a_call(kind, gives));
+        let matching = Matching::new(&old, &new);
+        let moved = matching.moved(&new).map(|(_, is)| {
+            new.path(&Position {
+                frames: vec![],
+                node: is,
+            })
+        });
+        moved.collect::<Vec<_>>().join(" ")
+    };
+    for kind in [BRANCH, EACH, RESULT, RACE, LOOP] {
+        assert_eq!(moved(kind, 1), "a block pay c x y");
+    }
+    for kind in [BRANCH, EACH, RESULT, RACE] {
+        assert_eq!(moved(kind, 0), "a block pay x y");
+    }
+    assert_eq!(moved(LOOP, 0), "a x y");
+}
+
 #[test]
 fn a_workflow_may_call_itself() {
     let inner = |job_of| {

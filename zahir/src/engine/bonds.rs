@@ -51,6 +51,12 @@ impl<V: Clone> Engine<V> {
     pub(super) fn leave_behind(&mut self, parent: Place, mut numbers: Vec<u32>) {
         numbers.sort_unstable();
         numbers.dedup();
+        // After a repair it may be there behind its parent already.
+        let children = self.children(parent);
+        numbers.retain(|number| {
+            let child = children.and_then(|children| children.get(*number));
+            child.is_some_and(|child| child.is_held())
+        });
         for some in numbers.chunks(LEFT_MAX) {
             self.outbox.record(|| Record::ChildrenLeft {
                 at: self.frames.position(parent),

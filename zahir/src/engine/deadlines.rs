@@ -44,6 +44,9 @@ impl<V: Clone> Engine<V> {
 
     /// The attempts of a job have taken longer than they may together.
     pub(super) fn pass_deadline(&mut self, place: Place) {
+        if let Some(number) = place.frame.undo() {
+            return self.pass_undo_deadline(number, place);
+        }
         let Some(tries) = self.instance(place).and_then(|it| it.state.tries()) else {
             return;
         };

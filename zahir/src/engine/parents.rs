@@ -4,6 +4,8 @@
 //! frame has finished, which is when its own children are over. Until then the frame that its parent
 //! is in stays open.
 
+use std::sync::Arc;
+
 use zahir_store::{Bond, NodeId, SpawnedChild};
 
 use super::action::Violation;
@@ -97,6 +99,7 @@ impl<V: Clone> Engine<V> {
             .into_iter()
             .partition(|(_, frame)| self.was_under_way(*frame));
         let is_stopped = self.is_stopped(parent.frame);
+        let plan = Arc::clone(&self.plan);
         let Some(children) = self.children_mut(parent) else {
             return;
         };
@@ -116,7 +119,16 @@ impl<V: Clone> Engine<V> {
         }
         let waiting = children.waiting_numbers().into_iter();
         for number in waiting.filter(|number| Some(*number) != heir) {
-            children.enqueue(number);
+            // Of a workflow nothing is on record if all in it is pure. It may have been over before
+            // everything came to its end here, and what comes behind it may be under way.
+            let kind = children.get(number).map(|child| child.kind);
+            let is_job = |kind| plan.node(kind).kind == PlanKind::Job;
+            if !is_stopped || kind.is_none_or(is_job) {
+                children.enqueue(number);
+            } else if let Some(child) = children.get_mut(number) {
+                child.state = ChildState::Open;
+                awake.push(number);
+            }
         }
         for number in awake {
             if let Some(frame) = self.frame_of(parent, number) {

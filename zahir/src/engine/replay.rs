@@ -221,6 +221,9 @@ impl<V: Clone> Engine<V> {
                 self.run_deadline = Some((self.now, *due));
                 Ok(())
             }
+            Record::DeadlineSet { at: Some(at), due } if self.undoing.has_begun() => {
+                self.undoing.replay_deadline(at, *due)
+            }
             Record::DeadlineSet { at: Some(at), due } => {
                 self.replay_kept(at, |kept| kept.deadline = Some(*due))
             }

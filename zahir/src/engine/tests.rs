@@ -13,6 +13,7 @@ mod children;
 mod effects;
 mod facts;
 mod families;
+mod migrations;
 mod plans;
 mod reference;
 mod repairs;
@@ -21,5 +22,5 @@ mod rules;
 mod schedules;
 mod scripts;
 mod traces;
-
+mod versions;
 mod world;

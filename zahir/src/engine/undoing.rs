@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use zahir_store::{Attempt, Ending, Failure, FailureKind, NodeId, Position, Record, Timestamp};
 
@@ -54,6 +55,8 @@ struct Owed {
     arguments: Arc<[u8]>,
     output: Arc<[u8]>,
     state: State,
+    /// When all attempts to undo it have to be over.
+    deadline: Option<Timestamp>,
     /// Where it is listed, while it is being undone.
     level: Option<usize>,
 }
@@ -134,6 +137,7 @@ impl Undoing {
             arguments,
             output,
             state: State::Waiting(Tries::default()),
+            deadline: None,
             level: None,
         });
     }
@@ -407,13 +411,28 @@ impl Undoing {
             (State::Running(tries), Undone::Failed(_, Some(due))) => {
                 Some(State::Backoff(tries.failed(), *due))
             }
-            (State::Running(_), Undone::Failed(failure, None)) => {
+            // Its time may be over between two attempts.
+            (
+                State::Running(tries) | State::Waiting(tries) | State::Backoff(tries, _),
+                Undone::Failed(failure, None),
+            ) if tries.attempts == attempt.number() => {
                 self.stuck.get_or_insert((at.clone(), failure.clone()));
                 Some(State::Stuck)
             }
             (_, _) => None,
         };
         *state = next.ok_or("that attempt to undo was not under way")?;
+        Ok(())
+    }
+
+    /// Applies what is on record of a time limit.
+    pub(super) fn replay_deadline(
+        &mut self,
+        at: &Position,
+        due: Timestamp,
+    ) -> Result<(), &'static str> {
+        let number = self.find(at).ok_or("nothing there is owed an undo")?;
+        self.owed[number].deadline = Some(due);
         Ok(())
     }
 
@@ -506,8 +525,30 @@ impl<V: Clone> Engine<V> {
                 self.give_up_undo(number, attempt, failure);
             }
         }
+        self.rouse_undo_deadlines();
         self.undoing.unroll(&self.plan);
         self.undo_next();
+    }
+
+    /// Time limits of before the restart hold on. Those that are over by now count before anything is
+    /// tried again.
+    fn rouse_undo_deadlines(&mut self) {
+        for number in 0..self.undoing.owed.len() {
+            let owed = &self.undoing.owed[number];
+            if let Some(due) = owed.deadline
+                && let State::Waiting(tries) | State::Backoff(tries, _) = owed.state
+            {
+                match Attempt::new(tries.attempts) {
+                    Some(attempt) if due <= self.now => {
+                        let failure = self.undo_timed_out(number);
+                        self.give_up_undo(number, attempt, failure);
+                    }
+                    Some(_) | None => {
+                        self.deadlines.insert((due, self.undo_place(number)));
+                    }
+                }
+            }
+        }
     }
 
     /// Makes ready what can be undone now. If nothing is left, the run ends.
@@ -578,6 +619,10 @@ impl<V: Clone> Engine<V> {
             node: at.node,
         };
         let frames = (!at.frames.is_empty()).then(|| at.frames.as_slice().into());
+        let policy = self.undo_policy(place.node);
+        if let Some(limit) = policy.total_timeout {
+            self.set_undo_deadline(number, place, limit);
+        }
         self.outbox.record(|| Record::UndoStarted { at, attempt });
         self.progress.running += 1;
         self.undoing.running += 1;
@@ -585,7 +630,7 @@ impl<V: Clone> Engine<V> {
             place,
             attempt,
             frames,
-            timeout: self.undo_policy(place.node).timeout,
+            timeout: policy.timeout,
             inputs: Vec::new(),
             work: Some(Box::new(work)),
         });
@@ -612,6 +657,7 @@ impl<V: Clone> Engine<V> {
             AttemptOutcome::Succeeded { .. } => {
                 self.outbox.record(|| Record::UndoSucceeded { at, attempt });
                 self.undoing.active -= 1;
+                self.drop_undo_deadline(number);
                 self.undoing.undone(&self.plan, number);
             }
             AttemptOutcome::Failed {
@@ -662,8 +708,72 @@ impl<V: Clone> Engine<V> {
         self.timers.insert((due, self.undo_place(number)));
     }
 
+    /// All attempts to undo a result together have this long, from the first on.
+    fn set_undo_deadline(&mut self, number: u32, place: Place, limit: Duration) {
+        let due = self.now.after(limit);
+        if let Some(owed) = self.owed_undo(number)
+            && owed.deadline.is_none()
+        {
+            owed.deadline = Some(due);
+            let at = Some(owed.at.clone());
+            self.outbox.record(|| Record::DeadlineSet { at, due });
+            self.deadlines.insert((due, place));
+        }
+    }
+
+    fn drop_undo_deadline(&mut self, number: usize) {
+        if let Some(due) = self.undoing.owed[number].deadline {
+            self.deadlines.remove(&(due, self.undo_place(number)));
+        }
+    }
+
+    /// The attempts to undo a result have taken longer than they may together.
+    pub(super) fn pass_undo_deadline(&mut self, number: u32, place: Place) {
+        let Some(owed) = self.owed_undo(number) else {
+            return;
+        };
+        let state = owed.state;
+        let (State::Ready(tries) | State::Running(tries) | State::Backoff(tries, _)) = state else {
+            return;
+        };
+        let (Some(attempt), Ok(number)) = (Attempt::new(tries.attempts), usize::try_from(number))
+        else {
+            return;
+        };
+        let failure = self.undo_timed_out(number);
+        self.undoing.active -= 1;
+        self.give_up_undo(number, attempt, failure);
+        match state {
+            // It is passed over when it is its turn.
+            State::Ready(_) => self.ready_count = self.ready_count.saturating_sub(1),
+            State::Backoff(_, due) => {
+                self.timers.remove(&(due, place));
+            }
+            State::Running(_) => {
+                self.progress.running = self.progress.running.saturating_sub(1);
+                self.undoing.running -= 1;
+                let not_started = self.outbox.take_starts(|it| it == place);
+                if not_started.is_empty() {
+                    self.outbox.gate(Action::Abort { place, attempt });
+                }
+            }
+            State::Waiting(_) | State::Undone | State::Stuck => {}
+        }
+        self.undo_next();
+    }
+
+    fn undo_timed_out(&self, number: usize) -> Failure {
+        let policy = self.undo_policy(self.undoing.owed[number].at.node);
+        let limit = policy.total_timeout.unwrap_or_default();
+        Failure {
+            kind: FailureKind::TimedOut,
+            message: format!("its attempts took longer than its `total_timeout` of {limit:?}"),
+        }
+    }
+
     /// A result stays as it is, and so does what it rests on.
     fn give_up_undo(&mut self, number: usize, attempt: Attempt, failure: Failure) {
+        self.drop_undo_deadline(number);
         let owed = &mut self.undoing.owed[number];
         owed.state = State::Stuck;
         let at = owed.at.clone();

@@ -123,7 +123,7 @@ pub enum EventKind {
         /// When it goes on.
         until: Timestamp,
     },
-    /// All attempts of a node together, or the whole run, have a time limit.
+    /// All attempts of a node together, or to undo its result, or the whole run, have a time limit.
     DeadlineSet {
         /// The node; `None` for the run.
         node: Option<Arc<str>>,

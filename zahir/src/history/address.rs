@@ -25,8 +25,9 @@ struct Way<'t> {
 }
 
 /// The node instances with this name. Regions beside each other, as the arms of a branch, may have
-/// nodes of one name, so there may be several. Without its number, an item of a `for` is every item,
-/// and a round the first; with a number and nothing behind it, it is all that is in that.
+/// nodes of one name, so there may be several. Without its number, an item of a `for` is every item, a
+/// child every child, and a round the first; with a number and nothing behind it, it is all that is in
+/// that.
 pub(crate) fn find(plan: &Plan, names: &Names<'_>, text: &str) -> Result<Vec<Position>, Unknown> {
     let mut found = Vec::new();
     let mut unknown = Unknown {
@@ -91,9 +92,12 @@ fn inside<'t>(
     found: &mut Vec<Position>,
 ) -> Vec<Way<'t>> {
     let mut ways = Vec::new();
-    for (region, place) in plan.node(at.node).inside.iter().zip(0..) {
+    let kinds = plan.node(at.node).kinds.iter();
+    let kinds = kinds.map(|kind| plan.node(*kind).region);
+    let regions = plan.node(at.node).inside.iter().copied().chain(kinds);
+    for (region, place) in regions.zip(0..) {
         let index = match plan.node(at.node).kind {
-            PlanKind::Each { .. } => number.unwrap_or(EVERY),
+            PlanKind::Each { .. } | PlanKind::Job => number.unwrap_or(EVERY),
             PlanKind::Loop { .. } => number.unwrap_or(0),
             PlanKind::Call
             | PlanKind::Branch
@@ -103,7 +107,6 @@ fn inside<'t>(
             | PlanKind::Race
             | PlanKind::Input
             | PlanKind::Assigned
-            | PlanKind::Job
             | PlanKind::Value
             | PlanKind::Sleep
             | PlanKind::Signal { .. } => place,
@@ -116,11 +119,11 @@ fn inside<'t>(
         match rest.strip_prefix('/') {
             Some(rest) => ways.push(Way {
                 frames,
-                region: *region,
+                region,
                 rest,
             }),
             None if rest.is_empty() => {
-                let nodes = plan.region(*region).nodes.iter();
+                let nodes = plan.region(region).nodes.iter();
                 let runs = nodes.filter(|node| is_run(plan, **node));
                 found.extend(runs.map(|node| Position {
                     frames: frames.clone(),
@@ -133,13 +136,16 @@ fn inside<'t>(
     ways
 }
 
-/// The number of an item or a round, if one is written, and what is behind it.
+/// The number of an item, a round or a child, if one is written, and what is behind it.
 fn number<'t>(plan: &Plan, node: NodeId, rest: &'t str) -> Option<(Option<u32>, &'t str)> {
     if rest.starts_with('/') {
         return Some((None, rest));
     }
     let kind = plan.node(node).kind;
-    let is_repeated = matches!(kind, PlanKind::Each { .. } | PlanKind::Loop { .. });
+    let is_repeated = matches!(
+        kind,
+        PlanKind::Each { .. } | PlanKind::Loop { .. } | PlanKind::Job
+    );
     let (digits, rest) = rest.strip_prefix('[')?.split_once(']')?;
     let number = digits.parse().ok().filter(|number| *number != EVERY)?;
     is_repeated.then_some((Some(number), rest))

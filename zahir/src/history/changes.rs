@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use zahir_store::{NodeId, Position};
+
 /// How many instances of one node are told of by their numbers. Of more, only how many.
 const INSTANCES_MAX: usize = 16;
 
@@ -100,35 +102,67 @@ pub(crate) fn quoted(names: &[String]) -> String {
 /// The instances of nodes that something is true of.
 #[derive(Debug, Default)]
 pub(crate) struct Instances {
-    /// By the node, without the numbers of items and rounds: in the order they were added.
-    nodes: Vec<Vec<String>>,
+    /// By the node, without the numbers of items, rounds and children: in the order they were added.
+    nodes: Vec<Told>,
+    /// Where they are, by name and by the nodes on the way.
     known: BTreeMap<String, usize>,
+    ways: BTreeMap<Vec<NodeId>, usize>,
+}
+
+/// The instances of one node.
+#[derive(Debug, Default)]
+struct Told {
+    count: usize,
+    /// The first of them.
+    paths: Vec<String>,
 }
 
 impl Instances {
-    pub(crate) fn add(&mut self, path: String) {
-        let node = without_numbers(&path);
-        let at = *self.known.entry(node).or_insert_with(|| {
-            self.nodes.push(Vec::new());
-            self.nodes.len() - 1
-        });
-        if let Some(instances) = self.nodes.get_mut(at) {
-            instances.push(path);
+    /// Adds the instance at this position. Only of some instances the path is asked for.
+    pub(crate) fn add(&mut self, at: &Position, path: impl FnOnce() -> String) {
+        let way = at.frames.iter().map(|step| step.node);
+        let way: Vec<NodeId> = way.chain([at.node]).collect();
+        if let Some(told) = self
+            .ways
+            .get(&way)
+            .and_then(|node| self.nodes.get_mut(*node))
+        {
+            told.add(path);
+            return;
+        }
+        let path = path();
+        let next = self.nodes.len();
+        let node = *self.known.entry(without_numbers(&path)).or_insert(next);
+        if node == next {
+            self.nodes.push(Told::default());
+        }
+        self.ways.insert(way, node);
+        if let Some(told) = self.nodes.get_mut(node) {
+            told.add(|| path);
         }
     }
 
     pub(crate) fn names(self) -> Vec<String> {
         let mut names = Vec::new();
-        for instances in self.nodes {
-            match instances.as_slice() {
-                [first, ..] if instances.len() > INSTANCES_MAX => {
+        for Told { count, paths } in self.nodes {
+            match paths.as_slice() {
+                [first, ..] if count > INSTANCES_MAX => {
                     let node = without_numbers(first);
-                    names.push(format!("{node} ({} times)", grouped(instances.len())));
+                    names.push(format!("{node} ({} times)", grouped(count)));
                 }
-                _ => names.extend(instances),
+                _ => names.extend(paths),
             }
         }
         names
+    }
+}
+
+impl Told {
+    fn add(&mut self, path: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.paths.len() < INSTANCES_MAX {
+            self.paths.push(path());
+        }
     }
 }
 

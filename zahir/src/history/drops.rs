@@ -1,11 +1,21 @@
 //! Whether a position is among those that a revision drops.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use zahir_store::{Dropped, FrameStep, NodeId, Position};
 
 /// In what is dropped, a frame of this number stands for all frames of its node.
 pub(crate) const EVERY: u32 = u32::MAX;
+
+/// That the frames of a job are dropped from this number on says that its attempts are, and nothing
+/// inside it.
+pub(crate) const ATTEMPTS: u32 = u32::MAX;
+
+/// The node instances of which the attempts alone are dropped.
+pub(crate) fn attempts(dropped: &[Dropped]) -> BTreeSet<Position> {
+    let attempts = dropped.iter().filter(|it| it.from == Some(ATTEMPTS));
+    attempts.map(|it| it.at.clone()).collect()
+}
 
 /// All that a revision drops, by position.
 #[derive(Debug, Default)]

@@ -1,13 +1,17 @@
 //! The records of a run that count.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use zahir_store::{
-    DefinitionId, Ending, NodeId, Position, Record, Revision, RunStart, StoredRun, StoredStep,
-    Timestamp,
+    DefinitionId, Ending, FrameStep, NodeId, Position, Record, Revision, RunStart, StoredRun,
+    StoredStep, Timestamp,
 };
 
 use super::drops::Drops;
+
+/// A kind that no plan has.
+pub(crate) const NO_NODE: NodeId = NodeId::new(u32::MAX);
 
 /// A record that counts, and where it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +28,16 @@ pub(crate) struct Entry {
 pub(crate) fn entries(stored: StoredRun) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut number = 0;
+    let mut dropped = BTreeSet::new();
     for (step, StoredStep { at, records }) in stored.steps.into_iter().enumerate() {
         for record in records {
+            if let Record::AttemptsDropped { at } = record {
+                // Those of one revision follow each other: the records are gone over once for all.
+                dropped.insert(at);
+                number += 1;
+                continue;
+            }
+            drop_attempts(&mut entries, std::mem::take(&mut dropped));
             if let Record::RunRevised(revision) = record {
                 revise(&mut entries, &revision);
             } else {
@@ -39,7 +51,14 @@ pub(crate) fn entries(stored: StoredRun) -> Vec<Entry> {
             number += 1;
         }
     }
+    drop_attempts(&mut entries, dropped);
     entries
+}
+
+/// Whether all records of a run count, as they are.
+pub(crate) fn is_plain(stored: &StoredRun) -> bool {
+    let mut records = stored.steps.iter().flat_map(|step| &step.records);
+    !records.any(|it| matches!(it, Record::RunRevised(_) | Record::AttemptsDropped { .. }))
 }
 
 /// Records in steps, as a store has them.
@@ -62,50 +81,17 @@ pub(crate) fn steps(entries: Vec<Entry>) -> Vec<StoredStep> {
     steps
 }
 
-/// The entries without the values in them, for what only asks what happened.
-pub(crate) fn outline(entries: &[Entry]) -> Vec<Entry> {
-    let outlined = |entry: &Entry| Entry {
-        record: outlined(&entry.record),
-        ..*entry
-    };
-    entries.iter().map(outlined).collect()
-}
-
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "what has no large value is copied"
-)]
-fn outlined(record: &Record) -> Record {
-    match record {
-        Record::AttemptSucceeded { at, attempt, .. } => Record::AttemptSucceeded {
-            at: at.clone(),
-            attempt: *attempt,
-            output: Vec::new(),
-        },
-        Record::AttemptRecovered { at, attempt, .. } => Record::AttemptRecovered {
-            at: at.clone(),
-            attempt: *attempt,
-            output: Vec::new(),
-        },
-        Record::ErrorKept { at, .. } => Record::ErrorKept {
-            at: at.clone(),
-            error: Vec::new(),
-        },
-        Record::UndoOwed { at, .. } => Record::UndoOwed {
-            at: at.clone(),
-            arguments: Vec::new(),
-        },
-        Record::SignalReceived { name, .. } => Record::SignalReceived {
-            name: name.clone(),
-            payload: Vec::new(),
-        },
-        record => record.clone(),
-    }
-}
-
 /// How the run was started; its definition is the one that counts.
 pub(crate) fn start(entries: &[Entry]) -> Option<&RunStart> {
     match entries.first().map(|entry| &entry.record) {
+        Some(Record::RunStarted(start)) => Some(start),
+        Some(_) | None => None,
+    }
+}
+
+/// The same of a run that a store has, if all of its records count.
+pub(crate) fn stored_start(stored: &StoredRun) -> Option<&RunStart> {
+    match stored.steps.first().and_then(|step| step.records.first()) {
         Some(Record::RunStarted(start)) => Some(start),
         Some(_) | None => None,
     }
@@ -146,38 +132,165 @@ pub(crate) fn cause(entries: &[Entry]) -> Option<&Ending> {
 ///
 /// Signals stay, also those of names that nobody waits for any more: their numbers count them.
 pub(crate) fn revise(entries: &mut Vec<Entry>, revision: &Revision) {
-    let before = start(entries).map(|start| start.definition);
-    let moved = Moved::of(before, revision);
-    let drops = Drops::of(&revision.dropped);
-    let is_over = ending(entries).is_some();
-    let undone = retried_undo(entries, revision);
-    entries.retain_mut(|Entry { record, .. }| {
-        if is_over && !outlives(record, undone.as_ref()) {
-            return false;
+    let review = Review::new(entries, revision);
+    entries.retain_mut(|entry| review.apply(&mut entry.record));
+}
+
+/// Which records before a revision still count, and what is in them from there on.
+pub(crate) struct Review {
+    definition: DefinitionId,
+    moved: Moved,
+    drops: Drops,
+    is_over: bool,
+    /// If a run that is over is to be undone again: what was undone.
+    undone: Option<BTreeSet<Position>>,
+}
+
+impl Review {
+    pub(crate) fn new(entries: &[Entry], revision: &Revision) -> Self {
+        let before = start(entries).map(|start| start.definition);
+        Self {
+            definition: revision.definition,
+            moved: Moved::of(before, revision),
+            drops: Drops::of(&revision.dropped),
+            is_over: ending(entries).is_some(),
+            undone: retried_undo(entries, revision),
+        }
+    }
+
+    /// Whether a record counts, and where the node instance is now that it speaks of.
+    pub(crate) fn place<'r>(&self, record: &'r Record) -> Option<Option<Cow<'r, Position>>> {
+        if self.is_over && !outlives(record, self.undone.as_ref()) {
+            return None;
+        }
+        let Some(at) = position(record) else {
+            return Some(None);
+        };
+        let now = self.moved.position(at)?;
+        let is_dropped = if self.is_over && matches!(record, Record::BlockEntered { .. }) {
+            self.drops.touch(&now)
+        } else {
+            self.drops.cover(&now)
+        };
+        (!is_dropped).then_some(Some(now))
+    }
+
+    /// What the number of a kind of children is now.
+    pub(crate) fn kind(&self, kind: NodeId) -> NodeId {
+        self.moved.kind(kind)
+    }
+
+    /// Makes of a record what it is now; gives whether it counts.
+    fn apply(&self, record: &mut Record) -> bool {
+        let moved = match self.place(record) {
+            None => return false,
+            Some(None | Some(Cow::Borrowed(_))) => None,
+            Some(Some(Cow::Owned(moved))) => Some(moved),
+        };
+        if let Some((at, moved)) = position_mut(record).zip(moved) {
+            *at = moved;
         }
         if let Record::RunStarted(start) = record {
-            start.definition = revision.definition;
+            start.definition = self.definition;
         }
         if let Record::UndoingBegan {
             ending: Ending::Failed { at, .. },
         } = record
         {
-            *at = at.take().and_then(|at| moved.position(at));
+            let now = at.as_ref().and_then(|at| self.moved.position(at));
+            *at = now.map(Cow::into_owned);
         }
-        let begins_again = is_over && matches!(record, Record::BlockEntered { .. });
-        let Some(at) = position_mut(record) else {
-            return true;
-        };
-        let Some(now) = moved.position(at.clone()) else {
-            return false;
-        };
-        *at = now;
-        if begins_again {
-            !drops.touch(at)
-        } else {
-            !drops.cover(at)
+        if let Record::ChildrenSpawned { children, .. } = record {
+            for child in children {
+                child.kind = self.kind(child.kind);
+            }
         }
+        if let Record::AttemptContinued { heir, .. } = record {
+            heir.kind = self.kind(heir.kind);
+        }
+        true
+    }
+}
+
+/// Drops the attempts of these node instances, in the numbers that count, and all that came of them;
+/// but not their children, nor what is kept for all of their attempts.
+///
+/// Attempts before one that asked for another stay, as that goes on where they were. So do those that
+/// handed over to another job: that gives the result.
+pub(crate) fn drop_attempts(entries: &mut Vec<Entry>, of: BTreeSet<Position>) {
+    if of.is_empty() {
+        return;
+    }
+    let seals = entries.iter().filter(|entry| is_seal(&entry.record));
+    let seals = seals.filter_map(|it| Some((it.number, Cow::Borrowed(position(&it.record)?))));
+    let tails = Tails::new(of, seals);
+    entries.retain(|entry| {
+        position(&entry.record).is_none_or(|at| !tails.drop(entry.number, &entry.record, at))
     });
+}
+
+/// Whether what comes behind goes on from a record, whatever was before.
+pub(crate) const fn is_seal(record: &Record) -> bool {
+    matches!(
+        record,
+        Record::AttemptPostponed { .. } | Record::AttemptContinued { .. }
+    )
+}
+
+/// From where on the attempts of node instances are dropped.
+pub(crate) struct Tails {
+    first: BTreeMap<Position, usize>,
+}
+
+impl Tails {
+    /// For these node instances, with the numbers and places of the records that seal what is before.
+    pub(crate) fn new<'r>(
+        of: BTreeSet<Position>,
+        seals: impl Iterator<Item = (usize, Cow<'r, Position>)>,
+    ) -> Self {
+        let mut first: BTreeMap<Position, usize> = of.into_iter().map(|at| (at, 0)).collect();
+        for (number, at) in seals {
+            if let Some(first) = first.get_mut(at.as_ref()) {
+                *first = number + 1;
+            }
+        }
+        Self { first }
+    }
+
+    /// Whether a record of a node instance is dropped with its attempts.
+    pub(crate) fn drop(&self, number: usize, record: &Record, at: &Position) -> bool {
+        is_of_attempts(record) && self.first.get(at).is_some_and(|first| number >= *first)
+    }
+}
+
+/// Whether a record tells of attempts of a node instance, or of what came of them.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what stays is of the node instance, or of no job"
+)]
+fn is_of_attempts(record: &Record) -> bool {
+    match record {
+        Record::AttemptStarted { .. }
+        | Record::AttemptSucceeded { .. }
+        | Record::AttemptFailed { .. }
+        | Record::AttemptInterrupted { .. }
+        | Record::AttemptRecovered { .. }
+        | Record::AttemptParked { .. }
+        | Record::AttemptResumed { .. }
+        | Record::ErrorKept { .. }
+        | Record::RecoveryBegan { .. }
+        | Record::DeadlineSet { at: Some(_), .. }
+        | Record::DeadlinePassed { at: Some(_), .. }
+        | Record::UndoOwed { .. }
+        | Record::UndoStarted { .. }
+        | Record::UndoSucceeded { .. }
+        | Record::UndoFailed { .. }
+        | Record::UndoInterrupted { .. }
+        | Record::ResultShared { .. }
+        // Without the result, the parent may wait for them again.
+        | Record::ChildrenLeft { .. } => true,
+        _ => false,
+    }
 }
 
 /// If a run that is over is to be undone again: what was undone.
@@ -239,19 +352,78 @@ impl Moved {
         }
     }
 
-    fn position(&self, mut at: Position) -> Option<Position> {
+    fn position<'p>(&self, at: &'p Position) -> Option<Cow<'p, Position>> {
         let Some(nodes) = &self.nodes else {
-            return Some(at);
+            return Some(Cow::Borrowed(at));
         };
-        for step in &mut at.frames {
-            step.node = *nodes.get(&step.node)?;
+        let frames = at.frames.iter().map(|step| {
+            Some(FrameStep {
+                node: *nodes.get(&step.node)?,
+                ..*step
+            })
+        });
+        Some(Cow::Owned(Position {
+            frames: frames.collect::<Option<_>>()?,
+            node: *nodes.get(&at.node)?,
+        }))
+    }
+
+    /// A parent counts only if all kinds that it lists do. That of one that it does not list is not
+    /// made another one: the engine finds out that it is none.
+    fn kind(&self, kind: NodeId) -> NodeId {
+        match &self.nodes {
+            None => kind,
+            Some(nodes) => nodes.get(&kind).copied().unwrap_or(NO_NODE),
         }
-        at.node = *nodes.get(&at.node)?;
-        Some(at)
     }
 }
 
 /// The node instance that a record speaks of.
+pub(crate) fn position(record: &Record) -> Option<&Position> {
+    match record {
+        Record::AttemptStarted { at, .. }
+        | Record::AttemptSucceeded { at, .. }
+        | Record::AttemptFailed { at, .. }
+        | Record::AttemptInterrupted { at, .. }
+        | Record::ItemsCounted { at, .. }
+        | Record::BranchTaken { at, .. }
+        | Record::BlockEntered { at }
+        | Record::ErrorKept { at, .. }
+        | Record::RaceWon { at, .. }
+        | Record::TimerSet { at, .. }
+        | Record::SignalConsumed { at, .. }
+        | Record::WaitTimedOut { at }
+        | Record::RecoveryBegan { at, .. }
+        | Record::AttemptRecovered { at, .. }
+        | Record::AttemptPostponed { at, .. }
+        | Record::DeadlineSet { at: Some(at), .. }
+        | Record::DeadlinePassed { at: Some(at), .. }
+        | Record::UndoOwed { at, .. }
+        | Record::UndoStarted { at, .. }
+        | Record::UndoSucceeded { at, .. }
+        | Record::UndoFailed { at, .. }
+        | Record::UndoInterrupted { at, .. }
+        | Record::ResultShared { at, .. }
+        | Record::ArgumentsReplaced { at, .. }
+        | Record::ChildrenSpawned { at, .. }
+        | Record::AttemptParked { at, .. }
+        | Record::AttemptResumed { at, .. }
+        | Record::ChildrenLeft { at, .. }
+        | Record::ValueKept { at, .. }
+        | Record::AttemptContinued { at, .. }
+        | Record::AttemptsDropped { at } => Some(at),
+        Record::RunStarted(_)
+        | Record::CancelRequested(_)
+        | Record::RunFinished(_)
+        | Record::SignalReceived { .. }
+        | Record::DeadlineSet { at: None, .. }
+        | Record::DeadlinePassed { at: None, .. }
+        | Record::UndoingBegan { .. }
+        | Record::RunRevised(_) => None,
+    }
+}
+
+/// The same, to be changed.
 fn position_mut(record: &mut Record) -> Option<&mut Position> {
     match record {
         Record::AttemptStarted { at, .. }

@@ -2,12 +2,16 @@
 //!
 //! A failure reaches as far as the nearest handler around it, or the run. There everything stops that
 //! was under way, and each `finally` in it runs, whether or not its block had come to its end.
+//!
+//! The failure of a child is handed to its parent, if that asks for it: there it is handled, or the
+//! parent fails in its turn.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use zahir_store::{FrameStep, Position};
 
 use super::facts::{Facts, Failed};
+use super::families::Bearing;
 use crate::engine::can_be_handled;
 use crate::plan::{Plan, PlanKind};
 
@@ -27,39 +31,137 @@ impl Stopper {
     }
 }
 
-/// The frame that a failure in `frames` has stopped: that of the first handler around it, or the
-/// body.
+/// The frame that a failure in `frames` has stopped: that of the first handler around it, of the
+/// child that it is in if a parent is told of it, or the body.
 pub(crate) fn stopped<'a>(
     plan: &Plan,
     facts: &Facts,
     frames: &'a [FrameStep],
     failed: &Failed,
 ) -> &'a [FrameStep] {
-    for (depth, step) in frames.iter().enumerate().rev() {
-        let is_caught = match plan.node(step.node).kind {
-            PlanKind::Rescue { is_typed } | PlanKind::Result { is_typed } => {
-                let fits = !is_typed || failed.has_error;
-                step.index == 0 && fits && can_be_handled(failed.failure.kind)
+    let mut has_error = failed.has_error;
+    for depth in (0..frames.len()).rev() {
+        let is_caught = match passed_on(plan, facts, frames, depth) {
+            Some(Bearing::Followed) => {
+                // The error itself is for those who know what it is.
+                has_error = false;
+                false
             }
-            // What lost a race is of no consequence.
-            PlanKind::Race => is_lost(facts, frames, depth),
-            PlanKind::Finally
-            | PlanKind::Each { .. }
-            | PlanKind::Loop { .. }
-            | PlanKind::Branch
-            | PlanKind::Call
-            | PlanKind::Input
-            | PlanKind::Assigned
-            | PlanKind::Job
-            | PlanKind::Value
-            | PlanKind::Sleep
-            | PlanKind::Signal { .. } => false,
+            Some(Bearing::Heir | Bearing::Inherited) if !is_recovering(facts, frames, depth) => {
+                has_error = false;
+                false
+            }
+            Some(_) => true,
+            None => is_caught(plan, facts, (frames, depth), (has_error, failed)),
         };
         if is_caught {
             return frames.get(..=depth).unwrap_or_default();
         }
     }
     &[]
+}
+
+/// What a child is to its parent, if the frame of this depth is one.
+fn passed_on(plan: &Plan, facts: &Facts, frames: &[FrameStep], depth: usize) -> Option<Bearing> {
+    let step = frames.get(depth)?;
+    if plan.node(step.node).kind != PlanKind::Job {
+        return None;
+    }
+    let family = facts.families.get(&owner(frames, depth)?);
+    let bearing = family.and_then(|family| family.bearing(step.index));
+    Some(bearing.unwrap_or(Bearing::Followed))
+}
+
+/// The node instance that has the frame of this depth.
+fn owner(frames: &[FrameStep], depth: usize) -> Option<Position> {
+    Some(Position {
+        frames: frames.get(..depth)?.to_vec(),
+        node: frames.get(depth)?.node,
+    })
+}
+
+/// Whether the recovery job has taken over from the job that has the frame of this depth.
+fn is_recovering(facts: &Facts, frames: &[FrameStep], depth: usize) -> bool {
+    let parent = owner(frames, depth);
+    let fact = parent.and_then(|parent| facts.nodes.get(&parent));
+    fact.is_some_and(|fact| fact.is_recovering() || fact.is_done)
+}
+
+/// Whether a failure inside of the frame of this depth, whose error itself is there or not, is handled
+/// there.
+fn is_caught(
+    plan: &Plan,
+    facts: &Facts,
+    (frames, depth): (&[FrameStep], usize),
+    (has_error, failed): (bool, &Failed),
+) -> bool {
+    let Some(step) = frames.get(depth) else {
+        return false;
+    };
+    match plan.node(step.node).kind {
+        PlanKind::Rescue { is_typed } | PlanKind::Result { is_typed } => {
+            let fits = !is_typed || has_error;
+            step.index == 0 && fits && can_be_handled(failed.failure.kind)
+        }
+        // What lost a race is of no consequence.
+        PlanKind::Race => is_lost(facts, frames, depth),
+        PlanKind::Finally
+        | PlanKind::Each { .. }
+        | PlanKind::Loop { .. }
+        | PlanKind::Branch
+        | PlanKind::Call
+        | PlanKind::Input
+        | PlanKind::Assigned
+        | PlanKind::Job
+        | PlanKind::Value
+        | PlanKind::Sleep
+        | PlanKind::Signal { .. } => false,
+    }
+}
+
+/// Whether a failure goes through all frames from this depth on, and nothing in them handled it.
+///
+/// One that a parent was to be told of goes on if the parent failed, or if nothing is known to have
+/// come of it yet.
+fn passes(plan: &Plan, facts: &Facts, at: &Position, from: usize) -> bool {
+    let frames = at.frames.as_slice();
+    let failed = facts.nodes.get(at).and_then(|fact| fact.failed.as_ref());
+    let Some((mut number, mut failed)) = failed.map(|(number, failed)| (*number, failed)) else {
+        return false;
+    };
+    let mut has_error = failed.has_error;
+    for depth in (from..frames.len()).rev() {
+        let Some(bearing) = passed_on(plan, facts, frames, depth) else {
+            if is_caught(plan, facts, (frames, depth), (has_error, failed)) {
+                return false;
+            }
+            continue;
+        };
+        let is_given_on = matches!(bearing, Bearing::Heir | Bearing::Inherited);
+        match bearing {
+            Bearing::Detached | Bearing::Replaced | Bearing::Used => return false,
+            Bearing::Followed => has_error = false,
+            Bearing::Heir | Bearing::Inherited if !is_recovering(facts, frames, depth) => {
+                has_error = false;
+            }
+            Bearing::Held | Bearing::Heir | Bearing::Inherited => {
+                let parent = owner(frames, depth);
+                let Some(fact) = parent.and_then(|parent| facts.nodes.get(&parent)) else {
+                    return false;
+                };
+                if let Some((later, of_parent)) = &fact.failed {
+                    (number, failed) = (*later, of_parent);
+                    has_error = of_parent.has_error;
+                } else {
+                    let is_handled = fact.is_done || fact.is_recovering() || is_given_on;
+                    let is_pending = !is_handled && fact.went_on < number;
+                    let around = frames.get(..depth).unwrap_or_default();
+                    return is_pending && !has_lost(facts, around);
+                }
+            }
+        }
+    }
+    true
 }
 
 /// Whether something in these frames is, or was, in an entry of a race that another one has won.
@@ -80,14 +182,24 @@ fn is_lost(facts: &Facts, frames: &[FrameStep], depth: usize) -> bool {
     won.is_some_and(|won| won != step.index)
 }
 
+/// Whether something in these frames is in a `finally`, which nothing around it stops.
+pub(crate) fn is_last(plan: &Plan, frames: &[FrameStep]) -> bool {
+    let mut frames = frames.iter();
+    frames.any(|step| step.index == 1 && plan.node(step.node).kind == PlanKind::Finally)
+}
+
 /// The node instances that failed, and whose failure nothing handled.
 pub(crate) fn unhandled(plan: &Plan, facts: &Facts) -> BTreeSet<Position> {
-    let failed = facts.nodes.iter().filter_map(|(at, fact)| {
-        let (_, failed) = fact.failed.as_ref()?;
-        let stopped = stopped(plan, facts, &at.frames, failed);
-        stopped.is_empty().then(|| at.clone())
-    });
-    failed.collect()
+    let failed = facts.nodes.iter().filter(|(_, fact)| fact.failed.is_some());
+    let unhandled = failed.filter(|(at, _)| passes(plan, facts, at, 0));
+    unhandled.map(|(at, _)| at.clone()).collect()
+}
+
+/// What failed inside of a job that failed, and was not handled there.
+pub(crate) fn below(plan: &Plan, facts: &Facts, job: &Position) -> Vec<Position> {
+    let failed = facts.within(job).filter(|(_, fact)| fact.failed.is_some());
+    let passing = failed.filter(|(at, _)| passes(plan, facts, at, job.frames.len()));
+    passing.map(|(at, _)| at.clone()).collect()
 }
 
 /// Jobs that failed beside something that is taken back, and whose recovery job was not begun because

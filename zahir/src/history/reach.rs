@@ -8,6 +8,9 @@
 //!   or `finally` belongs to what the block did, so it goes; a race was decided by what it was, so
 //!   all of it goes.
 //!
+//! - A job runs again if a child does that it asked for: its attempts are dropped, and its other
+//!   children stay. Nobody depends on what a child gives that runs behind its parent.
+//!
 //! Where something in a `for` depends on what is around it, that is told of every item at once: the
 //! work is linear in the plan, not in the items.
 
@@ -15,13 +18,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zahir_store::{Dropped, FrameStep, Position};
 
-use super::drops::EVERY;
+use super::drops::{ATTEMPTS, EVERY};
+use super::facts::Facts;
+use super::families::Bearing;
 use crate::plan::{Plan, PlanKind, Source};
 
 /// What runs again.
 #[derive(Debug)]
 pub(crate) struct Reach<'p> {
     plan: &'p Plan,
+    /// What is on record, in the numbers of the plan.
+    facts: &'p Facts,
     /// The nodes that have another value now, by frame and slot.
     values: BTreeSet<(Vec<FrameStep>, usize)>,
     /// What is dropped: all of it, or its frames from one on.
@@ -43,9 +50,10 @@ enum Task {
 }
 
 impl<'p> Reach<'p> {
-    pub(crate) const fn new(plan: &'p Plan) -> Self {
+    pub(crate) const fn new(plan: &'p Plan, facts: &'p Facts) -> Self {
         Self {
             plan,
+            facts,
             values: BTreeSet::new(),
             dropped: BTreeMap::new(),
             waiting: BTreeSet::new(),
@@ -58,6 +66,15 @@ impl<'p> Reach<'p> {
     pub(crate) fn again(&mut self, nodes: impl IntoIterator<Item = Position>) {
         for at in nodes {
             self.drop_all(at);
+        }
+        self.go_on();
+    }
+
+    /// These node instances are tried again, and what depends on them runs again; but their children
+    /// stay, and so do values that they keep.
+    pub(crate) fn retry(&mut self, nodes: impl IntoIterator<Item = Position>) {
+        for at in nodes {
+            self.drop_attempts(at);
         }
         self.go_on();
     }
@@ -126,6 +143,15 @@ impl<'p> Reach<'p> {
         let is_known = self.dropped.get(&at) == Some(&None);
         if !is_known {
             self.dropped.insert(at.clone(), None);
+            self.tasks.push(Task::Spread(at));
+        }
+    }
+
+    fn drop_attempts(&mut self, at: Position) {
+        if !self.facts.outlives_attempts(&at) {
+            self.drop_all(at);
+        } else if !self.dropped.contains_key(&at) {
+            self.dropped.insert(at.clone(), Some(ATTEMPTS));
             self.tasks.push(Task::Spread(at));
         }
     }
@@ -223,6 +249,7 @@ impl<'p> Reach<'p> {
     fn inside(&mut self, owner: Position, index: u32) {
         match self.plan.node(owner.node).kind {
             PlanKind::Race => return self.drop_all(owner),
+            PlanKind::Job => return self.behind_child(owner, index),
             PlanKind::Loop { .. } => self.drop_from(owner.clone(), index.saturating_add(1)),
             PlanKind::Rescue { .. } | PlanKind::Finally if index == 0 => {
                 self.drop_from(owner.clone(), 1);
@@ -235,11 +262,70 @@ impl<'p> Reach<'p> {
             | PlanKind::Call
             | PlanKind::Input
             | PlanKind::Assigned
-            | PlanKind::Job
             | PlanKind::Value
             | PlanKind::Sleep
             | PlanKind::Signal { .. } => {}
         }
         self.tasks.push(Task::Spread(owner));
+    }
+
+    /// A child of a job runs again, or something in it.
+    fn behind_child(&mut self, parent: Position, number: u32) {
+        let family = self.facts.families.get(&parent);
+        let bearing = family.and_then(|family| family.bearing(number));
+        match bearing {
+            Some(Bearing::Held) => self.drop_attempts(parent),
+            Some(Bearing::Heir) => self.behind_heir(parent),
+            Some(Bearing::Inherited) => {
+                let heir = family.and_then(|family| {
+                    let index = family.heir()?;
+                    Some((index, family.kind(index)?))
+                });
+                if let Some((index, node)) = heir {
+                    let step = FrameStep {
+                        node: parent.node,
+                        index,
+                    };
+                    let frames = [parent.frames.as_slice(), &[step]].concat();
+                    self.drop_all(Position { frames, node });
+                }
+                self.behind_heir(parent);
+            }
+            // What came of it can't be told from what came of others.
+            Some(Bearing::Used) | None => self.drop_all(parent),
+            Some(Bearing::Followed | Bearing::Detached) => self.behind_follower(&parent),
+            Some(Bearing::Replaced) => {}
+        }
+    }
+
+    /// The job that gives the result of another runs again. If the recovery job of that took over, it
+    /// does so no more.
+    fn behind_heir(&mut self, parent: Position) {
+        let fact = self.facts.nodes.get(&parent);
+        if fact.is_some_and(|fact| fact.is_recovering() || fact.is_done) {
+            self.drop_attempts(parent);
+        } else {
+            self.tasks.push(Task::Spread(parent));
+        }
+    }
+
+    /// A child runs again that runs behind its parent. Nobody has its value; but what it is in ends
+    /// behind it, and may fail because of it. So a `finally` around it runs again, and so does what
+    /// depends on how a block, a race or another child around it ends; and later rounds of a loop.
+    fn behind_follower(&mut self, parent: &Position) {
+        for (depth, step) in parent.frames.iter().enumerate().rev() {
+            let owner = Position {
+                frames: parent.frames.get(..depth).unwrap_or_default().to_vec(),
+                node: step.node,
+            };
+            let kind = self.plan.node(step.node).kind;
+            if kind == PlanKind::Finally {
+                if step.index == 0 {
+                    self.drop_from(owner, 1);
+                }
+            } else if kind.catches() || matches!(kind, PlanKind::Job | PlanKind::Loop { .. }) {
+                return self.tasks.push(Task::Inside(owner, step.index));
+            }
+        }
     }
 }

@@ -10,14 +10,14 @@ use zahir_store::{
 
 use super::address::is_meant;
 use super::changes::{Changes, Gathered};
-use super::drops::Drops;
+use super::drops::{self, Drops};
 use super::entries::{self, Entry};
 use super::facts::{Fact, Facts, Failed};
 use super::failures::{self, Stopper};
 use super::reach::Reach;
 use crate::definition::Definition;
 use crate::definition::matching::Matching;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanKind};
 
 /// What is revised, and for which program.
 pub(crate) struct Case<'a> {
@@ -84,6 +84,8 @@ pub(crate) enum Refused {
     Several(String),
     /// These jobs are never started twice, and would be.
     Twice(Vec<BlockedJob>),
+    /// These jobs have spawned what the program does not let them spawn.
+    Unlisted(Vec<(String, String)>),
     /// The run is being undone, and of this nobody would know any more how to undo it.
     Undoing(Vec<String>),
 }
@@ -118,11 +120,9 @@ impl fmt::Display for BlockedJob {
 /// The revision of a run.
 pub(crate) fn revise(case: Case<'_>, wish: &Wish) -> Result<Revised, Refused> {
     let matching = case.change.map(|(before, now)| Matching::new(before, now));
-    let entries = entries::outline(&case.entries);
     let reviser = Reviser {
-        before: Facts::of(&entries),
-        is_over: entries::ending(&entries).is_some(),
-        entries,
+        before: Facts::of(&case.entries),
+        is_over: entries::ending(&case.entries).is_some(),
         matching,
         case,
     };
@@ -133,6 +133,8 @@ pub(crate) fn revise(case: Case<'_>, wish: &Wish) -> Result<Revised, Refused> {
 #[derive(Default)]
 struct Seeds {
     again: BTreeSet<Position>,
+    /// Those of them that begin anew, and not only their attempts: nothing inside them stays.
+    anew: BTreeSet<Position>,
     /// Those of them that somebody named, and the one that is given inputs.
     named: Vec<Position>,
     given: Option<Position>,
@@ -142,8 +144,6 @@ struct Seeds {
 
 struct Reviser<'a> {
     case: Case<'a>,
-    /// The records that count, without the values in them.
-    entries: Vec<Entry>,
     /// What is on record, in the numbering that it is recorded in.
     before: Facts,
     is_over: bool,
@@ -153,26 +153,30 @@ struct Reviser<'a> {
 impl<'a> Reviser<'a> {
     fn revise(self, wish: &Wish) -> Result<Revised, Refused> {
         let moved = self.moved();
-        let migrated = self.revised(moved.clone(), Vec::new());
-        let facts = Facts::of(&migrated);
-        let mut reach = Reach::new(self.case.plan);
+        let facts = self.facts(moved.clone(), Vec::new());
+        self.check_kinds(&facts)?;
+        let mut reach = Reach::new(self.case.plan, &facts);
         let seeds = self.seeds(wish, &facts)?;
-        reach.again(seeds.again.iter().cloned());
+        reach.again(seeds.anew.iter().cloned());
+        reach.retry(seeds.again.difference(&seeds.anew).cloned());
         reach.behind(seeds.behind.iter().cloned());
         reach.again(self.lost_races(&facts));
-        let undoes_again = matches!(wish, Wish::RetryFailed) && entries::is_stuck(&self.entries);
-        if !undoes_again {
-            self.take_back(&mut reach, &moved, &facts);
-        }
+        let undoes_again =
+            matches!(wish, Wish::RetryFailed) && entries::is_stuck(&self.case.entries);
+        let after = if undoes_again {
+            self.facts(moved.clone(), reach.dropped())
+        } else {
+            self.take_back(&mut reach, &moved, &facts)
+        };
         let dropped = reach.dropped();
-        let after = Facts::of(&self.revised(moved.clone(), dropped.clone()));
         self.check_undoing(&after)?;
         self.check_twice(&after, &seeds.named)?;
         let changes = self.changes(&after);
-        let mut follows = replaced(wish, &seeds, &facts);
+        let mut follows = replaced(wish, &seeds, (&facts, &after));
         if !undoes_again {
             follows.extend(self.follows(&after, &reach));
         }
+        let attempts = drops::attempts(&dropped);
         let revision = Revision {
             definition: self.case.id,
             moved,
@@ -180,8 +184,11 @@ impl<'a> Reviser<'a> {
         };
         let mut entries = self.case.entries;
         entries::revise(&mut entries, &revision);
-        append(&mut entries, &follows);
         let mut records = vec![Record::RunRevised(revision)];
+        let tried_again = attempts.iter().cloned();
+        records.extend(tried_again.map(|at| Record::AttemptsDropped { at }));
+        entries::drop_attempts(&mut entries, attempts);
+        append(&mut entries, &follows);
         records.extend(follows);
         Ok(Revised {
             records,
@@ -197,26 +204,50 @@ impl<'a> Reviser<'a> {
         }
     }
 
-    /// What counts after this revision.
-    fn revised(&self, moved: Vec<(NodeId, NodeId)>, dropped: Vec<Dropped>) -> Vec<Entry> {
-        let mut entries = self.entries.clone();
+    /// What is on record after this revision.
+    fn facts(&self, moved: Vec<(NodeId, NodeId)>, dropped: Vec<Dropped>) -> Facts {
         let revision = Revision {
             definition: self.case.id,
             moved,
             dropped,
         };
-        entries::revise(&mut entries, &revision);
-        entries
+        Facts::revised(&self.case.entries, &revision)
+    }
+
+    /// A job that counts lists all kinds that it has spawned.
+    fn check_kinds(&self, facts: &Facts) -> Result<(), Refused> {
+        let unknown = self.before.families.iter().filter_map(|(was, family)| {
+            let now = self.translated(was)?;
+            let counts = facts.families.get(&now)?;
+            let listed = &self.case.plan.node(now.node).kinds;
+            let mut kinds = family.kinds().zip(counts.kinds());
+            let (kind, _) = kinds.find(|(_, now)| !listed.contains(now))?;
+            Some((
+                self.path_before(was),
+                self.path_before(&Position {
+                    frames: Vec::new(),
+                    node: kind,
+                }),
+            ))
+        });
+        let unknown: Vec<(String, String)> = unknown.collect();
+        if unknown.is_empty() {
+            Ok(())
+        } else {
+            Err(Refused::Unlisted(unknown))
+        }
     }
 
     /// What runs again because somebody wants it to.
     fn seeds(&self, wish: &Wish, facts: &Facts) -> Result<Seeds, Refused> {
         let mut seeds = match wish {
             Wish::GoOn => return Ok(Seeds::default()),
-            Wish::RetryFailed if entries::is_stuck(&self.entries) => return Ok(Seeds::default()),
+            Wish::RetryFailed if entries::is_stuck(&self.case.entries) => {
+                return Ok(Seeds::default());
+            }
             Wish::RetryFailed => {
                 let seeds = self.failed(facts);
-                let has_failed = match entries::cause(&self.entries) {
+                let has_failed = match entries::cause(&self.case.entries) {
                     Some(Ending::Succeeded { .. }) => false,
                     Some(Ending::Failed { .. } | Ending::Cancelled) => true,
                     None => !seeds.again.is_empty(),
@@ -238,6 +269,9 @@ impl<'a> Reviser<'a> {
                     if is_given {
                         seeds.given = found.first().cloned();
                     }
+                    if is_given || again.even_if_done {
+                        seeds.anew.extend(found.iter().cloned());
+                    }
                     seeds.named.extend(found);
                 }
                 seeds.again.extend(seeds.named.iter().cloned());
@@ -245,6 +279,13 @@ impl<'a> Reviser<'a> {
             }
         };
         seeds.again.extend(self.undone(facts));
+        let with_children = seeds
+            .again
+            .iter()
+            .filter(|at| facts.families.contains_key(*at));
+        let below = with_children.flat_map(|at| failures::below(self.case.plan, facts, at));
+        let below: Vec<Position> = below.collect();
+        seeds.again.extend(below);
         Ok(seeds)
     }
 
@@ -254,7 +295,7 @@ impl<'a> Reviser<'a> {
             again: failures::unhandled(self.case.plan, facts),
             ..Seeds::default()
         };
-        if let Some(Ending::Failed { at: Some(at), .. }) = entries::cause(&self.entries) {
+        if let Some(Ending::Failed { at: Some(at), .. }) = entries::cause(&self.case.entries) {
             // What is pure is computed again anyway. A loop goes on where it was.
             let at = self.translated(at);
             seeds.behind = at.filter(|at| !seeds.again.contains(at));
@@ -264,7 +305,7 @@ impl<'a> Reviser<'a> {
 
     /// What was undone has no result any more.
     fn undone(&self, facts: &Facts) -> Vec<Position> {
-        let undone = entries::undone(&self.entries);
+        let undone = entries::undone(&self.case.entries);
         let now = undone.iter().filter_map(|at| self.translated(at));
         now.filter(|at| facts.nodes.contains_key(at)).collect()
     }
@@ -285,16 +326,27 @@ impl<'a> Reviser<'a> {
 
     /// What came of failures, or of a cancel, that do not count any more runs again, too: jobs that
     /// failed beside them and were not recovered, and `finally`s of blocks that had not ended.
-    fn take_back(&self, reach: &mut Reach<'_>, moved: &[(NodeId, NodeId)], facts: &Facts) {
+    ///
+    /// Gives what is on record then.
+    fn take_back(&self, reach: &mut Reach<'_>, moved: &[(NodeId, NodeId)], facts: &Facts) -> Facts {
         loop {
-            let after = Facts::of(&self.revised(moved.to_vec(), reach.dropped()));
+            let after = self.facts(moved.to_vec(), reach.dropped());
             let stoppers = self.stoppers(facts, &after);
             let short = failures::cut_short(self.case.plan, &after, &stoppers);
             if short.is_empty() {
-                return reach.again_from(self.lasts(&after, &stoppers), 1);
+                let lasts = self.lasts(&after, &stoppers);
+                if lasts.is_empty() {
+                    return after;
+                }
+                reach.again_from(lasts, 1);
+                return self.facts(moved.to_vec(), reach.dropped());
             }
             // Each of them stops nothing any more, either.
-            reach.again(short);
+            for at in short {
+                let below = failures::below(self.case.plan, facts, &at);
+                reach.retry(below);
+                reach.retry([at]);
+            }
         }
     }
 
@@ -315,13 +367,7 @@ impl<'a> Reviser<'a> {
             }
         }
         if self.is_over {
-            let ends = self.entries.iter().filter(|entry| {
-                matches!(
-                    entry.record,
-                    Record::CancelRequested(_) | Record::DeadlinePassed { at: None, .. }
-                )
-            });
-            stoppers.extend(ends.map(|entry| Stopper {
+            stoppers.extend(self.ends().map(|entry| Stopper {
                 number: entry.number,
                 frames: Vec::new(),
             }));
@@ -329,10 +375,20 @@ impl<'a> Reviser<'a> {
         stoppers
     }
 
+    /// What has stopped the run as a whole.
+    fn ends(&self) -> impl Iterator<Item = &Entry> {
+        self.case.entries.iter().filter(|entry| {
+            matches!(
+                entry.record,
+                Record::CancelRequested(_) | Record::DeadlinePassed { at: None, .. }
+            )
+        })
+    }
+
     /// Blocks whose `finally` has run and is to run again, behind what runs again or goes on.
     fn lasts(&self, after: &Facts, stoppers: &[Stopper]) -> BTreeSet<Position> {
         let mut lasts = failures::stale_lasts(self.case.plan, after, stoppers);
-        let cause = entries::cause(&self.entries);
+        let cause = entries::cause(&self.case.entries);
         if let Some(Ending::Failed { at: Some(at), .. }) = cause
             && self
                 .before
@@ -403,6 +459,18 @@ impl<'a> Reviser<'a> {
                     .iter()
                     .filter(|(at, fact)| is_meant(meant, at) && (even_if_done || !fact.is_done));
                 found.extend(wanted.map(|(at, _)| at.clone()));
+            } else if !known.is_empty() && self.is_in_child(meant) {
+                // Which children these are is on record.
+                let depth = meant.frames.len();
+                let inside = known.iter().filter_map(|(at, _)| {
+                    let around = Position {
+                        frames: at.frames.get(..depth)?.to_vec(),
+                        node: at.frames.get(depth)?.node,
+                    };
+                    is_meant(meant, &around).then_some(around)
+                });
+                let inside: BTreeSet<Position> = inside.collect();
+                found.extend(inside);
             } else if !known.is_empty() {
                 found.push(meant.clone());
             }
@@ -412,6 +480,11 @@ impl<'a> Reviser<'a> {
             (true, true) => Err(Refused::Succeeded(named.name.clone())),
             (true, false) => Err(Refused::NeverRan(named.name.clone())),
         }
+    }
+
+    fn is_in_child(&self, at: &Position) -> bool {
+        let mut frames = at.frames.iter();
+        frames.any(|step| self.case.plan.node(step.node).kind == PlanKind::Job)
     }
 
     /// What is recorded behind the revision, so that nothing is taken for under way that is not.
@@ -430,10 +503,13 @@ impl<'a> Reviser<'a> {
             let waits = |step: &FrameStep| matching.is_some_and(|it| it.is_waiting(step.node));
             waiting.cover(at) || at.frames.iter().any(waits)
         };
+        let is_stopped = !self.is_over && self.ends().next().is_some();
         let mut records = Vec::new();
         for (at, fact) in &after.nodes {
             let Some(attempt) = fact.open else { continue };
-            if failures::has_lost(after, &at.frames) {
+            let is_stopped = is_stopped && !failures::is_last(self.case.plan, &at.frames);
+            if is_stopped || failures::has_lost(after, &at.frames) {
+                // It was dropped with the record that says so.
                 continue;
             }
             let is_once = self.case.plan.node(at.node).policy.at_most_once;
@@ -461,7 +537,7 @@ impl<'a> Reviser<'a> {
 
     /// While a run is undone, what is to be undone has to stay what it was.
     fn check_undoing(&self, after: &Facts) -> Result<(), Refused> {
-        let mut records = self.entries.iter().map(|entry| &entry.record);
+        let mut records = self.case.entries.iter().map(|entry| &entry.record);
         let is_undoing = records.any(|record| matches!(record, Record::UndoingBegan { .. }));
         if self.is_over || !is_undoing {
             return Ok(());
@@ -533,16 +609,17 @@ impl<'a> Reviser<'a> {
             let now = self.translated(was);
             let counts = now.as_ref().and_then(|now| after.nodes.get(now));
             if fact.is_owed && !counts.is_some_and(|fact| fact.is_owed) {
-                told.effects.add(self.path_before(was));
+                told.effects.add(was, || self.path_before(was));
             }
             let (Some(now), true) = (&now, fact.is_run) else {
                 continue;
             };
-            let is_kept = counts.is_some_and(|fact| !fact.is_tried || fact.is_ended());
+            let is_kept = counts.is_some_and(|it| it.is_run && (!it.is_tried || it.is_ended()));
+            let path = || (self.case.path)(now);
             if is_kept {
-                told.kept.add((self.case.path)(now));
-            } else if counts.is_none() || self.is_over {
-                told.again.add((self.case.path)(now));
+                told.kept.add(was, path);
+            } else if counts.is_none_or(|it| fact.is_tried && !it.is_tried) || self.is_over {
+                told.again.add(was, path);
             }
         }
         if let (Some(matching), Some((before, now))) = (&self.matching, self.case.change) {
@@ -573,13 +650,13 @@ impl<'a> Reviser<'a> {
 impl Fact {
     /// Whether nothing more is to come of it.
     pub(crate) const fn is_ended(&self) -> bool {
-        self.is_done || self.failed.is_some()
+        self.is_done || self.failed.is_some() || self.has_handed_over
     }
 }
 
 /// The inputs that node instances are given in place of those they are wired to: what is new, and
 /// what they were given before.
-fn replaced(wish: &Wish, seeds: &Seeds, facts: &Facts) -> Vec<Record> {
+fn replaced(wish: &Wish, seeds: &Seeds, (facts, after): (&Facts, &Facts)) -> Vec<Record> {
     let arguments = match wish {
         Wish::Again(again) => again.arguments.as_ref(),
         Wish::GoOn | Wish::RetryFailed => None,
@@ -590,6 +667,10 @@ fn replaced(wish: &Wish, seeds: &Seeds, facts: &Facts) -> Vec<Record> {
         if let Some(arguments) = &fact.arguments
             && seeds.again.iter().any(|seed| is_meant(seed, at))
             && given.is_none_or(|(given, _)| given != at)
+            && after
+                .nodes
+                .get(at)
+                .is_none_or(|fact| fact.arguments.is_none())
         {
             records.push((at, arguments));
         }

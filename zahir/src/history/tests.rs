@@ -1,12 +1,15 @@
 //! What is kept of a run and what runs again, on plans of real workflows and records written by hand.
 
 mod addresses;
+mod children;
+mod many;
 mod repairs;
 mod revisions;
 
 use zahir_store::{
-    Attempt, CancelRequest, DefinitionId, Ending, Failure, FailureKind, Position, Record, RunHead,
-    RunId, RunStart, RunStatus, StoredRun, StoredStep, Timestamp,
+    Attempt, Bond, CancelRequest, ChildCall, ChildLimits, DefinitionId, Ending, Failure,
+    FailureKind, Heir, HeirInput, Inherited, NodeId, Position, Record, RunHead, RunId, RunStart,
+    RunStatus, SpawnedChild, StoredRun, StoredStep, Timestamp,
 };
 
 use super::address;
@@ -220,6 +223,60 @@ impl Run {
         let number = |text: &str| text.parse().unwrap();
         match what.split_once('=').unwrap_or((what, "")) {
             ("ok", _) => self.records.extend([started, succeeded]),
+            ("ends", _) => self.records.push(succeeded),
+            ("breaks", _) => self.records.push(ended(FailureKind::Error)),
+            ("retried", _) => self.records.push(Record::AttemptFailed {
+                at,
+                attempt,
+                failure: failed(FailureKind::Error),
+                retry_at: Some(Timestamp::from_millis(7)),
+            }),
+            ("postponed", _) => self.records.push(Record::AttemptPostponed {
+                at,
+                attempt,
+                due: Timestamp::from_millis(7),
+                state: Vec::new(),
+            }),
+            ("parked", _) => self.records.push(Record::AttemptParked { at, attempt }),
+            ("resumed", _) => self.records.push(Record::AttemptResumed { at, attempt }),
+            ("recovers", _) => self.records.push(Record::RecoveryBegan {
+                at,
+                attempt,
+                failure: failed(FailureKind::Error),
+            }),
+            ("recovered", _) => self.records.push(Record::AttemptRecovered {
+                at,
+                attempt,
+                output: vec![1],
+            }),
+            ("value", _) => self.records.push(Record::ValueKept {
+                at,
+                name: "once".to_owned(),
+                value: vec![1],
+            }),
+            ("spawned", text) => {
+                let children = text.split(',').zip(0..);
+                let children = children.map(|(child, number)| self.spawned(&at, child, number));
+                let children = children.collect();
+                self.records.push(Record::ChildrenSpawned { at, children });
+            }
+            ("left", text) => self.records.push(Record::ChildrenLeft {
+                at,
+                children: vec![number(text)],
+            }),
+            ("hands", text) => {
+                let (kind, child) = text.split_once('<').unwrap();
+                let heir = Heir {
+                    kind: self.kind(&at, kind),
+                    inputs: vec![HeirInput {
+                        name: "pages".to_owned(),
+                        value: Inherited::Child(number(child)),
+                    }],
+                    limits: ChildLimits::default(),
+                };
+                self.records
+                    .push(Record::AttemptContinued { at, attempt, heir });
+            }
             ("owed", _) => {
                 let arguments = vec![2];
                 let owed = Record::UndoOwed { at, arguments };
@@ -283,6 +340,33 @@ impl Run {
             ]),
             _ => panic!("{line}"),
         }
+    }
+
+    /// A child as it is told: its kind, with `&` if it follows and `~` if it is detached, and perhaps
+    /// what it is called by.
+    fn spawned(&self, at: &Position, text: &str, number: u32) -> SpawnedChild {
+        let (kind, call) = text.split_once('#').unwrap_or((text, ""));
+        let bond = match kind.chars().last() {
+            Some('&') => Bond::Followed,
+            Some('~') => Bond::Detached,
+            _ => Bond::Held,
+        };
+        // Without a key each is called by another.
+        let unique = ChildCall::Key(format!("{}, {number}", self.records.len()));
+        SpawnedChild {
+            kind: self.kind(at, kind.trim_end_matches(['&', '~'])),
+            call: call.parse().map_or(unique, ChildCall::Number),
+            bond,
+            arguments: Vec::new(),
+            fan: None,
+            limits: ChildLimits::default(),
+        }
+    }
+
+    fn kind(&self, at: &Position, name: &str) -> NodeId {
+        let mut kinds = self.program.plan.node(at.node).kinds.iter().copied();
+        let found = kinds.find(|kind| self.program.site(*kind).node.name() == name);
+        found.unwrap_or_else(|| panic!("`{name}` is not spawned"))
     }
 
     /// All node instances of a name.
@@ -371,6 +455,15 @@ impl Run {
                     format!("{} given={text}", path(at))
                 }
                 Record::CancelRequested(_) => "cancel".to_owned(),
+                Record::AttemptContinued { at, .. } => format!("{} hands over", path(at)),
+                Record::AttemptPostponed { at, .. } => format!("{} postponed", path(at)),
+                Record::ValueKept { at, .. } => format!("{} value", path(at)),
+                Record::ChildrenSpawned { at, children } => {
+                    format!("{} spawned {}", path(at), children.len())
+                }
+                Record::ChildrenLeft { at, .. } => format!("{} left", path(at)),
+                Record::AttemptRecovered { at, .. } => format!("{} recovered", path(at)),
+                Record::AttemptsDropped { at } => format!("{} anew", path(at)),
                 Record::RunFinished(_) => "over".to_owned(),
                 Record::UndoingBegan { .. } => "undoing".to_owned(),
                 Record::UndoSucceeded { at, .. } => format!("{} undone", path(at)),
@@ -380,21 +473,14 @@ impl Run {
                 | Record::ErrorKept { .. }
                 | Record::WaitTimedOut { .. }
                 | Record::RecoveryBegan { .. }
-                | Record::AttemptRecovered { .. }
-                | Record::AttemptPostponed { .. }
                 | Record::DeadlineSet { .. }
                 | Record::DeadlinePassed { .. }
                 | Record::UndoOwed { .. }
                 | Record::UndoStarted { .. }
                 | Record::UndoInterrupted { .. }
                 | Record::ResultShared { .. }
-                | Record::ChildrenSpawned { .. }
                 | Record::AttemptParked { .. }
                 | Record::AttemptResumed { .. }
-                | Record::ChildrenLeft { .. }
-                | Record::ValueKept { .. }
-                | Record::AttemptContinued { .. }
-                | Record::AttemptsDropped { .. }
                 | Record::RunRevised(_) => return None,
             })
         };

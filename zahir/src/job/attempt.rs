@@ -30,7 +30,7 @@ pub(crate) fn begin<'e, J: Job>(
     encodes: bool,
 ) -> BoxFuture<'e, Outcome> {
     match context.role() {
-        Some(Role::Recover { error }) => match Path::<J>::RECOVER {
+        Some(Role::Recover { error, .. }) => match Path::<J>::RECOVER {
             Some(recover) => recover(call, error, context, encodes),
             None => Err(bug("it has no recovery job")),
         },

@@ -111,6 +111,8 @@ pub(crate) enum Role {
     Recover {
         /// The job's error, or a [`Failure`](crate::Failure).
         error: Value,
+        /// The inputs in place of the node's own, encoded.
+        arguments: Option<Arc<[u8]>>,
     },
     /// It undoes the result of the job.
     Undo {

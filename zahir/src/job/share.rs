@@ -50,11 +50,9 @@ pub(crate) fn key<J: Job>(args: &J::Args<'_>) -> Result<Option<Shared>, Failed> 
         Sharing::ByInputs(time) => (JobDef::fingerprint::<J>().to_le_bytes().to_vec(), 1, time),
         Sharing::ByKey => (J::name().as_bytes().to_vec(), 2, None),
     };
-    let mut bytes = J::key(args).map_err(|error| unwritable(&error))?;
-    bytes.extend(&whose);
-    bytes.extend(whose.len().to_le_bytes());
+    let bytes = J::key(args).map_err(|error| unwritable(&error))?;
     Ok(Some(Shared {
-        key: xxh3_128_with_seed(&bytes, seed),
+        key: hashed(bytes, &whose, seed),
         time,
         known: Known {
             job: J::name,
@@ -62,6 +60,14 @@ pub(crate) fn key<J: Job>(args: &J::Args<'_>) -> Result<Option<Shared>, Failed> 
             is_pure: J::OPTIONS.is_pure(),
         },
     }))
+}
+
+/// What a result is found by: the same on every machine, as files are carried from one to another.
+fn hashed(mut bytes: Vec<u8>, whose: &[u8], seed: u64) -> u128 {
+    bytes.extend(whose);
+    let length = u64::try_from(whose.len()).unwrap_or(u64::MAX);
+    bytes.extend(length.to_le_bytes());
+    xxh3_128_with_seed(&bytes, seed)
 }
 
 fn unwritable(error: &CodecError) -> Failed {
@@ -114,4 +120,18 @@ impl<T: Serialize + ?Sized> SharingKey for T {}
 /// If it can't be written.
 pub fn key_bytes<K: SharingKey>(key: K) -> Result<Vec<u8>, CodecError> {
     value::encode(&key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The length of what a key belongs to was hashed as a `usize`, which differs between machines.
+    #[test]
+    fn a_key_is_the_same_on_every_machine() {
+        let bytes = [7, b'j', b'o', b'b', 3, 0, 0, 0, 0, 0, 0, 0];
+        let expected = xxh3_128_with_seed(&bytes, 2);
+        assert_eq!(hashed(vec![7], b"job", 2), expected);
+        assert_eq!(expected, 96_193_406_952_476_367_067_841_086_232_016_947_193);
+    }
 }

@@ -407,8 +407,13 @@ fn task(
         Some(Work::Resume {
             state, arguments, ..
         }) => Role::Run { state, arguments },
-        Some(Work::Recover { caught, error, .. }) => Role::Recover {
+        Some(Work::Recover {
+            caught,
+            error,
+            arguments,
+        }) => Role::Recover {
             error: error.unwrap_or_else(|| Value::new(caught_failure(run, caught))),
+            arguments,
         },
         Some(Work::Undo { arguments, output }) => Role::Undo { arguments, output },
     };
@@ -430,10 +435,16 @@ fn begin<'e>(
     let (code, encodes) = (&run.executable.code, run.is_durable);
     let begun = match context.role() {
         Some(Role::Undo { arguments, output }) => code.undo(place.node, context, arguments, output),
-        Some(Role::Run {
-            arguments: Some(arguments),
-            ..
-        }) => code.begin_with(place.node, context, arguments, encodes),
+        Some(
+            Role::Run {
+                arguments: Some(arguments),
+                ..
+            }
+            | Role::Recover {
+                arguments: Some(arguments),
+                ..
+            },
+        ) => code.begin_with(place.node, context, arguments, encodes),
         Some(Role::Run { .. } | Role::Recover { .. }) | None => {
             if let Step::Run(job) = code.step(place.node, context, inputs, encodes) {
                 Some(job)

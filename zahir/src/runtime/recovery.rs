@@ -330,6 +330,7 @@ impl Obstacle {
         match refused {
             Refused::Twice(jobs) => ProblemKind::Blocked { jobs },
             Refused::Undoing(nodes) => ProblemKind::UndoChanged { nodes },
+            Refused::Unlisted(spawned) => unlisted(&spawned),
             Refused::NothingFailed
             | Refused::NeverRan(_)
             | Refused::Succeeded(_)
@@ -337,6 +338,17 @@ impl Obstacle {
                 reason: "it can't be revised (a bug in zahir)".to_owned(),
             },
         }
+    }
+}
+
+/// Jobs that have spawned what they may not spawn.
+pub(crate) fn unlisted(spawned: &[(String, String)]) -> ProblemKind {
+    let spawned = spawned
+        .iter()
+        .map(|(parent, kind)| format!("`{parent}` has spawned `{kind}`"));
+    let spawned: Vec<String> = spawned.collect();
+    ProblemKind::Misfit {
+        reason: format!("{}, which it may not spawn any more", spawned.join(", ")),
     }
 }
 
@@ -373,6 +385,19 @@ fn take_up(
     wish: &Wish,
 ) -> Result<Going, Obstacle> {
     let head = stored.head.clone();
+    if entries::is_plain(&stored) && matches!(wish, Wish::GoOn) {
+        // As most runs: nothing is to be looked at but by the engine.
+        let start = entries::stored_start(&stored)
+            .cloned()
+            .ok_or_else(no_start)?;
+        if start.definition == executable.definition {
+            let engine = replay(executable, &stored, &start)?;
+            return Ok(Going {
+                engine,
+                changes: None,
+            });
+        }
+    }
     let mut entries = entries::entries(stored);
     let start = entries::start(&entries).cloned().ok_or_else(no_start)?;
     let before = other_definition(store, executable, on_change, start.definition)?;

@@ -91,7 +91,7 @@ impl<O: Send + Sync + 'static> RunHandle<O> {
     /// Tries again what failed for good, was poisoned, interrupted or timed out, and keeps all other
     /// results. A failure that was handled is not tried again. A run that was cancelled goes on where
     /// it was. What was undone runs again; but if not everything could be undone, only that is tried
-    /// again.
+    /// again. Children of a job that failed keep their results.
     ///
     /// A `finally` that ran because of the failure or the cancel runs again behind its block.
     ///
@@ -120,7 +120,7 @@ impl<O: Send + Sync + 'static> RunHandle<O> {
     ///
     /// What depends on it is: what uses its value or comes after it; around it, what depends on the
     /// branch, the `for` or the block that it is in, the later rounds of a loop, the handler or
-    /// `finally` of a block, and all of a race.
+    /// `finally` of a block, all of a race, and the job that asked for it, if it is a child of that.
     ///
     /// ```
     /// # use zahir::{RunHandle, job};
@@ -487,6 +487,7 @@ impl Case {
                     .to_owned(),
             },
             Refused::Twice(jobs) => RepairError::Blocked { jobs },
+            Refused::Unlisted(spawned) => RepairError::of_problem(recovery::unlisted(&spawned)),
             Refused::Undoing(nodes) => RepairError::of_problem(ProblemKind::UndoChanged { nodes }),
         }
     }

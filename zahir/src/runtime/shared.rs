@@ -149,7 +149,7 @@ impl Shared {
         let asked = reader.ask(move |store| store.shared(key)).await;
         let found = asked.map_err(|error| unreadable(&error.to_string()))?;
         let now = self.audience.clock.now();
-        let valid = found.filter(|found| found.until.is_none_or(|until| until > now));
+        let valid = found.filter(|found| !found.is_over(now));
         Ok(valid.map(|found| found.output.into()))
     }
 }

@@ -1,6 +1,8 @@
 //! The only writer to the store: one thread, which turns whatever is queued, from all runs, into
 //! one transaction, and then acknowledges.
 //!
+//! Behind what it has written it removes shared results whose time is over, a few at a time.
+//!
 //! When an append fails, nobody knows what is on disk. The runtime halts: nothing more is written,
 //! and whoever waits is told. What is really there is learnt by opening the store again.
 
@@ -20,6 +22,9 @@ const BATCH_APPENDS_MAX: usize = 4096;
 
 /// No append is added to a transaction that has this many bytes of values.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// At most so many shared results are looked at behind one batch, and removed in one transaction.
+const SHARED_MAX: usize = 64;
 
 /// Records of one run on their way to the store.
 #[derive(Debug)]
@@ -88,7 +93,8 @@ impl Writer {
 /// The writer's thread.
 pub(crate) fn write(core: &Core, store: &dyn Store) {
     let mut checked = Instant::now();
-    while let Some(submissions) = core.writer.take(core.attached_interval) {
+    let mut cleaner = Cleaner::new();
+    while let Some(submissions) = core.writer.take(cleaner.patience(core)) {
         if core.halted().is_some() {
             continue;
         }
@@ -99,8 +105,75 @@ pub(crate) fn write(core: &Core, store: &dyn Store) {
                 continue;
             }
         }
-        if let Err(error) = append_all(store, submissions) {
+        cleaner.notice(&submissions);
+        let written = append_all(store, submissions).and_then(|()| cleaner.go_on(core, store));
+        if let Err(error) = written {
             core.halt(error);
+        }
+    }
+}
+
+/// Removes shared results whose time is over: goes over all of them when the runtime begins, and on by
+/// a few whenever one is added that will be over some day. So nothing waits for a time, and there are
+/// never more of them than were added while it went over them once.
+struct Cleaner {
+    /// Behind which key it goes on.
+    after: Option<u128>,
+    /// Whether it goes on until it has seen them all.
+    is_beginning: bool,
+    /// Whether it goes on for another step.
+    is_asked: bool,
+}
+
+impl Cleaner {
+    const fn new() -> Self {
+        Self {
+            after: None,
+            is_beginning: true,
+            is_asked: false,
+        }
+    }
+
+    /// How long the writer may wait for work.
+    fn patience(&self, core: &Core) -> Duration {
+        if self.is_beginning && core.halted().is_none() {
+            Duration::ZERO
+        } else {
+            core.attached_interval
+        }
+    }
+
+    /// Takes note of what is about to be written.
+    fn notice(&mut self, submissions: &[Submission]) {
+        let mut records = submissions.iter().flat_map(|it| &it.append.records);
+        self.is_asked |= records
+            .any(|record| matches!(record, Record::ResultShared { until, .. } if until.is_some()));
+    }
+
+    /// What can't be read now may be another time, and whoever asks for it is told.
+    fn go_on(&mut self, core: &Core, store: &dyn Store) -> Result<(), StoreError> {
+        if !self.is_beginning && !std::mem::take(&mut self.is_asked) {
+            return Ok(());
+        }
+        let now = core.clock.now();
+        match guard(|| store.remove_expired(now, self.after, SHARED_MAX)) {
+            Ok(after) => {
+                self.after = after;
+                self.is_beginning &= after.is_some();
+                Ok(())
+            }
+            Err(error) if error.is_outcome_unknown() => Err(error),
+            Err(error) => {
+                tracing::warn!(
+                    target: "zahir", kind = ?error.kind(),
+                    "shared results whose time is over can't be removed"
+                );
+                *self = Self {
+                    is_beginning: false,
+                    ..Self::new()
+                };
+                Ok(())
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use zahir_store::{
-    Attempt, Ending, Failure, FailureKind, NodeId, Record, RunId, RunStart, Timestamp,
+    Attempt, Ending, Failure, FailureKind, NodeId, Position, Record, RunId, RunStart, Timestamp,
 };
 
 use super::plans::{Program, here, node, region};
@@ -280,6 +280,30 @@ fn all_attempts_together_have_their_time() {
 }
 
 #[test]
+fn the_time_of_a_job_is_not_that_of_its_recovery_job() {
+    let recovery = Recovery {
+        policy: Policy::ONCE,
+        is_typed: false,
+    };
+    let mut session = Session::new(&jobs(vec![PlanNode {
+        policy: Policy {
+            total_timeout: Some(Duration::from_millis(250)),
+            ..Policy::ONCE
+        },
+        recovery: Some(Box::new(recovery)),
+        ..job(0)
+    }]));
+    let started = session.start_one();
+    session.pass(100);
+    session.end(&started, fails("no", Verdict::ByPolicy));
+    let recovery = session.start_one();
+    session.pass(10_000);
+    assert_eq!(session.engine.poll_action(), None);
+    session.end(&recovery, undo_done());
+    assert!(matches!(session.ending(), Ending::Succeeded { .. }));
+}
+
+#[test]
 fn a_run_that_takes_too_long_drops_what_is_under_way() {
     let program = jobs(vec![job(0)]);
     let engine = Engine::start(program.plan.clone(), RunId::from_u128(1), None, vec![], 0);
@@ -437,6 +461,147 @@ fn what_a_handler_did_is_undone_before_what_it_handled() {
     assert_eq!(numbers(&undone), [5]);
     session.end(&undone[0], undo_done());
     assert_eq!(numbers(&session.start()), [2]);
+}
+
+/// One job that can be undone, within 250 ms, and one behind it that fails.
+fn undone_in_time() -> Program {
+    let undo = Policy {
+        retry: 9,
+        total_timeout: Some(Duration::from_millis(250)),
+        ..Policy::ONCE
+    };
+    jobs(vec![
+        PlanNode {
+            undo: Some(Box::new(undo)),
+            ..job(0)
+        },
+        PlanNode {
+            after: vec![here(0)],
+            ..job(1)
+        },
+    ])
+}
+
+const UNDO_TIMED_OUT: &str = "no; and not all of it could be undone: its attempts took longer than \
+                              its `total_timeout` of 250ms";
+
+/// The `total_timeout` of a job that undoes had no effect.
+#[test]
+fn all_attempts_to_undo_a_result_together_have_their_time() {
+    let (mut session, undone) = failed(&undone_in_time(), 1);
+    session.pass(150);
+    session.end(&undone[0], fails("too late", Verdict::ByPolicy));
+    session.pass(99);
+    assert_eq!(session.engine.wanted(), 0, "it waits to be tried again");
+    session.pass(1);
+    assert_eq!(message(session.ending()), UNDO_TIMED_OUT);
+}
+
+#[test]
+fn an_attempt_to_undo_that_is_over_its_time_is_dropped() {
+    let (mut session, undone) = failed(&undone_in_time(), 1);
+    session.pass(249);
+    assert_eq!(session.engine.poll_action(), None);
+    session.pass(1);
+    let dropped = Action::Abort {
+        place: undone[0].place,
+        attempt: undone[0].attempt,
+    };
+    assert_eq!(session.engine.poll_action(), Some(dropped));
+    session.end(&undone[0], undo_done());
+    assert_eq!(message(session.ending()), UNDO_TIMED_OUT);
+}
+
+#[test]
+fn what_waits_for_a_slot_to_be_undone_has_its_time_as_well() {
+    let (mut session, undone) = failed(&undone_in_time(), 1);
+    let again = fails("too late", Verdict::After(Duration::from_millis(1)));
+    session.end(&undone[0], again);
+    session.pass(1);
+    assert_eq!(session.engine.wanted(), 1);
+    session.pass(249);
+    assert_eq!(session.engine.wanted(), 0);
+    assert_eq!(message(session.ending()), UNDO_TIMED_OUT);
+}
+
+/// The time to undo is a point in time on record: while no process is there it passes, too.
+#[test]
+fn the_time_to_undo_a_result_goes_on_over_a_restart() {
+    let mut program = undone_in_time();
+    program.fails_first[1] = 1;
+    for (down, is_over) in [(249, false), (250, true)] {
+        let mut world = World::new(&program, &[], 2);
+        world.boot();
+        while !world.has_begun_to_undo() {
+            world.grant(1);
+            world.acknowledge();
+            if world.live() > 0 && !world.has_begun_to_undo() {
+                world.end_attempt(0, false);
+            }
+        }
+        world.crash(0);
+        world.wait(down);
+        world.boot();
+        drive_in_order(&mut world, usize::MAX);
+        world.judge();
+        let stuck = |it: &Record| matches!(it, Record::UndoFailed { retry_at: None, .. });
+        assert_eq!(world.disk_records().any(stuck), is_over, "{down}");
+    }
+}
+
+/// A recovery job was given the inputs that its job is wired to, also if a repair had replaced them.
+#[test]
+fn a_recovery_job_is_given_the_inputs_that_replace_those_of_its_job() {
+    let recovery = Recovery {
+        policy: Policy::ONCE,
+        is_typed: false,
+    };
+    let program = jobs(vec![PlanNode {
+        recovery: Some(Box::new(recovery)),
+        ..job(0)
+    }]);
+    let mut world = World::new(&program, &[], 2);
+    world.boot();
+    world.acknowledge();
+    let mut stored = world.stored();
+    let at = Position {
+        frames: vec![],
+        node: NodeId::new(0),
+    };
+    let arguments = b"edited".to_vec();
+    let replaced = Record::ArgumentsReplaced { at, arguments };
+    stored.steps[0].records.push(replaced);
+    let decode = &mut |_, _, _: &[u8]| Ok(0);
+    let engine = Engine::recover(program.plan.clone(), &stored, vec![], 0, decode).unwrap();
+    let mut session = Session::begun(engine);
+    let acknowledged = |session: &mut Session, seq| {
+        session.engine.handle(NOW, Report::Granted { slots: 1 });
+        assert!(matches!(
+            session.engine.poll_action(),
+            Some(Action::Append { .. })
+        ));
+        session.engine.handle(NOW, Report::Durable { seq });
+        match session.engine.poll_action() {
+            Some(Action::Start {
+                place,
+                attempt,
+                work,
+                ..
+            }) => Started {
+                place,
+                attempt,
+                work,
+            },
+            other => panic!("{other:?}"),
+        }
+    };
+    let started = acknowledged(&mut session, 1);
+    session.end(&started, fails("declined", Verdict::ByPolicy));
+    let recovery = acknowledged(&mut session, 2);
+    let Some(Work::Recover { arguments, .. }) = recovery.work.as_deref() else {
+        panic!("{:?}", recovery.work)
+    };
+    assert_eq!(arguments.as_deref(), Some(&b"edited"[..]));
 }
 
 #[test]

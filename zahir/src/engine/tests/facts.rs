@@ -14,6 +14,8 @@ pub(super) struct Facts {
     pub(super) races: Vec<(Position, u32)>,
     /// All of whose attempts together took too long.
     pub(super) timed_out: BTreeSet<Position>,
+    /// The same for what undoes their results.
+    pub(super) undo_timed_out: BTreeSet<Position>,
     pub(super) is_cancelled: bool,
     /// Whether the run took too long.
     pub(super) is_expired: bool,
@@ -31,6 +33,8 @@ pub(super) struct Past {
     /// The last attempt that was started.
     pub(super) started: u32,
     pub(super) failed: u32,
+    /// Those of them since it asked for another attempt.
+    pub(super) failed_since: u32,
     pub(super) postponed: u32,
     pub(super) recovers: bool,
     pub(super) failed_recoveries: u32,
@@ -91,6 +95,7 @@ impl Facts {
                     past.failed_recoveries += 1;
                 } else {
                     past.failed += 1;
+                    past.failed_since += 1;
                 }
                 if retry_at.is_none() {
                     self.fail(at);
@@ -101,6 +106,7 @@ impl Facts {
                 past.is_under_way = false;
                 past.due = Some(*due);
                 past.postponed += 1;
+                past.failed_since = 0;
                 past.crashes = 0;
                 past.state = Some(state.as_slice().into());
             }
@@ -114,7 +120,15 @@ impl Facts {
                     self.timed_out.insert(at.clone());
                 }
             }
-            Record::UndoFailed { at, retry_at, .. } => {
+            Record::UndoFailed {
+                at,
+                retry_at,
+                failure,
+                ..
+            } => {
+                if failure.kind == FailureKind::TimedOut {
+                    self.undo_timed_out.insert(at.clone());
+                }
                 let past = self.at(at);
                 past.due = *retry_at;
                 past.failed_undos += 1;

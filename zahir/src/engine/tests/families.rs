@@ -16,6 +16,11 @@ pub(super) struct Families {
     all: BTreeMap<Position, Family>,
     /// When the time of node instances is over, and that of the run.
     pub(super) deadlines: BTreeMap<Option<Position>, Timestamp>,
+    /// The same for what undoes results.
+    pub(super) undo_deadlines: BTreeMap<Position, Timestamp>,
+    is_undoing: bool,
+    /// Whether attempts may be gone between which children were spawned.
+    is_repaired: bool,
 }
 
 /// A parent.
@@ -79,8 +84,12 @@ pub(super) fn parent(plan: &Plan, position: &Position) -> Option<(Position, u32,
 }
 
 impl Families {
+    /// Those of a run that was repaired.
     pub(super) fn of<'r>(program: &Program, records: impl Iterator<Item = &'r Record>) -> Self {
-        let mut families = Self::default();
+        let mut families = Self {
+            is_repaired: true,
+            ..Self::default()
+        };
         for record in records {
             families.apply(program, record);
         }
@@ -112,9 +121,10 @@ impl Families {
     pub(super) fn apply(&mut self, program: &Program, record: &Record) {
         match record {
             Record::ChildrenSpawned { at, children } => {
+                let is_repaired = self.is_repaired;
                 let family = self.family(at);
                 for child in children {
-                    family.spawn(program, child);
+                    family.spawn(program, child, is_repaired);
                 }
             }
             Record::ChildrenLeft { at, children } => {
@@ -145,9 +155,13 @@ impl Families {
                 });
             }
             Record::DeadlineSet { at, due } => {
-                let before = self.deadlines.insert(at.clone(), *due);
+                let before = match at {
+                    Some(at) if self.is_undoing => self.undo_deadlines.insert(at.clone(), *due),
+                    at => self.deadlines.insert(at.clone(), *due),
+                };
                 assert_eq!(before, None, "{at:?} is given its time twice");
             }
+            Record::UndoingBegan { .. } => self.is_undoing = true,
             Record::ValueKept { at, name, value } => {
                 let value = plans::decoded(value)[0];
                 let before = self.family(at).kept.insert(name.clone(), value);
@@ -214,14 +228,15 @@ impl Child {
 }
 
 impl Family {
-    fn spawn(&mut self, program: &Program, child: &SpawnedChild) {
+    fn spawn(&mut self, program: &Program, child: &SpawnedChild, is_repaired: bool) {
         let number = u32::try_from(self.children.len()).unwrap();
         let before = self.bound.insert(child.call.clone(), number);
         if let Some(before) = before {
             let before = &self.children[usize(before)];
             let is_other = before.kind != child.kind || before.arguments != child.arguments;
             assert!(
-                before.failures < self.failures && (is_other || before.plain_end.is_none()),
+                is_repaired
+                    || before.failures < self.failures && (is_other || before.plain_end.is_none()),
                 "{:?} is spawned twice",
                 child.call
             );

@@ -24,7 +24,9 @@ pub(super) struct Program {
     /// What the jobs do that have children.
     pub(super) scripts: Vec<Option<Script>>,
     /// Whether a node is what children are instances of.
-    is_kind: Vec<bool>,
+    pub(super) is_kind: Vec<bool>,
+    /// What makes the code of each node another one than that of all others.
+    pub(super) salts: Vec<u64>,
     /// After how many crashes a job is poisoned.
     pub(super) crashes_max: u32,
     /// How long the run may take.
@@ -49,16 +51,23 @@ pub(super) struct Habit {
 impl Program {
     pub(super) fn new(nodes: Vec<PlanNode>, regions: Vec<PlanRegion>) -> Self {
         let signals = vec!["red".to_owned(), "green".to_owned()];
-        let (fails_first, panics) = (vec![0; nodes.len()], vec![false; nodes.len()]);
-        let mut is_kind = vec![false; nodes.len()];
-        for kind in nodes.iter().flat_map(|node| &node.kinds) {
+        Self::of(Plan::new(nodes, regions, signals))
+    }
+
+    /// Of a plan whose nodes do nothing but succeed.
+    pub(super) fn of(plan: Plan) -> Self {
+        let count = plan.nodes.len();
+        let (fails_first, panics) = (vec![0; count], vec![false; count]);
+        let mut is_kind = vec![false; count];
+        for kind in plan.nodes.iter().flat_map(|node| &node.kinds) {
             is_kind[index(*kind)] = true;
         }
         Self {
-            plan: Arc::new(Plan::new(nodes, regions, signals)),
+            plan: Arc::new(plan),
             habits: vec![Habit::default(); fails_first.len()],
             scripts: vec![None; fails_first.len()],
             is_kind,
+            salts: (1..).take(fails_first.len()).collect(),
             fails_first,
             panics,
             crashes_max: u32::MAX,
@@ -66,9 +75,13 @@ impl Program {
         }
     }
 
+    pub(super) fn salt(&self, node: NodeId) -> u64 {
+        self.salts[index(node)]
+    }
+
     /// How many times a node's job fails before it succeeds, if it is the child of this number.
     pub(super) fn fails(&self, node: NodeId, child: Option<u32>) -> u32 {
-        let is_bad = |child| mix(u64::from(node.number()) << 32 | u64::from(child)) % 3 == 0;
+        let is_bad = |child| mix(self.salt(node) << 32 | u64::from(child)) % 3 == 0;
         if self.habits[index(node)].is_moody && child.is_some_and(is_bad) {
             return u32::MAX;
         }
@@ -90,7 +103,7 @@ impl Program {
         if self.is_kind[index(node)] {
             return inputs[0];
         }
-        output(node, inputs) % 2
+        output(self.salt(node), inputs) % 2
     }
 
     /// Whether what this node is an instance of has no children.
@@ -116,18 +129,18 @@ pub(super) fn mix(bits: u64) -> u64 {
     super::super::mix(bits)
 }
 
-/// What a job, or pure code, of this node gives for these inputs.
-pub(super) fn output(node: NodeId, inputs: &[u64]) -> u64 {
-    let mut hash = u64::from(node.number()) + 1;
+/// What a job, or pure code, with this salt gives for these inputs.
+pub(super) fn output(salt: u64, inputs: &[u64]) -> u64 {
+    let mut hash = salt;
     for input in inputs {
         hash = mix(hash.rotate_left(17) ^ input);
     }
     mix(hash)
 }
 
-/// What a recovery job of this node gives.
-pub(super) fn recovered(node: NodeId, inputs: &[u64]) -> u64 {
-    mix(output(node, inputs) ^ 0x4ec0)
+/// What its recovery job gives.
+pub(super) fn recovered(salt: u64, inputs: &[u64]) -> u64 {
+    mix(output(salt, inputs) ^ 0x4ec0)
 }
 
 /// The encoded inputs of a job.
@@ -146,14 +159,14 @@ pub(super) fn decoded(arguments: &[u8]) -> Vec<u64> {
 }
 
 /// What a `for` goes over.
-pub(super) fn items(node: NodeId, inputs: &[u64]) -> Vec<u64> {
-    let seed = output(node, inputs);
+pub(super) fn items(salt: u64, inputs: &[u64]) -> Vec<u64> {
+    let seed = output(salt, inputs);
     (0..seed % 4).map(|item| mix(seed ^ item)).collect()
 }
 
 /// The inputs of a called workflow with `count` of them.
-pub(super) fn call_inputs(node: NodeId, inputs: &[u64], count: usize) -> Vec<u64> {
-    let seed = output(node, inputs);
+pub(super) fn call_inputs(salt: u64, inputs: &[u64], count: usize) -> Vec<u64> {
+    let seed = output(salt, inputs);
     (0..count)
         .map(|at| mix(seed.wrapping_add(u64::try_from(at).unwrap())))
         .collect()
@@ -165,19 +178,19 @@ pub(super) fn join(results: &[u64]) -> u64 {
 }
 
 /// Which of `arms` arms a branch takes.
-pub(super) fn arm(node: NodeId, inputs: &[u64], arms: usize) -> u32 {
+pub(super) fn arm(salt: u64, inputs: &[u64], arms: usize) -> u32 {
     let arms = u64::try_from(arms).unwrap();
-    u32::try_from(output(node, inputs) % arms).unwrap()
+    u32::try_from(output(salt, inputs) % arms).unwrap()
 }
 
 /// How long a sleep takes.
-pub(super) fn nap(node: NodeId, inputs: &[u64]) -> Duration {
-    Duration::from_millis(output(node, inputs) % 100)
+pub(super) fn nap(salt: u64, inputs: &[u64]) -> Duration {
+    Duration::from_millis(output(salt, inputs) % 100)
 }
 
 /// The error of a job.
-pub(super) fn error(node: NodeId, inputs: &[u64]) -> u64 {
-    mix(output(node, inputs) ^ 0xe44)
+pub(super) fn error(salt: u64, inputs: &[u64]) -> u64 {
+    mix(output(salt, inputs) ^ 0xe44)
 }
 
 /// What a handler is given if the error was not kept.
@@ -286,15 +299,6 @@ pub(super) fn endless() -> Program {
 /// A random program. Some have jobs that fail for good, some have jobs with children.
 pub(super) fn random(rng: &mut Rng) -> Program {
     let has_children = rng.chance(1, 3);
-    made(rng, has_children)
-}
-
-/// A random program whose jobs have no children.
-pub(super) fn childless(rng: &mut Rng) -> Program {
-    made(rng, false)
-}
-
-fn made(rng: &mut Rng, has_children: bool) -> Program {
     let inputs = 1 + rng.below(2);
     let may_fail = rng.chance(1, 2);
     let mut maker = Maker {
@@ -796,6 +800,9 @@ impl Maker {
             let mut policy = Policy::ONCE;
             policy.retry = u32::from(rng.chance(1, 2));
             habit.undo_fails = policy.retry + u32::from(rng.chance(1, 12));
+            if rng.chance(1, 5) {
+                policy.total_timeout = Some(millis(rng, 1, 150));
+            }
             Box::new(policy)
         });
         let node = self.nodes.last_mut().unwrap();

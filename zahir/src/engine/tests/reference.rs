@@ -409,18 +409,19 @@ impl Interpreter<'_> {
             from: Rc::new(from),
         };
         let values: Vec<u64> = inputs.iter().map(|known| known.value).collect();
+        let salt = self.program.salt(id);
         let value = |value| End::Value(Known::new(value, &site.from), vec![]);
         Some(match node.kind {
             PlanKind::Input | PlanKind::Assigned => unreachable!("they are given"),
-            PlanKind::Value => value(plans::output(id, &values)),
+            PlanKind::Value => value(plans::output(salt, &values)),
             PlanKind::Job => self.job(&site, values),
-            PlanKind::Each { .. } => self.each(&site, plans::items(id, &values)),
+            PlanKind::Each { .. } => self.each(&site, plans::items(salt, &values)),
             PlanKind::Call => {
                 let count = self.program.plan.region(node.inside[0]).inputs.len();
-                self.call(&site, plans::call_inputs(id, &values, count))
+                self.call(&site, plans::call_inputs(salt, &values, count))
             }
             PlanKind::Branch => {
-                let arm = plans::arm(id, &values, node.inside.len());
+                let arm = plans::arm(salt, &values, node.inside.len());
                 let region = node.inside[usize::try_from(arm).unwrap()];
                 self.region(site.entry(region, arm, vec![]))
             }
@@ -443,14 +444,15 @@ impl Interpreter<'_> {
         if self.program.scripts[index(id)].is_some() {
             return self.parent(site, inputs);
         }
-        let mut output = plans::output(id, &inputs);
+        let salt = self.program.salt(id);
+        let mut output = plans::output(salt, &inputs);
         let is_lost = self.oracle.lost.contains(&at);
         if is_lost || self.fails_for_good(&at) {
             // It may fail for good even if it can recover: beside something that has failed.
             self.failures.insert(at.clone());
             let node = self.program.plan.node(id);
             let keeps = node.keeps_error && !self.program.panics[index(id)] && !is_lost;
-            let error = keeps.then(|| plans::error(id, &inputs));
+            let error = keeps.then(|| plans::error(salt, &inputs));
             let recovers = node.recovery.as_ref().is_some_and(|recovery| {
                 (error.is_some() || !recovery.is_typed)
                     && !self.program.recovery_fails_for_good(id)
@@ -460,7 +462,7 @@ impl Interpreter<'_> {
             if !recovers {
                 return End::Fails(error);
             }
-            output = plans::recovered(id, &inputs);
+            output = plans::recovered(salt, &inputs);
         }
         let job = Job {
             inputs,
@@ -614,13 +616,16 @@ impl Interpreter<'_> {
             self.diverges |= self.oracle.diverged.contains(&at);
             let keeps = self.program.plan.node(id).keeps_error;
             let keeps = keeps && !self.program.panics[index(id)] && !is_lost;
-            return End::Fails(keeps.then(|| plans::error(id, inputs)));
+            return End::Fails(keeps.then(|| plans::error(self.program.salt(id), inputs)));
         }
         if family.output.is_none() {
             return heir.filter(|_| !family.recovers).unwrap_or(End::Unknown);
         }
         if family.recovers {
-            return End::Value(Known::result(plans::recovered(id, inputs), at), vec![]);
+            return End::Value(
+                Known::result(plans::recovered(self.program.salt(id), inputs), at),
+                vec![],
+            );
         }
         let attempted = Attempted {
             node: id,
@@ -646,12 +651,12 @@ impl Interpreter<'_> {
         let Want::Gives(value) = asked.want else {
             panic!("{at:?} has a result, but would go on with {:?}", asked.want)
         };
-        self.check_children(&at, family, &asked, ends);
+        self.check_children(&at, family, &asked);
         End::Value(Known::result(value, at), vec![])
     }
 
     /// The children of a job that has its result are those that it had to spawn.
-    fn check_children(&self, at: &Position, family: &Family, asked: &Asked, ends: &[End]) {
+    fn check_children(&self, at: &Position, family: &Family, asked: &Asked) {
         let mut calls: BTreeSet<&ChildCall> = family.bound.keys().collect();
         for (spawn, _) in &asked.spawned {
             assert!(

@@ -32,7 +32,7 @@ fn a_repaired_run_ends_as_the_reference_says() {
     let count = knob("ZAHIR_REPAIRS", 6_000);
     let repairs = for_seeds(count, |seed| {
         let rng = &mut Rng::new(seed);
-        let program = plans::childless(rng);
+        let program = plans::random(rng);
         let inputs = inputs(&program, rng);
         let slots = 1 + rng.below(4);
         let mut world = World::new(&program, &inputs, slots);

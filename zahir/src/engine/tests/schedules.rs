@@ -78,7 +78,14 @@ pub(super) fn drive_in_order(world: &mut World<'_>, appends: usize) {
 
 /// One run in which `rng` picks what happens next.
 pub(super) fn drive_at_random(world: &mut World<'_>, rng: &mut Rng, faults: u32) {
-    for event in 0..EVENTS_MAX {
+    drive_for(world, rng, faults, EVENTS_MAX);
+    let is_over = world.is_over_on_disk() && (world.is_finished() || !world.is_running());
+    assert!(is_over, "the run does not end");
+}
+
+/// The same for so many events, or until the run is over.
+pub(super) fn drive_for(world: &mut World<'_>, rng: &mut Rng, faults: u32, events: u32) {
+    for event in 0..events {
         if world.is_over_on_disk() && (world.is_finished() || !world.is_running()) {
             return;
         }
@@ -112,10 +119,9 @@ pub(super) fn drive_at_random(world: &mut World<'_>, rng: &mut Rng, faults: u32)
             crash(world, rng);
         }
     }
-    panic!("the run does not end");
 }
 
-fn crash(world: &mut World<'_>, rng: &mut Rng) {
+pub(super) fn crash(world: &mut World<'_>, rng: &mut Rng) {
     let kept = rng.below(world.writes_under_way() + 1);
     world.crash(kept);
 }

@@ -298,6 +298,18 @@ impl Writer<'_> {
 }
 
 impl Script {
+    /// The same where nodes have other numbers.
+    pub(super) fn renumbered(&self, now: impl Fn(NodeId) -> NodeId) -> Self {
+        let mut script = self.clone();
+        for part in &mut script.parts {
+            if let Part::Spawn(sprout) = part {
+                sprout.kind = now(sprout.kind);
+            }
+        }
+        script.heir = script.heir.map(now);
+        script
+    }
+
     /// The kinds that it spawns.
     pub(super) fn kinds(&self) -> Vec<NodeId> {
         let spawned = self.parts.iter().filter_map(|part| match part {
@@ -361,7 +373,7 @@ pub(super) fn follow(program: &Program, of: &Attempted<'_>, heard: &Heard) -> As
         .as_ref()
         .expect("it has children");
     let epoch = plans::mix(u64::from(of.epoch) + 1);
-    let start = plans::output(of.node, of.inputs) ^ epoch;
+    let start = plans::output(program.salt(of.node), of.inputs) ^ epoch;
     let mut follower = Follower {
         script,
         fuel: program.fuel(of.node, of.inputs),

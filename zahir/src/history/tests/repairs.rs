@@ -371,6 +371,53 @@ fn a_handler_belongs_to_what_it_handles() {
     );
 }
 
+#[job(recover = instead)]
+async fn shaky(order: u64) -> Result<u64, String> {
+    Ok(order)
+}
+
+#[job]
+async fn instead(_failure: &crate::Failure, order: u64) -> u64 {
+    order
+}
+
+workflow! {
+    async fn beside(order: u64) -> u64 {
+        let first = one(order);
+        let paid = shaky(order).rescue(|_| one(order).named("plan"));
+        two(first, paid).named("end")
+    }
+}
+
+#[test]
+fn what_was_not_recovered_because_of_a_failure_beside_it_runs_again_with_that() {
+    let told = ["first failed", "paid/shaky kept", "first fails"];
+    check(
+        Beside::graph(),
+        &told,
+        &["failed"],
+        &expect![[r#"
+        counts: 
+        runs again: `first`, `paid/shaky`"#]],
+    );
+    // It was not because of what came later.
+    let told = [
+        "paid/shaky kept",
+        "paid/plan ok",
+        "first failed",
+        "first fails",
+    ];
+    check(
+        Beside::graph(),
+        &told,
+        &["failed"],
+        &expect![[r#"
+        counts: paid/shaky failed, paid/plan ok
+        kept: `paid/shaky`, `paid/plan`
+        runs again: `first`"#]],
+    );
+}
+
 #[test]
 fn a_finally_belongs_to_its_block() {
     let told = [

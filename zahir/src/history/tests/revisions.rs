@@ -126,7 +126,7 @@ fn another_definition_keeps_only_what_moved() {
 }
 
 /// Another version of a workflow: one with another name, as there can't be two of one name.
-fn version(graph: &'static Graph, of: &'static Graph) -> Program {
+pub(super) fn version(graph: &'static Graph, of: &'static Graph) -> Program {
     let mut program = Program::of(graph);
     let mut shape = program.definition.shape.clone();
     let rename = |name: &mut String| {
@@ -243,6 +243,22 @@ fn what_did_not_change_in_an_item_is_kept() {
         counts: factor ok, numbers ok, products items=3, products[0]/first ok, products[1]/first ok
         kept: `factor`, `numbers`, `products[0]/first`, `products[1]/first`
         runs again: `products[0]/second`, `products[1]/second`"#]],
+    );
+}
+
+/// A run that was cancelled, and then changed where something was under way, could not go on: what the
+/// cancel had dropped was told to be interrupted.
+#[test]
+fn what_a_cancel_has_dropped_is_not_interrupted() {
+    let told = [&ITEMS[..5], &["products[2]/first open", "cancel"]].concat();
+    check_change(
+        Items::graph(),
+        &told,
+        Items2::graph(),
+        &expect![[r#"
+            counts: numbers ok, products items=3, products[0]/first ok, cancel
+            kept: `numbers`, `products[0]/first`
+            runs again: `factor`, `products[0]/second`"#]],
     );
 }
 

@@ -278,7 +278,8 @@ async fn refund(
 }
 
 fn recovering(error: Value) -> Role {
-    Role::Recover { error }
+    let arguments = None;
+    Role::Recover { error, arguments }
 }
 
 #[test]

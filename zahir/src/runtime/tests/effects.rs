@@ -26,7 +26,7 @@ fn recovered(failures: u64) -> Flow {
     let count = AtomicU64::new(0);
     let job = raw(move |_, context| {
         let outcome = match context.role() {
-            Some(Role::Recover { error }) => {
+            Some(Role::Recover { error, .. }) => {
                 let failure = error.get::<crate::Failure>().unwrap();
                 let seen = (failure.job(), failure.attempt(), failure.kind());
                 assert_eq!(seen, ("charge", 2, FailureKind::Error));

@@ -4,7 +4,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Semaphore;
-use zahir_store::{Attempt, FailureKind, Record, RunStatus};
+use zahir_store::{
+    Append, Attempt, DefinitionId, Ending, FailureKind, NodeId, Position, Record, RunId, RunStart,
+    RunStatus, Store, Timestamp,
+};
 
 use super::evaluation::any_place;
 use super::flow::{Raw, produced, raw};
@@ -357,6 +360,97 @@ async fn a_result_is_made_again_when_its_time_is_over() {
         assert_eq!(outputs, [100, 100, 100, 200, 200, 300]);
         runtime.shutdown().await.unwrap();
     }
+}
+
+/// A store in which an earlier process has left results with the keys from 100 on: so many that are
+/// over at `until`, and the one behind them that is not.
+fn left(count: u128, until: Timestamp) -> TestStore {
+    let store = TestStore::default();
+    let definition = DefinitionId::from_u128(1);
+    let mut records = vec![Record::RunStarted(RunStart {
+        workflow: "earlier".to_owned(),
+        key: None,
+        definition,
+        input: Vec::new(),
+    })];
+    for number in 0..=count {
+        let at = Position {
+            frames: Vec::new(),
+            node: NodeId::new(0),
+        };
+        records.push(Record::ResultShared {
+            at: at.clone(),
+            key: 100 + number,
+            until: (number < count).then_some(until),
+        });
+        records.push(Record::AttemptSucceeded {
+            at,
+            attempt: Attempt::FIRST,
+            output: Vec::new(),
+        });
+    }
+    let output = Vec::new();
+    records.push(Record::RunFinished(Ending::Succeeded { output }));
+    store.write_behind(&[Append {
+        run: RunId::from_u128(1),
+        first: 0,
+        at: Timestamp::default(),
+        records,
+        definition: Some(Arc::new([])),
+    }]);
+    store
+}
+
+fn left_in(store: &TestStore, count: u128) -> Vec<u128> {
+    let keys = 100..=100 + count;
+    keys.filter(|key| store.shared(*key).unwrap().is_some())
+        .collect()
+}
+
+/// Results whose time was over stayed in the file for ever.
+#[tokio::test]
+async fn results_whose_time_is_over_are_removed_when_a_runtime_begins() {
+    let _watch = watch();
+    let clock = Arc::new(Clock::steady());
+    for (count, looks) in [(0, 1), (62, 1), (63, 2), (150, 3)] {
+        let store = left(count, clock.now());
+        let flow = Arc::new(Single::open()).flow();
+        let builder = Runtime::with_store(store.clone()).executable(&flow);
+        let runtime = builder.clock(&clock).start().await.unwrap();
+        until(|| left_in(&store, count) == [100 + count] && store.looks() == looks).await;
+        // What is kept for ever asks for nothing.
+        let run = begin(&runtime, &flow, &[0]).await;
+        run.output().await.unwrap();
+        runtime.shutdown().await.unwrap();
+        assert_eq!(store.looks(), looks);
+    }
+}
+
+#[tokio::test]
+async fn who_adds_a_result_removes_some_whose_time_is_over() {
+    let _watch = watch();
+    static WALL: AtomicU64 = AtomicU64::new(1_000_000_000_000);
+    let clock = Arc::new(Clock::new(|| WALL.load(Ordering::SeqCst)));
+    let store = left(150, clock.now().after(HOUR));
+    let single = Arc::new(Single {
+        lasts: Some(HOUR / 60),
+        ..Single::open()
+    });
+    let flow = single.flow();
+    let builder = Runtime::with_store(store.clone()).executable(&flow);
+    let runtime = builder.clock(&clock).start().await.unwrap();
+    until(|| store.looks() == 3).await;
+    assert_eq!(left_in(&store, 150).len(), 151);
+    for most in [90, 30, 1] {
+        WALL.fetch_add(3_600_000, Ordering::SeqCst);
+        let before = store.looks();
+        let run = begin(&runtime, &flow, &[0]).await;
+        run.output().await.unwrap();
+        until(|| store.looks() > before).await;
+        assert!(left_in(&store, 150).len() <= most);
+    }
+    runtime.shutdown().await.unwrap();
+    assert_eq!(left_in(&store, 150), [250]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,12 +1,13 @@
 //! A store in memory that outlives its runtime, remembers who called it, and fails when told to.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use zahir_store::{
     Append, DefinitionId, MemoryStore, Record, RunHead, RunId, SharedResult, Store, StoreError,
-    StoredRun,
+    StoredRun, Timestamp,
 };
 
 type AfterLoad = Arc<dyn Fn() + Send + Sync>;
@@ -25,6 +26,8 @@ struct Inner {
     on_append: Mutex<Option<OnAppend>>,
     after_load: Mutex<Option<AfterLoad>>,
     detached: Mutex<bool>,
+    /// How often shared results were looked at to be removed.
+    looks: AtomicUsize,
 }
 
 impl TestStore {
@@ -52,6 +55,11 @@ impl TestStore {
             .on_append
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// How often shared results were looked at to be removed.
+    pub(crate) fn looks(&self) -> usize {
+        self.inner.looks.load(Ordering::SeqCst)
     }
 
     pub(crate) fn detach(&self) {
@@ -128,6 +136,18 @@ impl Store for TestStore {
 
     fn shared(&self, key: u128) -> Result<Option<SharedResult>, StoreError> {
         self.touch().shared(key)
+    }
+
+    fn remove_expired(
+        &self,
+        now: Timestamp,
+        after: Option<u128>,
+        limit: usize,
+    ) -> Result<Option<u128>, StoreError> {
+        assert!(limit <= 64);
+        let removed = self.touch().remove_expired(now, after, limit);
+        self.inner.looks.fetch_add(1, Ordering::SeqCst);
+        removed
     }
 
     fn check_attached(&self) -> Result<(), StoreError> {

@@ -1,0 +1,201 @@
+//! Repairs of runs whose jobs have children: what runs again, how often, and what comes out.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use zahir::{Context, JoinError, RunHandle, Runtime, job, workflow};
+
+/// How often each job of each test was run, and what fails.
+static LEDGER: Mutex<BTreeMap<(u64, String), u32>> = Mutex::new(BTreeMap::new());
+static BROKEN: Mutex<Vec<(u64, String)>> = Mutex::new(Vec::new());
+
+/// One test: its jobs are told apart from those of others by a number.
+fn test() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn run(test: u64, job: &str) -> Result<(), String> {
+    let key = (test, job.to_owned());
+    *LEDGER.lock().unwrap().entry(key.clone()).or_default() += 1;
+    if BROKEN.lock().unwrap().contains(&key) {
+        Err(format!("{job} is broken"))
+    } else {
+        Ok(())
+    }
+}
+
+fn break_job(test: u64, job: &str) {
+    BROKEN.lock().unwrap().push((test, job.to_owned()));
+}
+
+fn mend(test: u64) {
+    BROKEN.lock().unwrap().retain(|(of, _)| *of != test);
+}
+
+/// What was run since this was asked last.
+fn ran(test: u64) -> String {
+    let mut ledger = LEDGER.lock().unwrap();
+    let mine = ledger.extract_if(.., |(of, _), _| *of == test);
+    let mine = mine.map(|((_, job), times)| match times {
+        1 => job,
+        _ => format!("{job} x{times}"),
+    });
+    mine.collect::<Vec<_>>().join(", ")
+}
+
+#[job]
+pub async fn page(test: u64, number: u64) -> Result<u64, String> {
+    run(test, &format!("page {number}"))?;
+    Ok(number * 10)
+}
+
+#[job]
+pub async fn bind(test: u64, pages: &[u64]) -> Result<u64, String> {
+    run(test, "bind")?;
+    Ok(pages.iter().sum())
+}
+
+#[job]
+pub async fn file(test: u64) -> Result<(), String> {
+    run(test, "file")
+}
+
+/// Waits for its pages, and leaves one job behind.
+#[job(spawns(page, file))]
+pub async fn print(ctx: &Context, test: u64, pages: u64) -> Result<u64, JoinError<String>> {
+    let _ = run(test, "print");
+    let pages = ctx.join_all((0..pages).map(|number| ctx.spawn(page(test, number))));
+    let pages = pages.await?;
+    drop(ctx.spawn(file(test)));
+    Ok(pages.iter().sum())
+}
+
+/// Lets another job give the result.
+#[job(spawns(page, bind))]
+pub async fn publish(ctx: &Context, test: u64, pages: u64) -> Result<u64, String> {
+    run(test, "publish")?;
+    let pages: Vec<_> = (0..pages)
+        .map(|number| ctx.spawn(page(test, number)))
+        .collect();
+    ctx.continue_as(Bind::of(test, pages)).await
+}
+
+#[job]
+pub async fn sell(test: u64, book: u64) -> Result<u64, String> {
+    run(test, "sell")?;
+    Ok(book + 1)
+}
+
+workflow! {
+    pub async fn printed(test: u64) -> u64 {
+        let book = print(test, 3);
+        sell(test, book).named("sold")
+    }
+}
+
+workflow! {
+    pub async fn published(test: u64) -> u64 {
+        let book = publish(test, 2);
+        sell(test, book).named("sold")
+    }
+}
+
+async fn open() -> (Runtime, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let builder = Runtime::open(folder.path().join("runs.redb"));
+    let builder = builder.workflow::<Printed>().workflow::<Published>();
+    (builder.start().await.unwrap(), folder)
+}
+
+/// Repairs a run: gives what was told of it, what ran, and what came out.
+async fn repaired(test: u64, repair: zahir::Repair<u64>) -> (String, String, RunHandle<u64>) {
+    ran(test);
+    let told = repair.plan().await.unwrap().to_string();
+    let run = repair.start().await.unwrap();
+    let output = run.output().await;
+    let output = output.map_or_else(|error| error.to_string(), |output| output.to_string());
+    (told, format!("{}: {output}", ran(test)), run)
+}
+
+#[tokio::test]
+async fn a_failed_parent_keeps_its_finished_children() {
+    let (test, (runtime, _folder)) = (test(), open().await);
+    break_job(test, "page 1");
+    let run = runtime.run(printed(test)).start().await.unwrap();
+    assert!(run.output().await.is_err());
+    assert_eq!(ran(test), "page 0, page 1, page 2, print");
+    mend(test);
+    let (told, done, run) = repaired(test, run.retry_failed()).await;
+    assert_eq!(
+        told,
+        "kept: `book[0]/page`, `book[2]/page`\nruns again: `book`, `book[1]/page`"
+    );
+    assert_eq!(done, "file, page 1, print, sell: 31");
+    // One child, what asked for it, and what depends on that.
+    let (told, done, run) = repaired(test, run.rerun_from("book[1]/page")).await;
+    assert_eq!(
+        told,
+        "kept: `book[0]/page`, `book[2]/page`, `book[3]/file`\n\
+         runs again: `book`, `book[1]/page`, `sold`"
+    );
+    assert_eq!(done, "page 1, print, sell: 31");
+    // All of it.
+    let (_, done, _) = repaired(test, run.rerun_from("book")).await;
+    assert_eq!(done, "file, page 0, page 1, page 2, print, sell: 31");
+    runtime.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failed_child_that_follows_runs_again_alone() {
+    let (test, (runtime, _folder)) = (test(), open().await);
+    break_job(test, "file");
+    let run = runtime.run(printed(test)).start().await.unwrap();
+    assert!(run.output().await.is_err());
+    mend(test);
+    let repair = run.retry_failed();
+    let changes = repair.plan().await.unwrap();
+    assert!(changes.runs_again().contains(&"book[3]/file".to_owned()));
+    assert!(changes.kept().contains(&"book".to_owned()));
+    let (_, done, run) = repaired(test, repair).await;
+    assert!(done.starts_with("file") && done.ends_with(": 31"), "{done}");
+    assert!(!done.contains("print"), "{done}");
+    // And alone also if it is named.
+    let (_, done, _) = repaired(test, run.rerun_from("book[3]/file")).await;
+    assert_eq!(done, "file: 31");
+    runtime.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failed_heir_runs_again_and_what_it_is_given_stays() {
+    let (test, (runtime, _folder)) = (test(), open().await);
+    break_job(test, "bind");
+    let run = runtime.run(published(test)).start().await.unwrap();
+    assert!(run.output().await.is_err());
+    assert_eq!(ran(test), "bind, page 0, page 1, publish");
+    mend(test);
+    let (told, done, run) = repaired(test, run.retry_failed()).await;
+    assert_eq!(
+        told,
+        "kept: `book`, `book[0]/page`, `book[1]/page`\nruns again: `book[2]/bind`"
+    );
+    assert_eq!(done, "bind, sell: 11");
+    let (_, done, _) = repaired(test, run.rerun_from("book[0]/page")).await;
+    assert_eq!(done, "bind, page 0, sell: 11");
+    runtime.shutdown().await.unwrap();
+}
+
+/// A child is given other inputs than its parent gave it.
+#[tokio::test]
+async fn a_child_is_given_other_inputs() {
+    let (test, (runtime, _folder)) = (test(), open().await);
+    let run = runtime.run(printed(test)).start().await.unwrap();
+    assert_eq!(run.output().await.unwrap(), 31);
+    let repair = run
+        .rerun_from("book[1]/page")
+        .with(Page { test, number: 7 });
+    let (_, done, _) = repaired(test, repair).await;
+    assert_eq!(done, "page 7, print, sell: 91");
+    runtime.shutdown().await.unwrap();
+}

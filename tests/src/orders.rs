@@ -1,10 +1,11 @@
 //! Workflows that are killed in tests, and what must come out of them.
 
+use std::convert::Infallible;
 use std::fs::OpenOptions;
 use std::io::Write;
 
 use serde::{Deserialize, Serialize};
-use zahir::{Context, job, workflow};
+use zahir::{Context, JoinError, job, workflow};
 
 /// What is done with an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,14 +13,16 @@ pub enum Kind {
     Fulfil,
     Settle,
     Ship,
+    Pack,
 }
 
 impl Kind {
     pub fn of(order: u64) -> Self {
-        match order % 3 {
+        match order % 6 {
             0 => Self::Fulfil,
-            1 => Self::Settle,
-            _ => Self::Ship,
+            1 | 4 => Self::Settle,
+            2 | 5 => Self::Ship,
+            _ => Self::Pack,
         }
     }
 }
@@ -274,6 +277,74 @@ pub fn shipped(order: u64) -> u64 {
     order % 7 + 4
 }
 
+#[job]
+pub async fn fill(ledger: &str, order: u64, number: u64) -> u64 {
+    note(ledger, &format!("{order} fill {number}"));
+    tokio::task::yield_now().await;
+    number
+}
+
+#[job]
+pub async fn weigh(ledger: &str, order: u64, number: u64) -> u64 {
+    note(ledger, &format!("{order} weigh {number}"));
+    tokio::task::yield_now().await;
+    number * 2
+}
+
+#[job]
+pub async fn tidy(ledger: &str, order: u64) {
+    note(ledger, &format!("{order} tidy"));
+}
+
+#[job]
+pub async fn load(ledger: &str, order: u64, weights: &[u64]) -> u64 {
+    note(ledger, &format!("{order} load"));
+    weights.iter().sum()
+}
+
+/// Spawns a job for each box, waits for them, and hands on to who loads them when they are weighed.
+#[job(spawns(fill, weigh, tidy, load))]
+pub async fn pack_boxes(
+    ctx: &Context,
+    ledger: &str,
+    order: u64,
+) -> Result<u64, JoinError<Infallible>> {
+    let first: u64 = ctx.record("first", || order * 10).await;
+    let numbers = first..first + boxes(order);
+    let boxes: Vec<_> = numbers
+        .map(|number| ctx.spawn(fill(ledger, order, number)))
+        .collect();
+    let boxes = ctx.join_all(boxes).await?;
+    ctx.spawn(tidy(ledger, order));
+    let weights: Vec<_> = boxes
+        .iter()
+        .map(|number| ctx.spawn(weigh(ledger, order, *number)))
+        .collect();
+    ctx.continue_as(Load::of(ledger, order, weights)).await
+}
+
+workflow! {
+    /// Packs the boxes of an order, of which only the job that does so knows how many there are.
+    pub async fn pack(ledger: String, order: u64) -> u64 {
+        pack_boxes(&ledger, order)
+    }
+}
+
+fn boxes(order: u64) -> u64 {
+    order % 4 + 1
+}
+
+/// What a run of [`pack`] must give.
+pub fn packed(order: u64) -> u64 {
+    let numbers = order * 10..order * 10 + boxes(order);
+    numbers.map(|number| number * 2).sum()
+}
+
+/// How many children a run of [`pack`] has.
+pub fn packed_by(order: u64) -> u64 {
+    boxes(order) * 2 + 2
+}
+
 /// Which job a line of the ledger is of, as a number that never goes down: each job of an order rests
 /// on those before it, which are not run again when it has begun.
 pub fn stage(line: &str) -> u64 {
@@ -281,9 +352,9 @@ pub fn stage(line: &str) -> u64 {
     let (job, more) = (words.next(), words.next());
     let part = || more.and_then(|more| more.parse::<u64>().ok());
     match job {
-        Some("list" | "bill" | "account") => 0,
-        Some("price" | "discount" | "reserve") => 1,
-        Some("label") => 2,
+        Some("list" | "bill" | "account" | "fill") => 0,
+        Some("price" | "discount" | "reserve" | "weigh") => 1,
+        Some("label" | "load") => 2,
         Some("book") if more == Some("other") => 4,
         Some("book") => 3,
         Some("charge") => 5,

@@ -1,4 +1,4 @@
-//! Fulfils, settles or ships orders until it is killed, and says what was acknowledged.
+//! Fulfils, settles, ships or packs orders until it is killed, and says what was acknowledged.
 //!
 //! `victim STORE LEDGER FIRST`: takes up what is unfinished, then starts orders from FIRST on, eight
 //! at a time. Prints `ready`, then `started N` after a start returned and `sent N` after an output did.
@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use zahir::Runtime;
 use zahir_tests::orders::{
-    Fulfil, Kind, Settle, Ship, customer, expected, fulfil, is_refused, refused, settle, settled,
-    ship, shipped,
+    Fulfil, Kind, Pack, Settle, Ship, customer, expected, fulfil, is_refused, pack, packed,
+    refused, settle, settled, ship, shipped,
 };
 
 fn say(line: &str) {
@@ -27,6 +27,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (store, ledger, first) = (next()?, next()?, next()?.parse::<u64>()?);
     let builder = Runtime::open(store).workflow::<Fulfil>();
     let builder = builder.workflow::<Settle>().workflow::<Ship>();
+    let builder = builder.workflow::<Pack>();
     // It is killed from outside: no job is to blame.
     let runtime = builder.crash_attempts_max(u32::MAX).start().await?;
     assert!(
@@ -47,6 +48,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                     Kind::Fulfil => fulfilled(&runtime, ledger, order).await,
                     Kind::Settle => closed(&runtime, ledger, order).await,
                     Kind::Ship => delivered(&runtime, ledger, order).await,
+                    Kind::Pack => loaded(&runtime, ledger, order).await,
                 }
                 say(&format!("sent {order}"));
             }
@@ -61,6 +63,13 @@ async fn fulfilled(runtime: &Runtime, ledger: String, order: u64) {
     let run = starting.start().await.expect("a start");
     say(&format!("started {order}"));
     assert_eq!(run.output().await.expect("an output"), expected(order));
+}
+
+async fn loaded(runtime: &Runtime, ledger: String, order: u64) {
+    let starting = runtime.run(pack(ledger, order)).key(order.to_string());
+    let run = starting.start().await.expect("a start");
+    say(&format!("started {order}"));
+    assert_eq!(run.output().await.expect("an output"), packed(order));
 }
 
 async fn closed(runtime: &Runtime, ledger: String, order: u64) {

@@ -1185,7 +1185,7 @@ impl<'a> World<'a> {
         // A child that failed is called again, and may succeed: what rests on it is another one.
         let is_fickle = script.is_some_and(scripts::Script::is_fickle);
         assert!(
-            is_fickle || family.failures > 0,
+            is_fickle || family.failures > 0 || self.is_repaired,
             "{:?} diverges",
             live.position
         );
@@ -1267,7 +1267,8 @@ impl<'a> World<'a> {
         let may_end = aborted.waits().is_some()
             && (self.is_stopping()
                 || self.has_failed_inside(&[])
-                || !self.expected.failures.is_empty())
+                || !self.expected.failures.is_empty()
+                || self.expected.output.is_none())
             && !self.past(&aborted.position).is_under_way;
         assert!(
             may_end

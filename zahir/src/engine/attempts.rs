@@ -344,7 +344,7 @@ impl<V: Clone> Engine<V> {
             retry_at: Some(due),
         });
         self.change(place, Change::Retried(due));
-        self.loosen_children(place);
+        self.loosen_children(place, attempt);
         self.await_next(place, due);
     }
 

@@ -100,9 +100,9 @@ impl<V: Clone> Engine<V> {
     }
 
     /// An attempt failed and another one follows: what failed of its children is not given to that.
-    pub(super) fn loosen_children(&mut self, parent: Place) {
+    pub(super) fn loosen_children(&mut self, parent: Place, attempt: Attempt) {
         if let Some(children) = self.children_mut(parent) {
-            children.loosen();
+            children.loosen(attempt);
         }
     }
 }

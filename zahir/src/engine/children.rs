@@ -5,12 +5,13 @@
 //!
 //! The parent calls its children by number or key. What a call means lasts until the parent has its
 //! result, hands over, or asks for another attempt later; and for a child that failed until the
-//! attempt fails.
+//! attempt fails. An attempt behind one that failed may take another way: what it calls means the
+//! same child only if it is the same call.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use zahir_store::{Bond, ChildCall, ChildLimits, Fan, NodeId, SpawnedChild};
+use zahir_store::{Attempt, Bond, ChildCall, ChildLimits, Fan, NodeId, SpawnedChild};
 
 use super::action::ChildEnd;
 use super::heirs::Inheritance;
@@ -57,6 +58,8 @@ pub(super) struct Children<V> {
     pub(super) is_going: bool,
     /// Those that failed, or will have, and that are still called.
     failed: Vec<u32>,
+    /// The last attempt of the parent that failed; 0 for none.
+    failed_attempt: u32,
     /// What an attempt waits for.
     pub(super) waiting: Option<Waiting>,
     /// What gives the parent's result.
@@ -219,9 +222,16 @@ impl<V> Children<V> {
             is_awake,
             is_going: false,
             failed: Vec::new(),
+            failed_attempt: 0,
             waiting: None,
             inheritance: None,
         }
+    }
+
+    /// Whether a child is from an attempt that failed, and no attempt behind that has asked for it: a
+    /// call with other inputs means another child, then.
+    pub(super) fn is_loose(&self, child: &Child<V>) -> bool {
+        self.failed_attempt > 0 && child.asked <= self.failed_attempt
     }
 
     /// Adds one, and gives its number; and that of one that its call no longer means, if that has not
@@ -387,8 +397,9 @@ impl<V> Children<V> {
         }
     }
 
-    /// An attempt failed: what it calls next is not one of those that failed.
-    pub(super) fn loosen(&mut self) {
+    /// An attempt failed: what the next one calls is not one of those that failed.
+    pub(super) fn loosen(&mut self, attempt: Attempt) {
+        self.failed_attempt = attempt.number();
         for number in std::mem::take(&mut self.failed) {
             if !self.is_called(number) {
                 continue;

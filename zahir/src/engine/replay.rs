@@ -412,7 +412,7 @@ impl<V: Clone> Engine<V> {
         let place = self.ended_place(at, attempt)?;
         if let Some(due) = retry_at {
             self.change(place, Change::Retried(due));
-            self.loosen_children(place);
+            self.loosen_children(place, attempt);
             return Ok(());
         }
         let error = self.kept_error(at);

@@ -69,12 +69,14 @@ impl<V: Clone> Engine<V> {
             let known = self.children(parent).and_then(|children| {
                 let number = children.called(&spawn.call)?;
                 let child = children.get(number)?;
-                let is_it = child.is_held() || spawn.bond != Bond::Held;
-                is_it.then_some((number, child))
-            });
-            if let Some((number, child)) = known {
                 let arguments = child.arguments.as_deref().unwrap_or_default();
-                if child.kind != spawn.kind || arguments != spawn.arguments {
+                let is_same = child.kind == spawn.kind && arguments == spawn.arguments;
+                let is_it = child.is_held() || spawn.bond != Bond::Held;
+                let is_it = is_it && (is_same || !children.is_loose(child));
+                is_it.then_some((number, child, arguments, is_same))
+            });
+            if let Some((number, child, arguments, is_same)) = known {
+                if !is_same {
                     let before = (child.kind, arguments.into());
                     self.diverge(parent, attempt, before, spawn);
                     return Err(Denied::Told);

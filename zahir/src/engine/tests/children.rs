@@ -705,6 +705,40 @@ fn what_failed_is_spawned_again_by_the_next_attempt_and_what_succeeded_is_not() 
     }
 }
 
+/// An attempt that failed may have gone another way because of a child that failed.
+#[test]
+fn the_next_attempt_may_call_another_child_by_the_same_number() {
+    let retry = |nodes: &mut Vec<PlanNode>| nodes[0].policy.retry = 1;
+    for crashes in [false, true] {
+        let mut story = Story::new(family(retry));
+        story.park("0", held(0..2), &[(&[0], 0)]);
+        story.fail("0[0]/2", "no");
+        story.fail("0", "for another reason");
+        if crashes {
+            story.crash();
+        }
+        story.pass(60_000);
+        story.log.clear();
+        let other = Spawn {
+            arguments: vec![9],
+            ..child(JOB, 1, Bond::Held)
+        };
+        story.park("0", vec![other.clone()], &[(&[1], 0)]);
+        story.expect(&["start 0[2]/2 #1"]);
+        // What was called so before goes on, and concerns nobody.
+        story.fail("0[1]/2", "no");
+        story.succeed("0[2]/2", 12);
+        story.expect(&["resume 0 1=12"]);
+        // From here on the call means this one.
+        let another = Spawn {
+            arguments: vec![8],
+            ..other
+        };
+        story.park("0", vec![another], &[(&[1], 0)]);
+        story.expect(&["diverge (2, [9]) (2, [8])"]);
+    }
+}
+
 #[test]
 fn an_attempt_that_asks_for_another_one_begins_anew() {
     for crashes in [false, true] {

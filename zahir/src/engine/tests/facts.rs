@@ -69,6 +69,7 @@ impl Facts {
         self.pasts.entry(position.clone()).or_default()
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each record")]
     pub(super) fn apply(&mut self, record: &Record) {
         self.records += 1;
         match record {

@@ -55,7 +55,6 @@ pub(super) struct Child {
     pub(super) arguments: Vec<u8>,
     pub(super) fan: Option<Fan>,
     pub(super) limits: ChildLimits,
-    pub(super) epoch: u32,
     /// How often its parent had failed when it was spawned.
     failures: u32,
     /// Whether it turned into a follower behind the result of its parent.
@@ -100,10 +99,6 @@ impl Families {
         self.all.get(parent)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Position, &Family)> {
-        self.all.iter()
-    }
-
     /// The child that a node instance is, if it is the node of a kind.
     pub(super) fn child(&self, plan: &Plan, position: &Position) -> Option<(u32, &Child)> {
         let (parent, number, depth) = parent(plan, position)?;
@@ -118,6 +113,7 @@ impl Families {
         self.all.entry(at.clone()).or_default()
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each record")]
     pub(super) fn apply(&mut self, program: &Program, record: &Record) {
         match record {
             Record::ChildrenSpawned { at, children } => {
@@ -147,7 +143,6 @@ impl Families {
                     arguments: vec![],
                     fan: None,
                     limits: heir.limits,
-                    epoch: family.epoch,
                     failures: family.failures,
                     is_left: false,
                     is_plain: program.is_plain(heir.kind),
@@ -233,8 +228,10 @@ impl Family {
         let before = self.bound.insert(child.call.clone(), number);
         if let Some(before) = before {
             let before = &self.children[usize(before)];
+            let is_other = before.kind != child.kind || before.arguments != child.arguments;
             assert!(
-                is_repaired || before.plain_end.is_none() && before.failures < self.failures,
+                is_repaired
+                    || before.failures < self.failures && (is_other || before.plain_end.is_none()),
                 "{:?} is spawned twice",
                 child.call
             );
@@ -246,7 +243,6 @@ impl Family {
             arguments: child.arguments.clone(),
             fan: child.fan,
             limits: child.limits,
-            epoch: self.epoch,
             failures: self.failures,
             is_left: false,
             is_plain: program.is_plain(child.kind),

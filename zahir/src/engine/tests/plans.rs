@@ -81,7 +81,7 @@ impl Program {
 
     /// How many times a node's job fails before it succeeds, if it is the child of this number.
     pub(super) fn fails(&self, node: NodeId, child: Option<u32>) -> u32 {
-        let is_bad = |child| mix(self.salt(node) << 32 | u64::from(child)) % 3 == 0;
+        let is_bad = |child| mix(self.salt(node) << 32 | u64::from(child)).is_multiple_of(3);
         if self.habits[index(node)].is_moody && child.is_some_and(is_bad) {
             return u32::MAX;
         }

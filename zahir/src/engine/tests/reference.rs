@@ -418,7 +418,7 @@ impl Interpreter<'_> {
             PlanKind::Each { .. } => self.each(&site, plans::items(salt, &values)),
             PlanKind::Call => {
                 let count = self.program.plan.region(node.inside[0]).inputs.len();
-                self.call(&site, plans::call_inputs(salt, &values, count))
+                self.call(&site, &plans::call_inputs(salt, &values, count))
             }
             PlanKind::Branch => {
                 let arm = plans::arm(salt, &values, node.inside.len());
@@ -566,7 +566,7 @@ impl Interpreter<'_> {
         let around_diverges = std::mem::take(&mut self.diverges);
         let end = match self.program.plan.node(kind).kind {
             PlanKind::Job => self.job(&child, arguments),
-            _ => match self.call(&child, arguments) {
+            _ => match self.call(&child, &arguments) {
                 End::Fails(_) => End::Fails(None),
                 end => end,
             },
@@ -742,7 +742,7 @@ impl Interpreter<'_> {
     }
 
     /// A called workflow.
-    fn call(&mut self, site: &Site<'_>, inputs: Vec<u64>) -> End {
+    fn call(&mut self, site: &Site<'_>, inputs: &[u64]) -> End {
         let inputs = inputs.iter().map(|it| Known::new(*it, &site.from));
         let body = self.program.plan.node(site.id).inside[0];
         match self.region(site.entry(body, 0, inputs.collect())) {

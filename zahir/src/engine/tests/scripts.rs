@@ -375,7 +375,6 @@ pub(super) fn follow(program: &Program, of: &Attempted<'_>, heard: &Heard) -> As
     let epoch = plans::mix(u64::from(of.epoch) + 1);
     let start = plans::output(program.salt(of.node), of.inputs) ^ epoch;
     let mut follower = Follower {
-        script,
         fuel: program.fuel(of.node, of.inputs),
         start: if script.is_fickle {
             plans::mix(start ^ u64::from(of.number))
@@ -418,7 +417,6 @@ pub(super) fn follow(program: &Program, of: &Attempted<'_>, heard: &Heard) -> As
 }
 
 struct Follower<'a> {
-    script: &'a Script,
     fuel: u64,
     start: u64,
     hash: u64,

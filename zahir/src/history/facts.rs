@@ -106,19 +106,6 @@ impl Facts {
         self.families.contains_key(at) || self.nodes.get(at).is_some_and(|fact| fact.keeps_values)
     }
 
-    /// What is on record inside of these frames.
-    pub(crate) fn inside<'f>(
-        &'f self,
-        frames: &'f [FrameStep],
-    ) -> impl Iterator<Item = (&'f Position, &'f Fact)> {
-        let first = Position {
-            frames: frames.to_vec(),
-            node: NodeId::new(0),
-        };
-        let behind = self.nodes.range(first..);
-        behind.take_while(move |(at, _)| at.frames.starts_with(frames))
-    }
-
     /// What is on record inside of a node instance.
     pub(crate) fn within<'f>(
         &'f self,
@@ -143,6 +130,7 @@ impl Facts {
         })
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each record")]
     fn add(
         &mut self,
         number: usize,

@@ -994,7 +994,7 @@ impl<'a> Meaning<'a> {
             for id in &self.new.program.plan.regions[region].nodes {
                 let at = index(*id);
                 inner.insert(at);
-                is_other |= self.is_own_other(at);
+                is_other |= self.is_own_other(at) || self.spawns_others(at);
                 needed.extend(self.needs(at));
                 open.extend(self.new.codes[at].plan.inside.iter().map(|it| it.0));
             }

@@ -232,6 +232,41 @@ fn what_a_parent_asked_for_runs_again_with_it() {
     );
 }
 
+workflow! {
+    async fn shelves(order: u64) -> u64 {
+        let mut at = one(order).named("at");
+        while at < 10 {
+            at = book(at).named("made");
+        }
+        one(at).named("end")
+    }
+}
+
+/// A child that followed its parent ran again alone, and then not at all: the rounds behind the one
+/// that it was in were on record, and the loop was over.
+#[test]
+fn rounds_behind_a_child_that_follows_run_again() {
+    let told = [
+        "at ok",
+        "while[0]/made open",
+        "while[0]/made spawned=page~",
+        "while[0]/made ends",
+        "while[0]/made[0]/page ok",
+        "while[1]/made ok",
+        "end ok",
+        "succeeded",
+    ];
+    check(
+        Shelves::graph(),
+        &told,
+        &["while[0]/made[0]/page"],
+        &expect![[r#"
+            counts: at ok, while[0]/made spawned 1, while[0]/made ok
+            kept: `at`, `while[0]/made`
+            runs again: `while[0]/made[0]/page`, `while[1]/made`, `end`"#]],
+    );
+}
+
 #[test]
 fn a_parent_that_is_named_begins_anew() {
     check_shelf(

@@ -59,6 +59,10 @@ fn many(count: u32) -> Run {
     run
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long it takes is printed, and decides nothing"
+)]
 fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let began = Instant::now();
     let result = work();

@@ -37,7 +37,10 @@ fn mend(test: u64) {
 /// What was run since this was asked last.
 fn ran(test: u64) -> String {
     let mut ledger = LEDGER.lock().unwrap();
-    let mine = ledger.extract_if(.., |(of, _), _| *of == test);
+    let others = ledger.iter().filter(|((of, _), _)| *of != test);
+    let others = others.map(|(ran, times)| (ran.clone(), *times)).collect();
+    let all = std::mem::replace(&mut *ledger, others);
+    let mine = all.into_iter().filter(|((of, _), _)| *of == test);
     let mine = mine.map(|((_, job), times)| match times {
         1 => job,
         _ => format!("{job} x{times}"),

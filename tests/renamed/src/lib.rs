@@ -87,8 +87,8 @@ pub async fn sum(ctx: &Context, articles: &[String]) -> Result<u64, SumError> {
     if let [article, rest @ ..] = articles
         && rest.len() > 8
     {
-        ctx.spawn(sum(rest));
-        ctx.spawn(offer(vec![article.clone()]));
+        drop(ctx.spawn(sum(rest)));
+        drop(ctx.spawn(offer(vec![article.clone()])));
         let cheapest = ctx.spawn(shared::cheapest(rest.to_vec())).key("cheapest");
         let again = ctx.spawn(jobs::same(&cheapest.await?));
         let price: Price = again.await?;

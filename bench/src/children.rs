@@ -22,10 +22,7 @@ pub async fn double(number: u64) -> u64 {
 /// Awaits them all.
 #[job(spawns(double))]
 pub async fn gather(ctx: &Context, count: u64) -> Result<u64, JoinError<Infallible>> {
-    let doubled = ctx
-        .map(0..count, |number| double(number))
-        .limit(AT_ONCE)
-        .await?;
+    let doubled = ctx.map(0..count, double).limit(AT_ONCE).await?;
     Ok(doubled.iter().sum())
 }
 

@@ -234,9 +234,9 @@ impl<V> Children<V> {
         self.failed_attempt > 0 && child.asked <= self.failed_attempt
     }
 
-    /// Adds one, and gives its number; and that of one that its call no longer means, if that has not
-    /// begun and never will.
-    pub(super) fn add(&mut self, spawned: &SpawnedChild) -> (u32, Option<u32>) {
+    /// Adds one that this attempt of the parent asks for, and gives its number. What its call meant
+    /// before goes on, and concerns nobody: whether it has begun is not always on record.
+    pub(super) fn add(&mut self, spawned: &SpawnedChild, attempt: u32) -> u32 {
         let number = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
         let has_limits = spawned.limits != ChildLimits::default();
         let fan = spawned.fan.map(|fan| self.fan(fan));
@@ -244,7 +244,7 @@ impl<V> Children<V> {
             kind: spawned.kind,
             bond: spawned.bond,
             fan,
-            asked: 0,
+            asked: attempt,
             told: 0,
             call: spawned.call.clone(),
             arguments: Some(spawned.arguments.as_slice().into()),
@@ -252,18 +252,16 @@ impl<V> Children<V> {
             state: ChildState::Waiting,
         });
         let before = self.calls.insert(&spawned.call, number);
-        let before = before.filter(|before| {
-            self.get(*before)
-                .is_some_and(|child| child.is_held() && matches!(child.state, ChildState::Waiting))
-        });
-        if let Some(child) = before.and_then(|before| self.get_mut(before)) {
-            child.state = ChildState::Over;
-            child.arguments = None;
+        if let Some(child) = before.and_then(|before| self.get_mut(before))
+            && child.is_held()
+            && !child.is_over()
+        {
+            child.bond = Bond::Detached;
         }
         if self.is_awake {
             self.enqueue(number);
         }
-        (number, before)
+        number
     }
 
     /// Adds one that no call means, and that begins when it is told to.

@@ -31,19 +31,13 @@ impl<V: Clone> Engine<V> {
     /// A job has one more child: the same for a live one and for one on record.
     pub(super) fn adopt(&mut self, parent: Place, spawned: &SpawnedChild) {
         let jobs = self.plan.region(self.plan.node(spawned.kind).region).jobs;
+        let tries = self.instance(parent).and_then(|it| it.state.tries());
+        let attempt = tries.map_or(0, |tries| tries.attempts);
         let Some(frame) = self.frames.get_mut(parent.frame) else {
             return;
         };
-        let children = frame.children_of(parent.node);
-        let (number, before) = children.add(spawned);
-        let before = before.and_then(|before| children.get(before));
-        let before = before.map(|child| child.kind);
+        let number = frame.children_of(parent.node).add(spawned, attempt);
         frame.open += 1;
-        if let Some(kind) = before {
-            frame.open -= 1;
-            self.expect_less(kind);
-            self.count_child(parent, kind, Counted::Unspawned);
-        }
         self.count_child(parent, spawned.kind, Counted::Spawned);
         self.spawned = self.spawned.saturating_add(1);
         self.progress.known = self.progress.known.saturating_add(jobs);

@@ -15,7 +15,7 @@ use crate::plan::PlanKind;
 /// The most children that one record holds.
 const RECORD_CHILDREN_MAX: usize = 1024;
 
-/// About the most bytes of arguments that one record holds.
+/// About the most bytes of arguments and keys that one record holds.
 const RECORD_BYTES_MAX: usize = 1 << 20;
 
 /// What an attempt asks for.
@@ -211,7 +211,11 @@ impl<V: Clone> Engine<V> {
             };
             self.adopt(parent, &child);
             self.mark_asked(parent, attempt, number);
-            let size = child.arguments.len();
+            let key = match &child.call {
+                ChildCall::Number(_) => 0,
+                ChildCall::Key(key) => key.len(),
+            };
+            let size = child.arguments.len() + key;
             let is_full = record.len() >= RECORD_CHILDREN_MAX || bytes + size > RECORD_BYTES_MAX;
             if is_full && !record.is_empty() {
                 self.record_spawned(parent, std::mem::take(&mut record));

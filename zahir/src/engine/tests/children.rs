@@ -739,6 +739,39 @@ fn the_next_attempt_may_call_another_child_by_the_same_number() {
     }
 }
 
+/// What a call no longer means goes on, whether or not it had begun when the attempt failed.
+#[test]
+fn a_child_that_is_replaced_before_it_has_begun_runs_once_all_the_same() {
+    let retry = |nodes: &mut Vec<PlanNode>| nodes[0].policy.retry = 1;
+    let (number, limit) = (0, 1);
+    let fan = Some(Fan { number, limit });
+    for crashes in [false, true] {
+        let mut story = Story::new(family(retry));
+        let fanned = |call: u32, argument| Spawn {
+            arguments: vec![argument],
+            fan,
+            ..child(JOB, call, Bond::Held)
+        };
+        let first = (0..3).map(|call| fanned(call, 0)).collect();
+        story.park("0", first, &[(&[0], 0)]);
+        story.fail("0[0]/2", "no");
+        story.fail("0", "for another reason");
+        if crashes {
+            story.crash();
+        }
+        story.pass(60_000);
+        let other = (0..3).map(|call| fanned(call, 9)).collect();
+        story.park("0", other, &[(&[0, 1, 2], 0)]);
+        for number in 1..6 {
+            story.succeed(&format!("0[{number}]/2"), number);
+        }
+        assert_eq!(story.log.pop().unwrap(), "resume 0 0=3 1=4 2=5");
+        story.succeed("0", 1);
+        story.succeed("1", 2);
+        assert_eq!(story.log.pop().unwrap(), "succeeded");
+    }
+}
+
 #[test]
 fn an_attempt_that_asks_for_another_one_begins_anew() {
     for crashes in [false, true] {

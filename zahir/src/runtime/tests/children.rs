@@ -510,7 +510,7 @@ async fn another_job_can_give_the_result() {
 async fn tells(ctx: &Context, n: u64) -> Result<u64, ChildError<Infallible>> {
     ctx.progress(1, 3);
     ctx.emit(&vec![n, n]);
-    ctx.emit(&vec![0_u8; 1000]);
+    ctx.emit(&vec![0_u8; 70_000]);
     let (a, b) = (ctx.spawn(plus_one(n)), ctx.spawn(plus_one(n)));
     let sum = a.await? + b.await?;
     ctx.emit("done");
@@ -527,8 +527,7 @@ workflow! {
 async fn what_a_job_tells_is_an_event() {
     let _watch = watch();
     for builder in both() {
-        let builder = builder.value_bytes_max(500).workflow::<TellingEvents>();
-        let runtime = builder.start().await.unwrap();
+        let runtime = builder.workflow::<TellingEvents>().start().await.unwrap();
         let mut events = runtime.events();
         let run = runtime.run(telling_events(4)).start().await.unwrap();
         assert_eq!(run.output().await.unwrap(), 10);

@@ -60,6 +60,15 @@ impl<P: Job> Context<P> {
     ///
     /// Only what the job names in `#[job(spawns(..))]` can be spawned: that is how a restart finds it
     /// again.
+    ///
+    /// # Cancel safety
+    ///
+    /// A child that is dropped, also while it is awaited, follows: it is not cancelled.
+    ///
+    /// # Durability
+    ///
+    /// Nothing is on disk when this returns. The child is recorded before it begins, and how it ended
+    /// before the job is given it, unless the runtime is in memory.
     pub fn spawn<'c, C: Job>(&self, call: impl SpawnCall<'c, P, C>) -> Child<C> {
         let line = &self.held().line;
         let (kind, arguments) = call.into_child();
@@ -74,6 +83,14 @@ impl<P: Job> Context<P> {
     /// million of them are no more in memory than a thousand. Without it they are all spawned at once.
     ///
     /// An attempt after a crash goes over the items again, so they have to be the same again.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, no more items are taken. The children that were spawned follow.
+    ///
+    /// # Durability
+    ///
+    /// How all children ended is on disk when it is awaited, unless the runtime is in memory.
     pub fn map<'c, 'x, C, I, K>(
         &self,
         items: I,
@@ -99,8 +116,9 @@ impl<P: Job> Context<P> {
     /// Ends the job: what it gives is what `heir` gives, which runs as soon as the children are over
     /// whose outputs it is given.
     ///
-    /// Nothing of the job is held meanwhile, so this is the way to wait long, or for many. It never
-    /// returns: write `ctx.continue_as(..).await` as the last expression, or `return` it.
+    /// No slot and no variable of the job is held meanwhile, so this is the way to wait long, or for
+    /// many. It never returns: write `ctx.continue_as(..).await` as the last expression, or `return`
+    /// it.
     ///
     /// `heir` is a [`Later`](crate::Later), as in `Aggregate::of(children)`, or a call, whose inputs
     /// are there.
@@ -108,6 +126,16 @@ impl<P: Job> Context<P> {
     /// # Panics
     ///
     /// Outside of a run, where the children and the heir run in place, when one of them fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is polled, the children that it was given follow, and the job
+    /// goes on. Once it was polled the job ends.
+    ///
+    /// # Durability
+    ///
+    /// That the job has ended, its children and the heir are recorded together, before any of them
+    /// that has not begun begins, unless the runtime is in memory.
     pub fn continue_as<'c, C: Job>(&self, heir: impl Heir<'c, P, C>) -> Continue<P::Returns> {
         Continue::of::<P>(Arc::clone(&self.held().line), heir.into_succession())
     }
@@ -194,6 +222,14 @@ impl Context {
     /// # Errors
     ///
     /// If some of them failed: once all are over, with all failures.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the children go on, and follow.
+    ///
+    /// # Durability
+    ///
+    /// How all children ended is on disk when this returns, unless the runtime is in memory.
     pub async fn join_all<C: Job>(
         &self,
         children: impl IntoIterator<Item = Child<C>>,
@@ -203,6 +239,14 @@ impl Context {
     }
 
     /// What becomes of these children, in this order.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the children go on, and follow.
+    ///
+    /// # Durability
+    ///
+    /// How all children ended is on disk when this returns, unless the runtime is in memory.
     pub async fn join_settled<C: Job>(
         &self,
         children: impl IntoIterator<Item = Child<C>>,

@@ -8,6 +8,10 @@ use crate::job::context::Context;
 use crate::job::failure;
 use crate::value::{self, Payload};
 
+/// The most bytes of a value that is emitted. Whoever watches has thousands of them waiting, so that
+/// they may be far smaller than what is stored.
+const EMITTED_BYTES_MAX: usize = 64 * 1024;
+
 impl Context {
     /// Computes a value once: every attempt of the job is given the value that the first of them has
     /// computed.
@@ -58,8 +62,9 @@ impl Context {
     /// [`EventKind::Emitted`](crate::EventKind::Emitted): progress, or a part of the result.
     ///
     /// Nothing of it is stored, and nobody has to read it: what is not read in time is lost, and its
-    /// reader is told how much. What can't be encoded, or is larger than `value_bytes_max`, is told to
-    /// nobody but the log. An attempt that runs again tells it again.
+    /// reader is told how much. What can't be encoded, or is larger than 64 KiB when it is, is told to
+    /// nobody but the log: store that elsewhere, and emit where it is. An attempt that runs again tells
+    /// it again.
     pub fn emit<T: Serialize + ?Sized>(&self, value: &T) {
         let Some(host) = self.host().filter(|host| host.is_watched()) else {
             return;
@@ -67,8 +72,14 @@ impl Context {
         let encoded = value::encode(value)
             .map_err(|error| failure(FailureKind::Unencodable, error.to_string()));
         let fits = encoded.and_then(|bytes| {
-            self.check_size("it", bytes.len())?;
-            Ok(bytes)
+            if bytes.len() <= EMITTED_BYTES_MAX {
+                return Ok(bytes);
+            }
+            let message = format!(
+                "it has {} bytes, of which {EMITTED_BYTES_MAX} are possible",
+                bytes.len()
+            );
+            Err(failure(FailureKind::TooLarge, message))
         });
         match fits {
             Ok(bytes) => host.tell(&self.place(), Told::Value(bytes)),

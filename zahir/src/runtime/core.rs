@@ -86,6 +86,7 @@ impl Core {
     /// A run that this runtime is to drive.
     pub(crate) fn run(&self, id: RunId, executable: Arc<Executable>) -> Run {
         let mut run = Run::new(id, executable, self.is_durable, self.value_bytes_max);
+        run.children_per_job_max = self.children_max.per_job;
         run.shared = Some(Arc::clone(&self.shared));
         run
     }

@@ -14,6 +14,7 @@ use crate::engine::{AttemptOutcome, Place, Progress, Refusal, Spawn, Tally, Wait
 use crate::error::{Halted, RunError};
 use crate::history::changes::Changes;
 use crate::plan::SignalId;
+use crate::runtime::CHILDREN_PER_JOB_MAX;
 use crate::runtime::executable::Executable;
 use crate::runtime::executor::{Crew, Key};
 use crate::runtime::seat::Seats;
@@ -28,6 +29,7 @@ pub(crate) struct Run {
     /// Whether its records are stored.
     pub(crate) is_durable: bool,
     pub(crate) value_bytes_max: usize,
+    pub(crate) children_per_job_max: usize,
     /// The idempotency key, while the run is the one that new starts with this key are given.
     pub(crate) key: Option<String>,
     /// What it was told of when it went on in this process, if it was revised for that.
@@ -129,6 +131,7 @@ impl Run {
             executable,
             is_durable,
             value_bytes_max,
+            children_per_job_max: CHILDREN_PER_JOB_MAX,
             key: None,
             changes: None,
             inbox: Inbox::default(),

@@ -158,7 +158,12 @@ impl Seat {
         let kinds = kinds(run, self.key.place.node);
         let mut state = lock(&self.state);
         let kept = mem::take(&mut state.kept);
-        let line = Arc::new(Line::new(kinds, run.value_bytes_max, kept));
+        let line = Arc::new(Line::new(
+            kinds,
+            run.value_bytes_max,
+            run.children_per_job_max,
+            kept,
+        ));
         // A context may be kept for longer than its attempt.
         if !state.is_over
             && let Some(seat) = self.own.upgrade()

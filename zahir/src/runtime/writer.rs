@@ -11,7 +11,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use zahir_store::{Append, Ending, Inherited, Record, Store, StoreError, StoreErrorKind};
+use zahir_store::{
+    Append, ChildCall, Ending, Inherited, Record, Store, StoreError, StoreErrorKind,
+};
 
 use crate::runtime::core::Core;
 use crate::runtime::executor::panicked;
@@ -253,10 +255,16 @@ fn weight(record: &Record) -> usize {
         }
         Record::RunRevised(revision) => 8 * (revision.moved.len() + revision.dropped.len()),
         Record::ChildrenSpawned { children, .. } => {
-            let bytes = children.iter().map(|child| child.arguments.len() + 8);
+            let bytes = children.iter().map(|child| {
+                let key = match &child.call {
+                    ChildCall::Number(_) => 0,
+                    ChildCall::Key(key) => key.len(),
+                };
+                child.arguments.len() + key + 8
+            });
             bytes.sum()
         }
-        Record::ValueKept { value, .. } => value.len(),
+        Record::ValueKept { name, value, .. } => name.len() + value.len(),
         Record::AttemptContinued { heir, .. } => {
             let bytes = heir.inputs.iter().map(|input| match &input.value {
                 Inherited::Value(value) => value.len(),
@@ -297,4 +305,40 @@ pub(crate) fn guard<T>(call: impl FnOnce() -> Result<T, StoreError>) -> Result<T
         let message = format!("the store panicked: {}", panicked(payload).message);
         Err(StoreError::new(StoreErrorKind::Damaged, message).outcome_unknown())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zahir_store::{Bond, ChildLimits, NodeId, Position, SpawnedChild};
+
+    #[test]
+    fn names_have_a_weight() {
+        let at = Position {
+            frames: Vec::new(),
+            node: NodeId::new(1),
+        };
+        let child = |call| SpawnedChild {
+            kind: NodeId::new(2),
+            call,
+            bond: Bond::Held,
+            arguments: vec![0; 10],
+            fan: None,
+            limits: ChildLimits::default(),
+        };
+        let spawned = Record::ChildrenSpawned {
+            at: at.clone(),
+            children: vec![
+                child(ChildCall::Number(0)),
+                child(ChildCall::Key("k".repeat(1000))),
+            ],
+        };
+        assert_eq!(weight(&spawned), 18 + 1018);
+        let kept = Record::ValueKept {
+            at,
+            name: "n".repeat(500),
+            value: vec![0; 3],
+        };
+        assert_eq!(weight(&kept), 503);
+    }
 }

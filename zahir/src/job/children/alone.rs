@@ -13,7 +13,7 @@ use zahir_store::{Attempt, FailureKind, NodeId, RunId};
 use crate::job::children::child::Spawned;
 use crate::job::children::kind::KindDef;
 use crate::job::children::later::{Source, Succession};
-use crate::job::children::line::ChildEnd;
+use crate::job::children::line::{ChildEnd, Gone};
 use crate::job::context::Context;
 use crate::job::{BoxFuture, JobDef, failure};
 use crate::runtime::inline;
@@ -43,18 +43,21 @@ impl Alone {
     }
 
     /// How it ended.
-    pub(crate) fn poll_end(&mut self, context: &mut task::Context<'_>) -> Poll<ChildEnd> {
+    pub(crate) fn poll_end(
+        &mut self,
+        context: &mut task::Context<'_>,
+    ) -> Poll<Result<ChildEnd, Gone>> {
         if let State::Called(arguments) = &mut self.state {
             self.state = State::Running(run(self.kind, std::mem::take(arguments)));
         }
         let State::Running(running) = &mut self.state else {
-            return Poll::Pending;
+            return Poll::Ready(Err(Gone::Taken));
         };
         let end = running.as_mut().poll(context);
         if end.is_ready() {
             self.state = State::Over;
         }
-        end
+        end.map(Ok)
     }
 
     /// The bytes of what it gave.
@@ -102,6 +105,7 @@ pub(crate) async fn run_heir(succession: Succession) -> ChildEnd {
 /// The bytes of what a child gives, or how it failed.
 async fn output(mut child: Spawned) -> Result<Vec<u8>, ChildEnd> {
     let end = std::future::poll_fn(|context| child.poll_end(context)).await;
+    let end = end.unwrap_or_else(|gone| failed("", gone.failure()));
     let ChildEnd::Succeeded(value) = &end else {
         return Err(end);
     };

@@ -12,7 +12,7 @@ use zahir_store::{ChildCall, ChildLimits, FailureKind};
 use crate::job::children::alone::Alone;
 use crate::job::children::error::ChildError;
 use crate::job::children::kind::KindDef;
-use crate::job::children::line::{ChildEnd, ChildId, GroupId, Line};
+use crate::job::children::line::{ChildEnd, ChildId, Gone, GroupId, Line};
 use crate::job::{Job, failure};
 
 /// A child of a job: what [`Context::spawn`](crate::Context::spawn) gives.
@@ -23,6 +23,9 @@ use crate::job::{Job, failure};
 /// It can be awaited in any way a future can: also by reference, in `select!` and `join!`, together
 /// with futures that are no children, or in a task of its own. While a job waits for children and for
 /// nothing that has come yet, it needs no slot, and its `timeout` does not run.
+///
+/// It is awaited once. Awaited again, or when the attempt that has spawned it is over, it gives a
+/// [`ChildError`] that says so.
 pub struct Child<C: Job> {
     spawned: Spawned,
     of: PhantomData<fn() -> C>,
@@ -39,6 +42,9 @@ pub(crate) struct Spawned {
     alone: Option<Box<Alone>>,
 }
 
+/// Stands for a child that could not be spawned: the attempt has failed.
+const NOBODY: ChildId = ChildId::MAX;
+
 impl Spawned {
     /// A child with these inputs.
     pub(crate) fn new(line: &Arc<Line>, kind: KindDef, arguments: Vec<u8>) -> Self {
@@ -50,11 +56,10 @@ impl Spawned {
         } else {
             None
         };
-        // Without a kind the attempt has failed.
-        let id = node.map_or(ChildId::MAX, |node| line.spawn(node, arguments));
+        let id = node.and_then(|node| line.spawn(node, arguments));
         Self {
             line: Arc::clone(line),
-            id,
+            id: id.unwrap_or(NOBODY),
             group: None,
             alone,
         }
@@ -79,9 +84,16 @@ impl Spawned {
     }
 
     /// How it ended.
-    pub(crate) fn poll_end(&mut self, context: &mut task::Context<'_>) -> Poll<ChildEnd> {
+    pub(crate) fn poll_end(
+        &mut self,
+        context: &mut task::Context<'_>,
+    ) -> Poll<Result<ChildEnd, Gone>> {
         if let Some(alone) = &mut self.alone {
             return alone.poll_end(context);
+        }
+        if self.id == NOBODY {
+            // The attempt is dropped here.
+            return Poll::Pending;
         }
         let line = &self.line;
         let group = *self.group.get_or_insert_with(|| {
@@ -89,14 +101,11 @@ impl Spawned {
             line.join(group, [self.id]);
             group
         });
-        match line.poll_group(group, 0, context) {
-            Poll::Ready(mut ended) => match ended.pop() {
-                Some(ended) => Poll::Ready(line.own(ended)),
-                // It was given out before.
-                None => Poll::Pending,
-            },
-            Poll::Pending => Poll::Pending,
-        }
+        let polled = line.poll_group(group, 0, context);
+        polled.map(|ended| {
+            let ended = ended?.pop().ok_or(Gone::Taken)?;
+            Ok(line.own(ended))
+        })
     }
 }
 
@@ -194,7 +203,8 @@ impl<C: Job> Future for Child<C> {
     type Output = End<C>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
-        self.spawned.poll_end(context).map(settle::<C>)
+        let polled = self.spawned.poll_end(context);
+        polled.map(|end| end.map_or_else(|gone| Err(gone_of::<C>(gone)), settle::<C>))
     }
 }
 
@@ -210,6 +220,11 @@ pub(crate) fn settle<C: Job>(end: ChildEnd) -> End<C> {
         }),
         ChildEnd::Failed(failure, error) => Err(ChildError::new(*failure, error)),
     }
+}
+
+/// What is said in place of how a child ended.
+pub(crate) fn gone_of<C: Job>(gone: Gone) -> ChildError<C::Error> {
+    ChildError::without(C::name(), gone.failure())
 }
 
 /// Whole milliseconds, at least one.

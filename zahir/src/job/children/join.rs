@@ -3,12 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use zahir_store::FailureKind;
-
-use crate::job::children::child::{Child, End, settle};
-use crate::job::children::error::ChildError;
-use crate::job::children::line::{ChildEnd, ChildId, GroupId, Line};
-use crate::job::{Job, failure};
+use crate::job::Job;
+use crate::job::children::child::{Child, End, gone_of, settle};
+use crate::job::children::line::{ChildEnd, ChildId, Gone, GroupId, Line};
 
 /// Children that are waited for together, until this is dropped.
 #[derive(Debug)]
@@ -46,11 +43,15 @@ pub(crate) async fn join_settled<C: Job>(children: Vec<Child<C>>) -> Vec<End<C>>
         line.join(group.id, children.iter().map(|child| child.spawned().id()));
         std::future::poll_fn(|context| line.poll_group(group.id, 0, context)).await
     };
+    let (ended, gone) = match ended {
+        Ok(ended) => (ended, Gone::Taken),
+        Err(gone) => (Vec::new(), gone),
+    };
     let ended = ended.into_iter().map(|ended| (ended.id, line.own(ended)));
     let mut ended: HashMap<ChildId, ChildEnd> = ended.collect();
     let ends = children.into_iter().map(|child| {
         let end = ended.remove(&child.spawned().id());
-        end.map_or_else(|| Err(taken::<C>()), settle::<C>)
+        end.map_or_else(|| Err(gone_of::<C>(gone)), settle::<C>)
     });
     ends.collect()
 }
@@ -62,9 +63,4 @@ fn shared<C: Job>(children: &[Child<C>]) -> Option<Arc<Line>> {
         .iter()
         .all(|child| Arc::ptr_eq(child.spawned().line(), line));
     (is_shared && !line.is_detached()).then(|| Arc::clone(line))
-}
-
-fn taken<C: Job>() -> ChildError<C::Error> {
-    let text = "its outcome was given out before: a child is awaited once";
-    ChildError::without(C::name(), failure(FailureKind::Bug, text.to_owned()))
 }

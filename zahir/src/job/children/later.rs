@@ -96,9 +96,18 @@ impl Line {
         };
         // The children are held until the line has them: dropped before, they would follow.
         let mut legacies = Vec::with_capacity(inputs.len());
+        let mut bytes: usize = 0;
         for (name, source) in &inputs {
             let legacy = match source {
-                Source::Value(Ok(value)) => Legacy::Value(value.clone()),
+                Source::Value(Ok(value)) => {
+                    // They are one record together, and a store that can't take it stops everything.
+                    bytes = bytes.saturating_add(value.len());
+                    let of = format!("`{}`", kind.name());
+                    if let Err(refused) = self.check_inputs(&of, bytes) {
+                        return self.fail(refused);
+                    }
+                    Legacy::Value(value.clone())
+                }
                 Source::Value(Err(error)) => {
                     let text = format!(
                         "the input `{name}` of `{}` can't be stored: {error}",

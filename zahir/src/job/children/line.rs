@@ -41,6 +41,9 @@ pub(crate) struct Line {
     kinds: Option<Vec<Kind>>,
     /// The most bytes that the inputs of a child, or a value that is kept, may have.
     value_bytes_max: usize,
+    /// The most children that an attempt may ask for. The engine counts those of all attempts, but
+    /// learns of them in parts: this keeps what is not reported yet within bounds.
+    children_max: usize,
     state: Mutex<State>,
 }
 
@@ -71,6 +74,8 @@ struct State {
     next_fan: u32,
     next_id: ChildId,
     next_group: GroupId,
+    /// How many children were asked for.
+    asked: usize,
     /// The children whose handle is there and whose outcome was not taken.
     children: BTreeMap<ChildId, Entry>,
     /// Those of them that were reported.
@@ -144,6 +149,17 @@ pub(crate) struct Spawned {
     pub(crate) limits: ChildLimits,
 }
 
+impl Spawned {
+    /// About how many bytes it takes to report it.
+    fn weight(&self) -> usize {
+        let call = match &self.call {
+            ChildCall::Number(_) => 0,
+            ChildCall::Key(key) => key.len(),
+        };
+        self.arguments.len().saturating_add(call)
+    }
+}
+
 /// Children that a parked attempt waits for, until at most `open_max` of them are not over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Awaited {
@@ -158,6 +174,28 @@ pub(crate) enum ChildEnd {
     Succeeded(Value),
     /// With this failure, and the error itself if it was kept.
     Failed(Box<crate::Failure>, Option<Value>),
+}
+
+/// Why nobody is told how a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// It was told before.
+    Taken,
+    /// The attempt is over: nothing comes on its line any more.
+    Over,
+}
+
+impl Gone {
+    pub(crate) fn failure(self) -> Failure {
+        let text = match self {
+            Self::Taken => "its outcome was given out before: a child is awaited once",
+            Self::Over => {
+                "the attempt of its job is over, so nobody is told what becomes of it: await a child \
+                 before its job ends"
+            }
+        };
+        failure(FailureKind::Bug, text.to_owned())
+    }
 }
 
 /// A child that is over.
@@ -231,12 +269,14 @@ impl Line {
     pub(crate) fn new(
         kinds: Vec<Kind>,
         value_bytes_max: usize,
+        children_max: usize,
         kept: impl IntoIterator<Item = (Arc<str>, Arc<[u8]>)>,
     ) -> Self {
         let kept = kept::KeptValues::known(kept);
         Self {
             kinds: Some(kinds),
             value_bytes_max,
+            children_max,
             state: Mutex::new(State {
                 kept,
                 ..State::default()
@@ -249,6 +289,7 @@ impl Line {
         Self {
             kinds: None,
             value_bytes_max: usize::MAX,
+            children_max: usize::MAX,
             state: Mutex::default(),
         }
     }
@@ -269,8 +310,9 @@ impl Line {
         kind.map(|kind| kind.node)
     }
 
-    /// A child with these inputs. Nothing happens before the attempt waits for one, or ends.
-    pub(crate) fn spawn(&self, kind: NodeId, arguments: Vec<u8>) -> ChildId {
+    /// A child with these inputs; `None` if the attempt can't go on. Nothing happens before the
+    /// attempt waits for one, or ends.
+    pub(crate) fn spawn(&self, kind: NodeId, arguments: Vec<u8>) -> Option<ChildId> {
         self.add(kind, arguments, None, |state| {
             ChildCall::Number(state.take_numbers(1))
         })
@@ -283,7 +325,7 @@ impl Line {
         kind: NodeId,
         arguments: Vec<u8>,
         fan: Option<Fan>,
-    ) -> ChildId {
+    ) -> Option<ChildId> {
         self.add(kind, arguments, fan, |_| call)
     }
 
@@ -298,20 +340,25 @@ impl Line {
         arguments: Vec<u8>,
         fan: Option<Fan>,
         name: impl FnOnce(&mut State) -> ChildCall,
-    ) -> ChildId {
+    ) -> Option<ChildId> {
+        if let Err(refused) = self.check_inputs("a child", arguments.len()) {
+            self.fail(refused);
+            return None;
+        }
         let mut state = self.lock();
+        if state.asked >= self.children_max {
+            drop(state);
+            let message = format!(
+                "a job may have {} children (`children_per_job_max`), and this one spawned more",
+                self.children_max
+            );
+            self.fail(failure(FailureKind::TooLarge, message));
+            return None;
+        }
+        state.asked += 1;
         let id = state.next_id;
         state.next_id += 1;
         let call = name(&mut state);
-        if arguments.len() > self.value_bytes_max {
-            let message = format!(
-                "the inputs of a child have {} bytes, of which {} are allowed (`value_bytes_max`): \
-                 pass a reference to where the data is",
-                arguments.len(),
-                self.value_bytes_max
-            );
-            state.fail(failure(FailureKind::TooLarge, message));
-        }
         let spawned = Spawned {
             kind,
             call: call.clone(),
@@ -329,7 +376,21 @@ impl Line {
         };
         state.children.insert(id, entry);
         state.fresh.insert(id);
-        id
+        drop(state);
+        Some(id)
+    }
+
+    /// Refuses inputs that are too large for the store.
+    pub(crate) fn check_inputs(&self, of: &str, bytes: usize) -> Result<(), Failure> {
+        if bytes <= self.value_bytes_max {
+            return Ok(());
+        }
+        let message = format!(
+            "the inputs of {of} have {bytes} bytes, of which {} are allowed (`value_bytes_max`): pass \
+             a reference to where the data is",
+            self.value_bytes_max
+        );
+        Err(failure(FailureKind::TooLarge, message))
     }
 
     /// The number of another fan.
@@ -463,18 +524,21 @@ impl Line {
         }
     }
 
-    /// Ready when at most `open_max` of a group are not over, with the outcomes of those that are.
+    /// Ready when at most `open_max` of a group are not over, with the outcomes of those that are; or
+    /// when the attempt is over, with that: whoever waits in a task of its own would wait for ever.
     pub(crate) fn poll_group(
         &self,
         group: GroupId,
         open_max: usize,
         context: &Context<'_>,
-    ) -> Poll<Vec<Ended>> {
+    ) -> Poll<Result<Vec<Ended>, Gone>> {
         let mut guard = self.lock();
         let state = &mut *guard;
+        if state.phase == Phase::Over {
+            return Poll::Ready(Err(Gone::Over));
+        }
         let Some(joined) = state.groups.get_mut(&group) else {
-            // The attempt is over.
-            return Poll::Pending;
+            return Poll::Ready(Err(Gone::Taken));
         };
         if joined.open.len() > open_max {
             joined.open_max = open_max;
@@ -492,7 +556,7 @@ impl Line {
                 ended.extend(entry.end.map(|end| Ended { id, kind, end }));
             }
         }
-        Poll::Ready(ended)
+        Poll::Ready(Ok(ended))
     }
 
     /// How a child ended, for the job to keep: an error that its run has, too, is copied.
@@ -580,8 +644,7 @@ impl Line {
         if !parks || state.is_woken {
             return Petition::Nothing;
         }
-        let waits = state.waits();
-        if waits.is_empty() {
+        if !state.is_waiting() {
             return Petition::Nothing;
         }
         let spawned = state.report();
@@ -594,7 +657,8 @@ impl Line {
                 open_max: 0,
             }]
         } else {
-            waits
+            // Only now: they may be as many as all the children that were reported in parts.
+            state.waits()
         };
         Petition::Park { spawned, waits }
     }
@@ -662,10 +726,16 @@ impl Line {
     pub(crate) fn close(&self) {
         let mut guard = self.lock();
         guard.phase = Phase::Over;
-        let state = mem::take(&mut *guard);
+        let mut state = mem::take(&mut *guard);
         guard.phase = Phase::Over;
         drop(guard);
+        let groups = state.groups.values_mut();
+        let wakers: Vec<_> = groups.filter_map(|group| group.waker.take()).collect();
         drop(state);
+        // Tasks of their own that wait for children: they are told that the attempt is over.
+        for waker in wakers {
+            waker.wake();
+        }
     }
 }
 
@@ -734,11 +804,19 @@ impl State {
     }
 
     /// What the attempt waits for.
-    fn waits(&self) -> Vec<Awaited> {
+    fn unsatisfied(&self) -> impl Iterator<Item = &Group> {
         let groups = self.groups.values();
-        let unsatisfied = groups.filter(|group| group.open.len() > group.open_max);
+        groups.filter(|group| group.open.len() > group.open_max)
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.unsatisfied().next().is_some()
+    }
+
+    /// What the attempt waits for, as it is reported.
+    fn waits(&self) -> Vec<Awaited> {
         let call = |id| Some(self.children.get(id)?.call.clone());
-        unsatisfied
+        self.unsatisfied()
             .map(|group| Awaited {
                 children: group.open.iter().filter_map(call).collect(),
                 open_max: group.open_max,
@@ -757,7 +835,7 @@ impl State {
                 continue;
             };
             if let Some(child) = entry.spawned.take() {
-                bytes += child.arguments.len();
+                bytes += child.weight();
                 self.reported.insert(child.call.clone(), id);
                 spawned.push(child);
             }

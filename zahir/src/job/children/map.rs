@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use zahir_store::{ChildCall, Fan};
 
 use crate::job::children::alone;
-use crate::job::children::child::settle;
+use crate::job::children::child::{gone_of, settle};
 use crate::job::children::error::JoinError;
 use crate::job::children::join::Group;
 use crate::job::children::kind::KindDef;
@@ -131,7 +131,8 @@ impl<'c, C: Job> Map<'c, C> {
             let item = self.ends.count;
             self.ends.count += 1;
             let call = self.names.call(self.fan, item);
-            let id = self.line.spawn_as(call, kind, arguments, limit);
+            // If it can't be spawned the attempt fails, and the items may have no end.
+            let id = self.line.spawn_as(call, kind, arguments, limit)?;
             self.open.insert(id, item);
             spawned.push(id);
         }
@@ -228,6 +229,13 @@ impl<C: Job> Future for Map<'_, C> {
             let Poll::Ready(ended) = line.poll_group(group.id(), open_max, context) else {
                 map.group = Some(group);
                 return Poll::Pending;
+            };
+            let ended = match ended {
+                Ok(ended) => ended,
+                Err(gone) => {
+                    let gone = std::iter::once(Err::<C::Output, _>(gone_of::<C>(gone)));
+                    return Poll::Ready(JoinError::of(map.ends.count, gone));
+                }
             };
             for ended in ended {
                 if let Some(item) = map.open.remove(&ended.id) {

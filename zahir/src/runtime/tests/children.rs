@@ -510,7 +510,7 @@ async fn another_job_can_give_the_result() {
 async fn tells(ctx: &Context, n: u64) -> Result<u64, ChildError<Infallible>> {
     ctx.progress(1, 3);
     ctx.emit(&vec![n, n]);
-    ctx.emit(&vec![0_u8; 1000]);
+    ctx.emit(&vec![0_u8; 70_000]);
     let (a, b) = (ctx.spawn(plus_one(n)), ctx.spawn(plus_one(n)));
     let sum = a.await? + b.await?;
     ctx.emit("done");
@@ -527,8 +527,7 @@ workflow! {
 async fn what_a_job_tells_is_an_event() {
     let _watch = watch();
     for builder in both() {
-        let builder = builder.value_bytes_max(500).workflow::<TellingEvents>();
-        let runtime = builder.start().await.unwrap();
+        let runtime = builder.workflow::<TellingEvents>().start().await.unwrap();
         let mut events = runtime.events();
         let run = runtime.run(telling_events(4)).start().await.unwrap();
         assert_eq!(run.output().await.unwrap(), 10);
@@ -705,4 +704,97 @@ async fn misuse_fails_the_attempt_and_says_how() {
         "{error}"
     );
     assert_eq!(error.attempt(), Some(1));
+}
+
+#[job]
+async fn pair_length(a: &str, b: &str) -> u64 {
+    length(a.as_bytes()) + length(b.as_bytes())
+}
+
+/// Hands over two texts of this length.
+#[job(spawns(pair_length))]
+async fn bequeaths(ctx: &Context, n: u64) -> u64 {
+    let text = "x".repeat(usize::try_from(n).unwrap());
+    ctx.continue_as(pair_length(&text, &text)).await
+}
+
+workflow! {
+    async fn bequeathed(n: u64) -> u64 {
+        bequeaths(n)
+    }
+}
+
+/// A store that is given too much halts the whole runtime.
+#[tokio::test]
+async fn what_an_heir_is_given_may_be_too_large_by_itself_or_together() {
+    let _watch = watch();
+    for builder in both() {
+        let builder = builder.value_bytes_max(100).workflow::<Bequeathed>();
+        let runtime = builder.start().await.unwrap();
+        for n in [200, 60] {
+            let run = runtime.run(bequeathed(n)).start().await.unwrap();
+            let error = run.output().await.unwrap_err();
+            assert!(error.message().contains("`value_bytes_max`"), "{error}");
+            assert_eq!(error.attempt(), Some(1));
+        }
+        let run = runtime.run(bequeathed(20)).start().await.unwrap();
+        assert_eq!(run.output().await.unwrap(), 40);
+    }
+}
+
+/// Awaits a child twice.
+#[job(spawns(plus_one))]
+async fn asks_twice(ctx: &Context, n: u64) -> String {
+    let mut child = ctx.spawn(plus_one(n));
+    let first = (&mut child).await.unwrap();
+    let second = (&mut child).await.unwrap_err();
+    format!("{first}, {}", second.failure().message())
+}
+
+workflow! {
+    async fn asked_twice(n: u64) -> String {
+        asks_twice(n)
+    }
+}
+
+#[tokio::test]
+async fn a_child_that_is_awaited_again_says_so() {
+    let _watch = watch();
+    let expected = "2, its outcome was given out before: a child is awaited once";
+    for builder in both() {
+        let runtime = builder.workflow::<AskedTwice>().start().await.unwrap();
+        let run = runtime.run(asked_twice(1)).start().await.unwrap();
+        assert_eq!(run.output().await.unwrap(), expected);
+    }
+    assert_eq!(asks_twice(1).await, expected);
+}
+
+/// Has a child for each number there is.
+#[job(spawns(plus_one))]
+async fn never_ends(ctx: &Context, n: u64) -> Result<u64, JoinError<Infallible>> {
+    let numbers = ctx.map(n.., |n| plus_one(n + 1)).await?;
+    Ok(length(&numbers))
+}
+
+workflow! {
+    async fn never_ending(n: u64) -> u64 {
+        never_ends(n)
+    }
+}
+
+#[tokio::test]
+async fn a_fan_without_an_end_fails() {
+    let _watch = watch();
+    for builder in both() {
+        let builder = builder.children_per_job_max(1500);
+        let runtime = builder.workflow::<NeverEnding>().start().await.unwrap();
+        let run = runtime.run(never_ending(0)).start().await.unwrap();
+        let error = run.output().await.unwrap_err();
+        assert!(
+            error
+                .message()
+                .contains("1500 children (`children_per_job_max`)"),
+            "{error}"
+        );
+    }
 }

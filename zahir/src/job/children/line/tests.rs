@@ -37,14 +37,14 @@ impl Test {
             error: None,
         };
         Self {
-            line: Arc::new(Line::new(vec![kind], 100, [])),
+            line: Arc::new(Line::new(vec![kind], 100, 3000, [])),
             task: Arc::default(),
             job: Arc::default(),
         }
     }
 
     fn spawn(&self, argument: u8) -> ChildId {
-        self.line.spawn(KIND, vec![argument])
+        self.line.spawn(KIND, vec![argument]).unwrap()
     }
 
     fn enter(&self) -> Entrance {
@@ -63,7 +63,10 @@ impl Test {
         let context = Context::from_waker(&waker);
         let polled = self.line.poll_group(group, open_max, &context);
         polled.map(|ended| {
-            let told = ended.into_iter().map(|ended| (ended.id, told(&ended.end)));
+            let told = ended
+                .unwrap()
+                .into_iter()
+                .map(|ended| (ended.id, told(&ended.end)));
             told.collect()
         })
     }
@@ -312,7 +315,7 @@ fn an_heir_ends_the_attempt() {
 #[test]
 fn a_value_is_given_when_it_is_durable() {
     let known: (Arc<str>, Arc<[u8]>) = ("old".into(), [1].into());
-    let line = Line::new(Vec::new(), 10, [known]);
+    let line = Line::new(Vec::new(), 10, 10, [known]);
     let bell = Arc::<Bell>::default();
     let waker = Waker::from(Arc::clone(&bell));
     let context = Context::from_waker(&waker);
@@ -352,7 +355,60 @@ fn nothing_is_asked_behind_the_end() {
     let (group, ..) = test.park(&[child], 0);
     test.line.close();
     test.line.resume(vec![succeeded(0, 1)]);
-    assert!(test.poll_group(group, 0).is_pending());
+    assert_eq!(gone(&test, group), Some(Gone::Over));
     test.line.release(child);
     assert!(!test.line.wake());
+}
+
+/// Why a group is told nothing.
+fn gone(test: &Test, group: GroupId) -> Option<Gone> {
+    let waker = Waker::from(Arc::clone(&test.job));
+    let context = Context::from_waker(&waker);
+    match test.line.poll_group(group, 0, &context) {
+        Poll::Ready(Err(gone)) => Some(gone),
+        Poll::Ready(Ok(_)) | Poll::Pending => None,
+    }
+}
+
+#[test]
+fn whoever_waits_longer_than_the_attempt_is_woken_and_told() {
+    let test = Test::new();
+    let child = test.spawn(1);
+    let group = test.line.group();
+    test.line.join(group, [child]);
+    assert_eq!(gone(&test, group), None, "it waits");
+    drop(test.line.conclude());
+    assert_eq!(test.job.rings(), 0);
+    test.line.close();
+    assert_eq!(test.job.rings(), 1);
+    assert_eq!(gone(&test, group), Some(Gone::Over));
+}
+
+#[test]
+fn keys_count_for_the_size_of_a_report() {
+    let test = Test::new();
+    let children: Vec<_> = (0..1000)
+        .map(|number| {
+            let child = test.line.spawn(KIND, vec![0; 100]).unwrap();
+            test.line.set_key(child, format!("{number:01024}"));
+            child
+        })
+        .collect();
+    let (_, spawned, _) = test.park(&children, 0);
+    assert_eq!(spawned.len(), REPORT_BYTES_MAX.div_ceil(1124));
+}
+
+#[test]
+fn no_more_children_are_kept_than_a_job_may_have() {
+    let test = Test::new();
+    let (refused, petition) = test.poll(|| {
+        let first: Vec<_> = (0..3000).map(|_| test.spawn(1)).collect();
+        assert_eq!(first.len(), 3000);
+        test.line.spawn(KIND, vec![1])
+    });
+    assert_eq!(refused, None);
+    assert_eq!(
+        fault(petition),
+        "a job may have 3000 children (`children_per_job_max`), and this one spawned more"
+    );
 }

@@ -132,9 +132,6 @@ impl<V: Clone> Engine<V> {
             attempt,
         });
         self.change(place, Change::Started(attempt));
-        if attempt == Attempt::FIRST {
-            self.forget_children(place);
-        }
         if !self.owed.remove(&place) {
             self.shift_live(place.frame, true);
         }

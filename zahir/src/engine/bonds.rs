@@ -3,10 +3,9 @@
 use zahir_store::{Attempt, Bond, ChildCall, Record};
 
 use super::Engine;
-use super::children::{ChildState, Children};
+use super::children::ChildState;
 use super::frame::Place;
 use super::spawning::Asked;
-use super::tally::Counted;
 
 /// The most children that one record says have been left.
 const LEFT_MAX: usize = 1 << 14;
@@ -90,17 +89,6 @@ impl<V: Clone> Engine<V> {
             if let Some(failing) = failing {
                 self.raise_child(parent, failing);
             }
-        }
-    }
-
-    /// The first attempt that counts begins: of children from attempts that do not count any more, as
-    /// after a repair, those that have no result are called anew. The same live and in replay.
-    pub(super) fn forget_children(&mut self, parent: Place) {
-        let forgotten = self.children_mut(parent).map(Children::forget);
-        for kind in forgotten.into_iter().flatten() {
-            self.expect_less(kind);
-            self.count_child(parent, kind, Counted::Unspawned);
-            self.count_over(parent);
         }
     }
 

@@ -72,7 +72,7 @@ pub(super) struct Child<V> {
     pub(super) kind: NodeId,
     pub(super) bond: Bond,
     fan: Option<u32>,
-    /// The last attempt of its parent that asked for it; 0 if that does not count any more.
+    /// The last attempt of its parent that asked for it.
     pub(super) asked: u32,
     /// The last attempt of its parent that was told of its end.
     pub(super) told: u32,
@@ -228,10 +228,10 @@ impl<V> Children<V> {
         }
     }
 
-    /// Whether a child is from an attempt that failed, or does not count any more, and no attempt behind
-    /// that has asked for it: a call with other inputs means another child, then.
-    pub(super) const fn is_loose(&self, child: &Child<V>) -> bool {
-        child.asked <= self.failed_attempt
+    /// Whether a child is from an attempt that failed, and no attempt behind that has asked for it: a
+    /// call with other inputs means another child, then.
+    pub(super) fn is_loose(&self, child: &Child<V>) -> bool {
+        self.failed_attempt > 0 && child.asked <= self.failed_attempt
     }
 
     /// Adds one that this attempt of the parent asks for, and gives its number. What its call meant
@@ -313,41 +313,11 @@ impl<V> Children<V> {
         self.queue.push_back(number);
     }
 
-    /// Those that have not begun, and may.
+    /// Those that have not begun.
     pub(super) fn waiting_numbers(&self) -> Vec<u32> {
         let waiting = (0..).zip(&self.list);
-        let waiting = waiting.filter(|(number, child)| {
-            matches!(child.state, ChildState::Waiting) && !self.is_forgotten(*number)
-        });
+        let waiting = waiting.filter(|(_, child)| matches!(child.state, ChildState::Waiting));
         waiting.map(|(number, _)| number).collect()
-    }
-
-    /// Whether a child has not begun and is from attempts that do not count any more: it will not, as
-    /// the parent may call another one.
-    fn is_forgotten(&self, number: u32) -> bool {
-        self.is_called(number)
-            && self.get(number).is_some_and(|child| {
-                child.asked == 0 && child.is_held() && matches!(child.state, ChildState::Waiting)
-            })
-    }
-
-    /// Gives the kinds of those that are forgotten, which are over now.
-    pub(super) fn forget(&mut self) -> Vec<NodeId> {
-        let numbers = 0..u32::try_from(self.list.len()).unwrap_or(u32::MAX);
-        let mut kinds = Vec::new();
-        for number in numbers {
-            if !self.is_forgotten(number) {
-                continue;
-            }
-            if let Some(child) = self.get_mut(number) {
-                child.state = ChildState::Over;
-                child.arguments = None;
-                kinds.push(child.kind);
-                let call = child.call.clone();
-                self.calls.remove(&call);
-            }
-        }
-        kinds
     }
 
     /// Whether the parent is to be listed among those that may open another frame, from here on.

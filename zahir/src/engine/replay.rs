@@ -511,9 +511,6 @@ impl<V: Clone> Engine<V> {
             self.shift_live(place.frame, true);
         }
         self.change(place, Change::Started(attempt));
-        if attempt == Attempt::FIRST {
-            self.forget_children(place);
-        }
         Ok(())
     }
 

@@ -31,8 +31,8 @@ pub use crate::job::children::later::{
 pub use crate::job::children::{Anything, Spawning};
 pub use crate::job::context::{Attempting, Context, Spawner};
 pub use crate::job::effect::{
-    Assists, Attempted, Attempts, Auxiliary, Lasting, Reaching, Retriable, Retries, SpawnsUndone,
-    Takes, Undoable, Undone,
+    Assists, Attempted, Attempts, Auxiliary, Continuable, Continues, Lasting, Reaching, Retriable,
+    Retries, SpawnsUndone, Takes, Undoable, Undone,
 };
 pub use crate::job::policy::{Backoff, FOREVER, Settings};
 pub use crate::job::recovery::{

@@ -35,4 +35,25 @@ async fn root(ctx: &Context, pages: &[String]) -> usize {
 async fn nothing(ctx: &Context) -> usize {
     ctx.continue_as(Total::of("", &[1, 2])).await
 }
+// Its `undo`, its `verify`, or both would be left out.
+#[job(undo = take_back, spawns(measure, undone))]
+async fn undone(ctx: &Context, page: &str) -> usize {
+    ctx.continue_as(measure(page)).await
+}
+#[job]
+async fn take_back(page: &str, size: &usize) { let _ = (page, size); }
+fn adds_up(_: &usize) -> Result<(), String> { Ok(()) }
+#[job(verify = adds_up, spawns(measure, doubled))]
+async fn verified(ctx: &Context, page: &str) -> usize {
+    let size = ctx.spawn(measure(page));
+    ctx.continue_as(Doubled::of(size)).await
+}
+#[job]
+async fn doubled(size: usize) -> usize { size * 2 }
+#[job(undo = take_back, verify = adds_up, spawns(measure))]
+async fn both(ctx: &Context, page: &str) -> usize { by_helper(ctx, page).await }
+async fn by_helper(ctx: &Context<both>, page: &str) -> usize { ctx.continue_as(measure(page)).await }
+// Said once: the option is wrong.
+#[job(undo = 3, verify = adds_up, spawns(measure))]
+async fn broken(ctx: &Context, page: &str) -> usize { ctx.continue_as(measure(page)).await }
 fn main() {}

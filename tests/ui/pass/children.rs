@@ -48,12 +48,12 @@ workflow! {
 /// The function, the type, another path, itself, a workflow, an instance of a generic job.
 #[job(retry = 2, spawns(pages::fetched, Measure, crawl, report, load::<u8>, Load<u16>, total))]
 pub async fn crawl(ctx: &Context, url: &str, depth: u32) -> Result<usize, Box<dyn Error + Send + Sync>> {
-    let page = ctx.spawn(fetch_page(url)).key("page").retry(3).await?;
+    let page = ctx.spawn(fetch_page(url)).key("page").retry(3).total_timeout(Duration::from_secs(9)).await?;
     if depth > 0 {
         drop(ctx.spawn(crawl(&page, depth - 1)));
         ctx.spawn(crawl(&page, depth - 1)).timeout(Duration::from_secs(1)).detached();
     }
-    let reported = ctx.spawn(report(page.clone())).total_timeout(Duration::from_secs(9));
+    let reported = ctx.spawn(report(page.clone()));
     let sizes: Vec<Child<measure>> = page.split(' ').map(|word| ctx.spawn(measure(word))).collect();
     let sizes = ctx.join_all(sizes).await?;
     let settled = ctx.join_settled([ctx.spawn(load(&[1_u16]))]).await;
@@ -108,17 +108,29 @@ pub async fn quiet(ctx: &Context) {
     let _ = ctx;
 }
 
-#[job(no_undo, spawns(quiet, undoable, same::<u8>, careful))]
+#[job(no_undo, spawns(quiet, undoable, same::<u8>, careful, handed_over))]
 async fn quieter(ctx: &Context) {
     let _ = ctx;
 }
 
-/// Continues as itself: a call is as good as its inputs.
-#[job(undo = take_back, spawns(quiet, undoable))]
-async fn undoable(ctx: &Context, left: u64) -> Result<u64, std::io::Error> {
+/// Continues as itself, a call is as good as its inputs; and then as a job that can be undone.
+#[job(no_undo, recover = in_place, spawns(handed_over, undoable))]
+async fn handed_over(ctx: &Context, left: u64) -> Result<u64, std::io::Error> {
     if left > 0 {
-        return ctx.continue_as(undoable(left - 1)).await;
+        return ctx.continue_as(handed_over(left - 1)).await;
     }
+    ctx.continue_as(undoable(left)).await
+}
+
+#[job(no_undo)]
+async fn in_place(failure: &zahir::Failure, left: u64) -> u64 {
+    let _ = failure;
+    left
+}
+
+#[job(undo = take_back, verify = |_| Ok::<_, String>(()), spawns(quiet, undoable))]
+async fn undoable(ctx: &Context, left: u64) -> Result<u64, std::io::Error> {
+    drop(ctx.spawn(undoable(left)));
     let _: Vec<()> = ctx.map([1, 2, 3], |_| quiet()).limit(2).await.map_err(std::io::Error::other)?;
     Ok(left)
 }
@@ -137,7 +149,8 @@ workflow! {
     #[saga]
     async fn careful(left: u64) -> u64 {
         quiet();
-        undoable(left)
+        let handed = handed_over(left);
+        undoable(handed)
     }
 }
 

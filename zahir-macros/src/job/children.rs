@@ -168,7 +168,18 @@ impl Expansion<'_> {
             }
         };
         let body = group_at(Delimiter::Brace, at, body);
-        quote!(#[automatically_derived] #head #body)
+        // A constant knows no parameters.
+        let fits = job.signature.generics.params.is_empty().then(|| {
+            let fits = quote! {
+                const _: () = {
+                    #[allow(unused_imports)]
+                    use __zahir::Undeclared as _;
+                    __zahir::Declares::<#ty, #kind>::FITS
+                };
+            };
+            shown_at(fits, at)
+        });
+        quote!(#[automatically_derived] #head #body #fits)
     }
 }
 

@@ -219,11 +219,13 @@ impl Expansion<'_> {
         let retriable = options.broken || !options.at_most_once;
         let undoable = self.is_undoable();
         let auxiliary = options.broken || (job.again.is_none() && options.spawns.is_empty());
+        let continuable = options.broken || (options.undo.is_none() && options.verify.is_none());
         let traits = [
             (true, "Attempted"),
             (retriable, "Retriable"),
             (undoable, "Undoable"),
             (auxiliary, "Auxiliary"),
+            (continuable, "Continuable"),
         ];
         let traits = traits.iter().filter(|(holds, _)| *holds);
         let traits = traits.map(|(_, name)| Ident::new(name, Span::call_site()));

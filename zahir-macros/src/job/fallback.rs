@@ -116,6 +116,7 @@ impl Stub<'_> {
         let traits = [
             quote!(Attempted),
             quote!(Auxiliary),
+            quote!(Continuable),
             quote!(Retriable),
             quote!(Undoable),
         ];

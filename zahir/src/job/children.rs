@@ -25,6 +25,7 @@ use crate::job::children::later::{Continue, Heir, Names};
 use crate::job::children::line::Line;
 use crate::job::children::map::Map;
 use crate::job::context::Context;
+use crate::job::effect::Continues;
 use crate::job::{Job, failure};
 use crate::value::CodecError;
 use crate::wire::IntoCall;
@@ -123,6 +124,9 @@ impl<P: Job> Context<P> {
     /// `heir` is a [`Later`](crate::Later), as in `Aggregate::of(children)`, or a call, whose inputs
     /// are there.
     ///
+    /// A job with `undo` or `verify` can't go on as another one, and does not compile: they belong to the
+    /// job that gives the output.
+    ///
     /// # Panics
     ///
     /// Outside of a run, where the children and the heir run in place, when one of them fails.
@@ -136,7 +140,10 @@ impl<P: Job> Context<P> {
     ///
     /// That the job has ended, its children and the heir are recorded together, before any of them
     /// that has not begun begins, unless the runtime is in memory.
-    pub fn continue_as<'c, C: Job>(&self, heir: impl Heir<'c, P, C>) -> Continue<P::Returns> {
+    pub fn continue_as<'c, C: Job>(&self, heir: impl Heir<'c, P, C>) -> Continue<P::Returns>
+    where
+        P: Continues,
+    {
         Continue::of::<P>(Arc::clone(&self.held().line), heir.into_succession())
     }
 }

@@ -17,6 +17,10 @@ pub trait Retriable: Job {}
 /// A job whose effect can be undone, or needs no undoing; a workflow of which all jobs are so.
 pub trait Undoable: Job {}
 
+/// A job that may continue as another one: it says neither how its output is undone nor how it is
+/// verified.
+pub trait Continuable: Job {}
+
 /// A job that can take over for another or undo it: no workflow, none that spawns others, and none
 /// that gives an [`Again`](crate::Again).
 pub trait Auxiliary: Job {}
@@ -93,6 +97,17 @@ pub trait Reaching {
 impl<J: Job> Reaching for J {
     type Reach = (J::Effect, J::Reach);
 }
+
+/// Demanded of a job that continues as another one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't continue as another job: its `undo` or `verify` would be left out",
+    label = "here `{Self}` is over, and its output is that of another job",
+    note = "let the job that it continues as have the `undo` or `verify`, and take it from `{Self}`; if a saga calls `{Self}`, write `no_undo` there"
+)]
+pub trait Continues: Job {}
+
+#[diagnostic::do_not_recommend]
+impl<J: Continuable> Continues for J {}
 
 /// Stands for an effect that can't be undone. Never made.
 #[derive(Debug)]

@@ -247,9 +247,9 @@ impl<J: Arguments> Serialize for Lent<'_, '_, J> {
     }
 }
 
-/// The most inputs of a job or workflow that can be spawned: a call with more is refused when it is
-/// made.
-const INPUTS_MAX: usize = 24;
+/// The most inputs of a job or workflow that can be spawned. One with more can't be declared; where a
+/// generic job declares it, a call is refused when it is made.
+pub(crate) const INPUTS_MAX: usize = 24;
 
 /// The inputs of a call, as its function takes them, to be written as [`Arguments`] does.
 ///

@@ -13,6 +13,7 @@ use crate::job::children::alone::Alone;
 use crate::job::children::error::ChildError;
 use crate::job::children::kind::KindDef;
 use crate::job::children::line::{ChildEnd, ChildId, Gone, GroupId, Line};
+use crate::job::effect::{Attempts, Retries};
 use crate::job::{Job, failure};
 
 /// A child of a job: what [`Context::spawn`](crate::Context::spawn) gives.
@@ -152,7 +153,10 @@ impl<C: Job> Child<C> {
         clippy::must_use_candidate,
         reason = "a child that is let go follows"
     )]
-    pub fn retry(self, times: u32) -> Self {
+    pub fn retry(self, times: u32) -> Self
+    where
+        C: Attempts + Retries,
+    {
         self.limit("retry", |limits| limits.retry = Some(times));
         self
     }
@@ -163,7 +167,10 @@ impl<C: Job> Child<C> {
         clippy::must_use_candidate,
         reason = "a child that is let go follows"
     )]
-    pub fn timeout(self, time: Duration) -> Self {
+    pub fn timeout(self, time: Duration) -> Self
+    where
+        C: Attempts,
+    {
         self.limit("timeout", |limits| limits.timeout = Some(millis(time)));
         self
     }
@@ -175,7 +182,10 @@ impl<C: Job> Child<C> {
         clippy::must_use_candidate,
         reason = "a child that is let go follows"
     )]
-    pub fn total_timeout(self, time: Duration) -> Self {
+    pub fn total_timeout(self, time: Duration) -> Self
+    where
+        C: Attempts,
+    {
         self.limit("total_timeout", |limits| {
             limits.total_timeout = Some(millis(time));
         });

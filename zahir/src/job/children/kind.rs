@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 
 use crate::graph::Graph;
+use crate::job::stored::INPUTS_MAX;
 use crate::job::{Call, Job, JobDef};
 use crate::value::CodecError;
 use crate::wire::Description;
@@ -138,6 +139,12 @@ pub trait Declared<P>: Job {
 pub struct Declares<P, K>(PhantomData<(P, K)>);
 
 impl<P, K: Declared<P>> Declares<P, K> {
+    /// That its inputs are not too many.
+    pub const FITS: () = assert!(
+        K::STORED.len() <= INPUTS_MAX,
+        "a job or workflow with more than 24 inputs can't be spawned: make one `struct` of some of them"
+    );
+
     /// What it is.
     #[must_use]
     pub fn kind() -> Option<KindDef> {
@@ -147,6 +154,9 @@ impl<P, K: Declared<P>> Declares<P, K> {
 
 /// For all other types; has to be in scope.
 pub trait Undeclared {
+    /// It has no inputs.
+    const FITS: () = ();
+
     /// It is nothing.
     #[must_use]
     fn kind() -> Option<KindDef> {

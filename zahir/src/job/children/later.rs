@@ -14,6 +14,7 @@ use crate::job::children::alone;
 use crate::job::children::child::{Child, Spawned, millis};
 use crate::job::children::kind::{KindDef, SpawnedBy};
 use crate::job::children::line::{self, ChildEnd, Legacy, Line};
+use crate::job::effect::{Attempts, Retries};
 use crate::job::{BoxFuture, Call, Job, failure};
 use crate::value::{self, CodecError, DEPTH_MAX, Value};
 
@@ -64,20 +65,29 @@ impl<C: Job> Later<C> {
     }
 
     /// Up to so many more attempts after a failure, whatever its job says.
-    pub fn retry(mut self, times: u32) -> Self {
+    pub fn retry(mut self, times: u32) -> Self
+    where
+        C: Attempts + Retries,
+    {
         self.limits.retry = Some(times);
         self
     }
 
     /// The longest that an attempt of it may take, whatever its job says.
-    pub fn timeout(mut self, time: Duration) -> Self {
+    pub fn timeout(mut self, time: Duration) -> Self
+    where
+        C: Attempts,
+    {
         self.limits.timeout = Some(millis(time));
         self
     }
 
     /// The longest that all attempts of it together may take, with the waits between them, whatever
     /// its job says.
-    pub fn total_timeout(mut self, time: Duration) -> Self {
+    pub fn total_timeout(mut self, time: Duration) -> Self
+    where
+        C: Attempts,
+    {
         self.limits.total_timeout = Some(millis(time));
         self
     }

@@ -378,92 +378,59 @@ impl Moved {
     }
 }
 
+/// The node instance that a record, lent to be read or to be changed, speaks of.
+macro_rules! position {
+    ($record:expr) => {
+        match $record {
+            Record::AttemptStarted { at, .. }
+            | Record::AttemptSucceeded { at, .. }
+            | Record::AttemptFailed { at, .. }
+            | Record::AttemptInterrupted { at, .. }
+            | Record::ItemsCounted { at, .. }
+            | Record::BranchTaken { at, .. }
+            | Record::BlockEntered { at }
+            | Record::ErrorKept { at, .. }
+            | Record::RaceWon { at, .. }
+            | Record::TimerSet { at, .. }
+            | Record::SignalConsumed { at, .. }
+            | Record::WaitTimedOut { at }
+            | Record::RecoveryBegan { at, .. }
+            | Record::AttemptRecovered { at, .. }
+            | Record::AttemptPostponed { at, .. }
+            | Record::DeadlineSet { at: Some(at), .. }
+            | Record::DeadlinePassed { at: Some(at), .. }
+            | Record::UndoOwed { at, .. }
+            | Record::UndoStarted { at, .. }
+            | Record::UndoSucceeded { at, .. }
+            | Record::UndoFailed { at, .. }
+            | Record::UndoInterrupted { at, .. }
+            | Record::ResultShared { at, .. }
+            | Record::ArgumentsReplaced { at, .. }
+            | Record::ChildrenSpawned { at, .. }
+            | Record::AttemptParked { at, .. }
+            | Record::AttemptResumed { at, .. }
+            | Record::ChildrenLeft { at, .. }
+            | Record::ValueKept { at, .. }
+            | Record::AttemptContinued { at, .. }
+            | Record::AttemptsDropped { at } => Some(at),
+            Record::RunStarted(_)
+            | Record::CancelRequested(_)
+            | Record::RunFinished(_)
+            | Record::SignalReceived { .. }
+            | Record::DeadlineSet { at: None, .. }
+            | Record::DeadlinePassed { at: None, .. }
+            | Record::UndoingBegan { .. }
+            | Record::RunRevised(_) => None,
+        }
+    };
+}
+
 /// The node instance that a record speaks of.
 pub(crate) fn position(record: &Record) -> Option<&Position> {
-    match record {
-        Record::AttemptStarted { at, .. }
-        | Record::AttemptSucceeded { at, .. }
-        | Record::AttemptFailed { at, .. }
-        | Record::AttemptInterrupted { at, .. }
-        | Record::ItemsCounted { at, .. }
-        | Record::BranchTaken { at, .. }
-        | Record::BlockEntered { at }
-        | Record::ErrorKept { at, .. }
-        | Record::RaceWon { at, .. }
-        | Record::TimerSet { at, .. }
-        | Record::SignalConsumed { at, .. }
-        | Record::WaitTimedOut { at }
-        | Record::RecoveryBegan { at, .. }
-        | Record::AttemptRecovered { at, .. }
-        | Record::AttemptPostponed { at, .. }
-        | Record::DeadlineSet { at: Some(at), .. }
-        | Record::DeadlinePassed { at: Some(at), .. }
-        | Record::UndoOwed { at, .. }
-        | Record::UndoStarted { at, .. }
-        | Record::UndoSucceeded { at, .. }
-        | Record::UndoFailed { at, .. }
-        | Record::UndoInterrupted { at, .. }
-        | Record::ResultShared { at, .. }
-        | Record::ArgumentsReplaced { at, .. }
-        | Record::ChildrenSpawned { at, .. }
-        | Record::AttemptParked { at, .. }
-        | Record::AttemptResumed { at, .. }
-        | Record::ChildrenLeft { at, .. }
-        | Record::ValueKept { at, .. }
-        | Record::AttemptContinued { at, .. }
-        | Record::AttemptsDropped { at } => Some(at),
-        Record::RunStarted(_)
-        | Record::CancelRequested(_)
-        | Record::RunFinished(_)
-        | Record::SignalReceived { .. }
-        | Record::DeadlineSet { at: None, .. }
-        | Record::DeadlinePassed { at: None, .. }
-        | Record::UndoingBegan { .. }
-        | Record::RunRevised(_) => None,
-    }
+    position!(record)
 }
 
 /// The same, to be changed.
 fn position_mut(record: &mut Record) -> Option<&mut Position> {
-    match record {
-        Record::AttemptStarted { at, .. }
-        | Record::AttemptSucceeded { at, .. }
-        | Record::AttemptFailed { at, .. }
-        | Record::AttemptInterrupted { at, .. }
-        | Record::ItemsCounted { at, .. }
-        | Record::BranchTaken { at, .. }
-        | Record::BlockEntered { at }
-        | Record::ErrorKept { at, .. }
-        | Record::RaceWon { at, .. }
-        | Record::TimerSet { at, .. }
-        | Record::SignalConsumed { at, .. }
-        | Record::WaitTimedOut { at }
-        | Record::RecoveryBegan { at, .. }
-        | Record::AttemptRecovered { at, .. }
-        | Record::AttemptPostponed { at, .. }
-        | Record::DeadlineSet { at: Some(at), .. }
-        | Record::DeadlinePassed { at: Some(at), .. }
-        | Record::UndoOwed { at, .. }
-        | Record::UndoStarted { at, .. }
-        | Record::UndoSucceeded { at, .. }
-        | Record::UndoFailed { at, .. }
-        | Record::UndoInterrupted { at, .. }
-        | Record::ResultShared { at, .. }
-        | Record::ArgumentsReplaced { at, .. }
-        | Record::ChildrenSpawned { at, .. }
-        | Record::AttemptParked { at, .. }
-        | Record::AttemptResumed { at, .. }
-        | Record::ChildrenLeft { at, .. }
-        | Record::ValueKept { at, .. }
-        | Record::AttemptContinued { at, .. }
-        | Record::AttemptsDropped { at } => Some(at),
-        Record::RunStarted(_)
-        | Record::CancelRequested(_)
-        | Record::RunFinished(_)
-        | Record::SignalReceived { .. }
-        | Record::DeadlineSet { at: None, .. }
-        | Record::DeadlinePassed { at: None, .. }
-        | Record::UndoingBegan { .. }
-        | Record::RunRevised(_) => None,
-    }
+    position!(record)
 }

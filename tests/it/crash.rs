@@ -160,6 +160,7 @@ fn results(store: &MemoryStore) -> BTreeMap<String, Vec<u8>> {
                 | Record::AttemptResumed { .. }
                 | Record::ChildrenLeft { .. }
                 | Record::AttemptsDropped { .. }
+                | Record::ChildrenRecalled { .. }
                 | Record::AttemptStarted { .. }
                 | Record::AttemptFailed { .. }
                 | Record::AttemptInterrupted { .. }

@@ -282,10 +282,18 @@ pub enum Record {
         heir: Heir,
     },
     /// The attempts of this node instance so far no longer count: it is tried as if there had been
-    /// none. Its children, and the values that it keeps, stay. Follows a [`Record::RunRevised`].
+    /// none. Its children, and the values that it keeps, stay; but those that it holds go on only when
+    /// it calls them again. Follows a [`Record::RunRevised`].
     AttemptsDropped {
         /// The node instance.
         at: Position,
+    },
+    /// An attempt behind a [`Record::AttemptsDropped`] calls these children: they go on.
+    ChildrenRecalled {
+        /// The node instance of the parent.
+        at: Position,
+        /// Their numbers.
+        children: Vec<u32>,
     },
 }
 

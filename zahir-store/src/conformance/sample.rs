@@ -354,7 +354,11 @@ fn child_records() -> Vec<Record> {
             attempt,
             heir: heir(),
         },
-        Record::AttemptsDropped { at },
+        Record::AttemptsDropped { at: at.clone() },
+        Record::ChildrenRecalled {
+            at,
+            children: vec![0, 300],
+        },
     ]
 }
 

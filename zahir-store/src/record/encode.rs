@@ -45,6 +45,7 @@
 //! | 35 | `ValueKept` | position; name, text; value, payload |
 //! | 36 | `AttemptContinued` | position; attempt, number; heir |
 //! | 37 | `AttemptsDropped` | position |
+//! | 38 | `ChildrenRecalled` | position; the count of the children, and the number of each |
 //!
 //! A time is its milliseconds; all numbers but times and lengths have at most 32 bits. A definition
 //! id is little-endian. A failure is its kind, one byte, and its message, text: 1 `Error`,
@@ -107,6 +108,7 @@ pub(super) const CHILDREN_LEFT: u8 = 34;
 pub(super) const VALUE_KEPT: u8 = 35;
 pub(super) const ATTEMPT_CONTINUED: u8 = 36;
 pub(super) const ATTEMPTS_DROPPED: u8 = 37;
+pub(super) const CHILDREN_RECALLED: u8 = 38;
 
 pub(super) const ENDED_SUCCEEDED: u8 = 1;
 pub(super) const ENDED_FAILED: u8 = 2;
@@ -228,7 +230,7 @@ impl Record {
                     put_child(out, child)?;
                 }
             }
-            Self::ChildrenLeft { at, children } => {
+            Self::ChildrenLeft { at, children } | Self::ChildrenRecalled { at, children } => {
                 put_position(out, at);
                 put_numbers(out, children);
             }
@@ -289,6 +291,7 @@ impl Record {
             Self::ValueKept { .. } => VALUE_KEPT,
             Self::AttemptContinued { .. } => ATTEMPT_CONTINUED,
             Self::AttemptsDropped { .. } => ATTEMPTS_DROPPED,
+            Self::ChildrenRecalled { .. } => CHILDREN_RECALLED,
         }
     }
 }

@@ -6,6 +6,7 @@
 //! | `format-1-tag-16.zahir` | those with tags up to 16 |
 //! | `format-1-tag-30.zahir` | those with tags up to 30, runs that went on behind their ends, shared results |
 //! | `format-1-tag-37.zahir` | the same with tags up to 37 |
+//! | `format-1-tag-38.zahir` | the same with tags up to 38 |
 //!
 //! A file was written by this test with `ZAHIR_GOLDEN=write` set, and one that exists is never
 //! written again: a record that is added gets a file of its own, any other change of the format a
@@ -26,6 +27,8 @@ const FIRST: usize = 13;
 const SECOND: usize = 25;
 /// And in the third.
 const THIRD: usize = 51;
+/// And in the fourth.
+const FOURTH: usize = 59;
 
 /// Every ending, runs with and without a key, finished and not, and these records.
 fn batches(records: Vec<Record>) -> Vec<Vec<Append>> {
@@ -123,8 +126,13 @@ fn a_file_with_tags_up_to_30_stays_readable() {
 
 #[test]
 fn a_file_with_tags_up_to_37_stays_readable() {
+    check("format-1-tag-37.zahir", &last_batches(FOURTH));
+}
+
+#[test]
+fn a_file_with_tags_up_to_38_stays_readable() {
     check(
-        "format-1-tag-37.zahir",
+        "format-1-tag-38.zahir",
         &last_batches(inner_records().len()),
     );
 }
@@ -149,6 +157,12 @@ fn an_older_file_takes_what_came_later() {
             "format-1-tag-30.zahir",
             THIRD,
             last_batches(THIRD),
+            Vec::new(),
+        ),
+        (
+            "format-1-tag-37.zahir",
+            FOURTH,
+            last_batches(FOURTH),
             Vec::new(),
         ),
     ];
@@ -183,6 +197,7 @@ fn the_bytes_of_records_stay_the_same() {
     assert_eq!(hash(&first_batches(FIRST)), (483, 0x6DD8_BF90_757F_38D6));
     assert_eq!(hash(&first_batches(SECOND)), (670, 0xEB03_6D53_EB07_8C1D));
     assert_eq!(hash(&last_batches(THIRD)), (1_646, 0xBF81_158C_9EB5_1258));
+    assert_eq!(hash(&last_batches(FOURTH)), (1_924, 0x00A8_8B0A_C8C2_4007));
     let all = last_batches(inner_records().len());
-    assert_eq!(hash(&all), (1_924, 0x00A8_8B0A_C8C2_4007));
+    assert_eq!(hash(&all), (1_944, 0x6AAC_0BBE_059E_FA30));
 }

@@ -263,6 +263,11 @@ fn a_record_of_a_parent_is_its_tag_and_its_fields_in_order() {
         children: vec![0, 300],
     };
     check(&left, &[34, 1, 2, 0xac, 2, 4, 2, 0, 0xac, 2]);
+    let recalled = Record::ChildrenRecalled {
+        at: at.clone(),
+        children: vec![0, 300],
+    };
+    check(&recalled, &[38, 1, 2, 0xac, 2, 4, 2, 0, 0xac, 2]);
     let kept = Record::ValueKept {
         at: at.clone(),
         name: "é".to_owned(),

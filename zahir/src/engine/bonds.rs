@@ -3,12 +3,12 @@
 use zahir_store::{Attempt, Bond, ChildCall, Record};
 
 use super::Engine;
-use super::children::ChildState;
+use super::children::{ChildState, Children};
 use super::frame::Place;
 use super::spawning::Asked;
 
-/// The most children that one record says have been left.
-const LEFT_MAX: usize = 1 << 14;
+/// The most children that one record numbers.
+pub(super) const NUMBERS_MAX: usize = 1 << 14;
 
 impl<V: Clone> Engine<V> {
     /// A job has its result, or will have it from another job: what it asked for last follows it, and
@@ -41,7 +41,7 @@ impl<V: Clone> Engine<V> {
         let inheritance = children.inheritance.as_ref();
         let is_inherited = |number| inheritance.is_some_and(|it| it.children.contains(&number));
         let recent = children.recent().filter(|(number, child)| {
-            let is_open = child.is_held() && !child.is_over();
+            let is_open = child.is_held() && !child.is_over() && !child.is_asleep();
             is_open && children.is_called(*number) && !is_inherited(*number)
         });
         recent.map(|(number, _)| number).collect()
@@ -57,7 +57,7 @@ impl<V: Clone> Engine<V> {
             let child = children.and_then(|children| children.get(*number));
             child.is_some_and(|child| child.is_held())
         });
-        for some in numbers.chunks(LEFT_MAX) {
+        for some in numbers.chunks(NUMBERS_MAX) {
             self.outbox.record(|| Record::ChildrenLeft {
                 at: self.frames.position(parent),
                 children: some.to_vec(),
@@ -92,8 +92,12 @@ impl<V: Clone> Engine<V> {
         }
     }
 
-    /// What a job calls its children means nothing any more.
+    /// What a job calls its children means nothing any more. What still sleeps is not called again.
     pub(super) fn release_children(&mut self, parent: Place) {
+        let asleep = self.children(parent).map(Children::sleeping_numbers);
+        for number in asleep.unwrap_or_default() {
+            self.forget_child(parent, number);
+        }
         if let Some(children) = self.children_mut(parent) {
             children.release();
         }

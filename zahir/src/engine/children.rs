@@ -7,8 +7,11 @@
 //! result, hands over, or asks for another attempt later; and for a child that failed until the
 //! attempt fails. An attempt behind one that failed may take another way: what it calls means the
 //! same child only if it is the same call.
+//!
+//! When a run is repaired, the attempts of a job may no longer count. A child from these that is not
+//! over, and has nothing under way, sleeps until an attempt calls it; if none does, it is forgotten.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use zahir_store::{Attempt, Bond, ChildCall, ChildLimits, Fan, NodeId, SpawnedChild};
@@ -72,7 +75,9 @@ pub(super) struct Child<V> {
     pub(super) kind: NodeId,
     pub(super) bond: Bond,
     fan: Option<u32>,
-    /// The last attempt of its parent that asked for it.
+    /// Whether it does nothing until its parent calls it again.
+    is_asleep: bool,
+    /// The last attempt of its parent that asked for it; 0 if that does not count.
     pub(super) asked: u32,
     /// The last attempt of its parent that was told of its end.
     pub(super) told: u32,
@@ -172,6 +177,11 @@ impl<V> Child<V> {
     pub(super) fn is_held(&self) -> bool {
         self.bond == Bond::Held
     }
+
+    /// Whether it does nothing until its parent calls it again.
+    pub(super) const fn is_asleep(&self) -> bool {
+        self.is_asleep && !self.is_over()
+    }
 }
 
 impl<V> Children<V> {
@@ -228,14 +238,43 @@ impl<V> Children<V> {
         }
     }
 
-    /// Whether a child is from an attempt that failed, and no attempt behind that has asked for it: a
-    /// call with other inputs means another child, then.
-    pub(super) fn is_loose(&self, child: &Child<V>) -> bool {
-        self.failed_attempt > 0 && child.asked <= self.failed_attempt
+    /// Whether a child is from an attempt that failed, or does not count, and no attempt behind that has
+    /// asked for it: a call with other inputs means another child, then.
+    pub(super) const fn is_loose(&self, child: &Child<V>) -> bool {
+        child.asked <= self.failed_attempt
+    }
+
+    /// The attempts since calls were forgotten do not count any more, but these children are under
+    /// way.
+    pub(super) fn disclaim(&mut self, under_way: &BTreeSet<u32>) {
+        self.failed_attempt = 0;
+        let called = self.recent().filter(|(number, _)| self.is_called(*number));
+        let called: Vec<u32> = called.map(|(number, _)| number).collect();
+        for number in called {
+            if let Some(child) = self.get_mut(number) {
+                child.asked = 0;
+                child.is_asleep = child.is_held() && !under_way.contains(&number);
+            }
+        }
+    }
+
+    /// This attempt asks for a child: gives whether it slept until now.
+    pub(super) fn claim(&mut self, number: u32, attempt: u32) -> bool {
+        let Some(child) = self.get_mut(number) else {
+            return false;
+        };
+        child.asked = attempt;
+        let slept = child.is_asleep();
+        child.is_asleep = false;
+        if slept && self.is_awake {
+            self.enqueue(number);
+        }
+        slept
     }
 
     /// Adds one that this attempt of the parent asks for, and gives its number. What its call meant
-    /// before goes on, and concerns nobody: whether it has begun is not always on record.
+    /// before goes on, and concerns nobody, if it does not sleep: whether it has begun is not always on
+    /// record.
     pub(super) fn add(&mut self, spawned: &SpawnedChild, attempt: u32) -> u32 {
         let number = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
         let has_limits = spawned.limits != ChildLimits::default();
@@ -244,6 +283,7 @@ impl<V> Children<V> {
             kind: spawned.kind,
             bond: spawned.bond,
             fan,
+            is_asleep: false,
             asked: attempt,
             told: 0,
             call: spawned.call.clone(),
@@ -272,6 +312,7 @@ impl<V> Children<V> {
             kind,
             bond: Bond::Held,
             fan: None,
+            is_asleep: false,
             asked: 0,
             told: 0,
             call: ChildCall::Number(u32::MAX),
@@ -313,11 +354,18 @@ impl<V> Children<V> {
         self.queue.push_back(number);
     }
 
-    /// Those that have not begun.
+    /// Those that have not begun, and do not sleep.
     pub(super) fn waiting_numbers(&self) -> Vec<u32> {
-        let waiting = (0..).zip(&self.list);
-        let waiting = waiting.filter(|(_, child)| matches!(child.state, ChildState::Waiting));
+        let waiting = (0..)
+            .zip(&self.list)
+            .filter(|(_, child)| matches!(child.state, ChildState::Waiting) && !child.is_asleep());
         waiting.map(|(number, _)| number).collect()
+    }
+
+    /// Those that sleep.
+    pub(super) fn sleeping_numbers(&self) -> Vec<u32> {
+        let asleep = self.recent().filter(|(_, child)| child.is_asleep());
+        asleep.map(|(number, _)| number).collect()
     }
 
     /// Whether the parent is to be listed among those that may open another frame, from here on.

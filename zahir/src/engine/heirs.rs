@@ -140,8 +140,8 @@ impl<V: Clone> Engine<V> {
             open,
             is_computing: false,
         }));
-        children.release();
         frame.open += 1;
+        self.release_children(place);
         self.count_child(place, heir.kind, Counted::Spawned);
         self.spawned = self.spawned.saturating_add(1);
         self.progress.known = self.progress.known.saturating_add(jobs);

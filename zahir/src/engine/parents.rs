@@ -12,7 +12,7 @@ use super::action::Violation;
 use super::advance::violation;
 use super::children::{Child, ChildState, Children};
 use super::frame::{FrameId, Place};
-use super::state::Failing;
+use super::state::{Failing, State};
 use super::tally::Counted;
 use super::{Engine, Phase, Task};
 use crate::plan::{PlanKind, RegionId};
@@ -33,6 +33,13 @@ impl<V: Clone> Engine<V> {
         let jobs = self.plan.region(self.plan.node(spawned.kind).region).jobs;
         let tries = self.instance(parent).and_then(|it| it.state.tries());
         let attempt = tries.map_or(0, |tries| tries.attempts);
+        let before = self.children(parent).and_then(|children| {
+            let number = children.called(&spawned.call)?;
+            children.get(number)?.is_asleep().then_some(number)
+        });
+        if let Some(before) = before {
+            self.forget_child(parent, before);
+        }
         let Some(frame) = self.frames.get_mut(parent.frame) else {
             return;
         };
@@ -51,6 +58,60 @@ impl<V: Clone> Engine<V> {
     pub(super) fn expect_less(&mut self, kind: NodeId) {
         let jobs = self.plan.region(self.plan.node(kind).region).jobs;
         self.progress.known = self.progress.known.saturating_sub(jobs);
+    }
+
+    /// The attempts of a job so far do not count: what they called, and is not under way, sleeps until
+    /// it is called again.
+    pub(super) fn disclaim_children(&mut self, parent: Place) {
+        let rebuilt = self.replayed.range((parent, 0)..=(parent, u32::MAX));
+        let under_way = rebuilt.filter(|(_, frame)| self.was_under_way(**frame));
+        let under_way = under_way.map(|((_, number), _)| *number).collect();
+        if let Some(children) = self.children_mut(parent) {
+            children.disclaim(&under_way);
+        }
+    }
+
+    /// An attempt asks for a child that was there: gives whether it slept until now. The same for a
+    /// live one and for one on record.
+    pub(super) fn claim_child(&mut self, parent: Place, number: u32, attempt: u32) -> bool {
+        let children = self.children_mut(parent);
+        let slept = children.is_some_and(|children| children.claim(number, attempt));
+        self.go_over_children(parent);
+        slept
+    }
+
+    /// A child that sleeps is not called again: it is over, and what was under way in it with it.
+    pub(super) fn forget_child(&mut self, parent: Place, number: u32) {
+        let children = self.children_mut(parent);
+        let Some(child) = children.and_then(|children| children.get_mut(number)) else {
+            return;
+        };
+        child.state = ChildState::Over;
+        child.arguments = None;
+        let kind = child.kind;
+        let mut done = 0;
+        if let Some(frame) = self.replayed.get(&(parent, number)).copied() {
+            done = self.done_inside(frame);
+            self.remove_tree(frame);
+        }
+        self.expect_less(kind);
+        self.progress.known = self.progress.known.saturating_add(done);
+        self.count_child(parent, kind, Counted::Unspawned);
+        self.count_over(parent);
+    }
+
+    /// How many jobs in a frame, and in those inside it, have their results.
+    fn done_inside(&self, id: FrameId) -> u64 {
+        let Some(frame) = self.frames.get(id) else {
+            return 0;
+        };
+        let nodes = self.plan.region(frame.region).nodes.iter();
+        let done = nodes.zip(&frame.nodes).filter(|(node, instance)| {
+            self.plan.node(**node).kind == PlanKind::Job
+                && matches!(instance.state, State::Succeeded(_))
+        });
+        let inside = self.frames.inside(id).map(|(inner, _)| inner);
+        done.map(|_| 1).sum::<u64>() + inside.map(|inner| self.done_inside(inner)).sum::<u64>()
     }
 
     /// Lists a job among those that may open another frame, if it has a child that may begin.
@@ -104,7 +165,8 @@ impl<V: Clone> Engine<V> {
             awake.push(number);
         }
         for (number, _) in later {
-            if is_stopped || children.has_room(number) {
+            let is_asleep = children.get(number).is_some_and(Child::is_asleep);
+            if !is_asleep && (is_stopped || children.has_room(number)) {
                 children.count_open(number);
                 awake.push(number);
             } else if let Some(child) = children.get_mut(number) {

@@ -264,11 +264,17 @@ impl<V: Clone> Engine<V> {
             Record::UndoInterrupted { at, attempt } => {
                 self.undoing.replay(at, *attempt, &Undone::Interrupted)
             }
+            Record::AttemptsDropped { at } => {
+                // A job that handed over before has its result, and may be over with the frame it is in.
+                if let Some(place) = self.place(at) {
+                    self.disclaim_children(place);
+                }
+                Ok(())
+            }
+            Record::ChildrenRecalled { at, children } => self.replay_recalled(at, children),
             // For other runs to read.
             Record::ResultShared { .. } => Ok(()),
-            Record::RunRevised(_) | Record::AttemptsDropped { .. } => {
-                Err("records before it were not revised")
-            }
+            Record::RunRevised(_) => Err("records before it were not revised"),
         })
     }
 
@@ -284,6 +290,18 @@ impl<V: Clone> Engine<V> {
         }
         for child in children {
             self.adopt(place, child);
+        }
+        Ok(())
+    }
+
+    fn replay_recalled(&mut self, at: &Position, children: &[u32]) -> Result<(), &'static str> {
+        let place = self.job(at)?;
+        let tries = self.instance(place).and_then(|it| it.state.tries());
+        let attempt = tries.map_or(0, |tries| tries.attempts);
+        for number in children {
+            if !self.claim_child(place, *number, attempt) {
+                return Err("that child did not wait to be called again");
+            }
         }
         Ok(())
     }

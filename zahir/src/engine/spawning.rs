@@ -7,6 +7,7 @@ use zahir_store::{Attempt, Bond, ChildCall, Failure, FailureKind, NodeId, Record
 
 use super::Engine;
 use super::action::Action;
+use super::bonds::NUMBERS_MAX;
 use super::frame::Place;
 use super::parents::misspawned;
 use super::report::{AttemptOutcome, Spawn, Verdict};
@@ -186,8 +187,15 @@ impl<V: Clone> Engine<V> {
 
     /// Makes what an attempt asks for its children.
     pub(super) fn spawn(&mut self, parent: Place, attempt: Attempt, asked: Asked) {
-        for (number, _) in asked.known {
-            self.mark_asked(parent, attempt, number);
+        let known = asked.known.into_iter().map(|(number, _)| number);
+        let recalled: Vec<u32> = known
+            .filter(|number| self.claim_child(parent, *number, attempt.number()))
+            .collect();
+        for some in recalled.chunks(NUMBERS_MAX) {
+            self.outbox.record(|| Record::ChildrenRecalled {
+                at: self.frames.position(parent),
+                children: some.to_vec(),
+            });
         }
         let first = self.children(parent).map_or(0, |children| children.len());
         let first = u32::try_from(first).unwrap_or(u32::MAX);
@@ -210,7 +218,7 @@ impl<V: Clone> Engine<V> {
                 limits,
             };
             self.adopt(parent, &child);
-            self.mark_asked(parent, attempt, number);
+            self.claim_child(parent, number, attempt.number());
             let key = match &child.call {
                 ChildCall::Number(_) => 0,
                 ChildCall::Key(key) => key.len(),
@@ -234,13 +242,6 @@ impl<V: Clone> Engine<V> {
             at: self.frames.position(parent),
             children,
         });
-    }
-
-    fn mark_asked(&mut self, parent: Place, attempt: Attempt, number: u32) {
-        let children = self.children_mut(parent);
-        if let Some(child) = children.and_then(|children| children.get_mut(number)) {
-            child.asked = attempt.number();
-        }
     }
 
     /// What becomes of an attempt that spawned more than it may.

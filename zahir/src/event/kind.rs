@@ -283,6 +283,7 @@ impl EventKind {
             | Record::ValueKept { .. }
             | Record::AttemptContinued { .. }
             | Record::AttemptsDropped { .. }
+            | Record::ChildrenRecalled { .. }
             | Record::ResultShared { .. }
             | Record::CancelRequested(_) => return None,
         })

@@ -31,13 +31,12 @@ pub(crate) fn entries(stored: StoredRun) -> Vec<Entry> {
     let mut dropped = BTreeSet::new();
     for (step, StoredStep { at, records }) in stored.steps.into_iter().enumerate() {
         for record in records {
-            if let Record::AttemptsDropped { at } = record {
+            if let Record::AttemptsDropped { at } = &record {
                 // Those of one revision follow each other: the records are gone over once for all.
-                dropped.insert(at);
-                number += 1;
-                continue;
+                dropped.insert(at.clone());
+            } else {
+                drop_attempts(&mut entries, std::mem::take(&mut dropped));
             }
-            drop_attempts(&mut entries, std::mem::take(&mut dropped));
             if let Record::RunRevised(revision) = record {
                 revise(&mut entries, &revision);
             } else {
@@ -288,7 +287,8 @@ fn is_of_attempts(record: &Record) -> bool {
         | Record::UndoInterrupted { .. }
         | Record::ResultShared { .. }
         // Without the result, the parent may wait for them again.
-        | Record::ChildrenLeft { .. } => true,
+        | Record::ChildrenLeft { .. }
+        | Record::ChildrenRecalled { .. } => true,
         _ => false,
     }
 }
@@ -412,7 +412,8 @@ macro_rules! position {
             | Record::ChildrenLeft { at, .. }
             | Record::ValueKept { at, .. }
             | Record::AttemptContinued { at, .. }
-            | Record::AttemptsDropped { at } => Some(at),
+            | Record::AttemptsDropped { at }
+            | Record::ChildrenRecalled { at, .. } => Some(at),
             Record::RunStarted(_)
             | Record::CancelRequested(_)
             | Record::RunFinished(_)

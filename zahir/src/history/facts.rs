@@ -240,6 +240,7 @@ impl Facts {
             | Record::UndoInterrupted { .. }
             | Record::ResultShared { .. }
             | Record::AttemptsDropped { .. }
+            | Record::ChildrenRecalled { .. }
             | Record::RunRevised(_) => {}
         }
     }

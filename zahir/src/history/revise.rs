@@ -176,7 +176,11 @@ impl<'a> Reviser<'a> {
         if !undoes_again {
             follows.extend(self.follows(&after, &reach));
         }
-        let attempts = drops::attempts(&dropped);
+        let mut attempts = drops::attempts(&dropped);
+        attempts.retain(|at| after.outlives_attempts(at));
+        // Last: what was under way in children is not by then.
+        let tried_again = attempts.iter().cloned();
+        follows.extend(tried_again.map(|at| Record::AttemptsDropped { at }));
         let revision = Revision {
             definition: self.case.id,
             moved,
@@ -185,8 +189,6 @@ impl<'a> Reviser<'a> {
         let mut entries = self.case.entries;
         entries::revise(&mut entries, &revision);
         let mut records = vec![Record::RunRevised(revision)];
-        let tried_again = attempts.iter().cloned();
-        records.extend(tried_again.map(|at| Record::AttemptsDropped { at }));
         entries::drop_attempts(&mut entries, attempts);
         append(&mut entries, &follows);
         records.extend(follows);

@@ -462,6 +462,7 @@ impl Run {
                     format!("{} spawned {}", path(at), children.len())
                 }
                 Record::ChildrenLeft { at, .. } => format!("{} left", path(at)),
+                Record::ChildrenRecalled { at, .. } => format!("{} recalls", path(at)),
                 Record::AttemptRecovered { at, .. } => format!("{} recovered", path(at)),
                 Record::AttemptsDropped { at } => format!("{} anew", path(at)),
                 Record::RunFinished(_) => "over".to_owned(),

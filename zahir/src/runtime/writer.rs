@@ -277,6 +277,7 @@ fn weight(record: &Record) -> usize {
         | Record::AttemptResumed { .. }
         | Record::ChildrenLeft { .. }
         | Record::AttemptsDropped { .. }
+        | Record::ChildrenRecalled { .. }
         | Record::AttemptStarted { .. }
         | Record::AttemptInterrupted { .. }
         | Record::ItemsCounted { .. }

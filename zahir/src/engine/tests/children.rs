@@ -772,6 +772,106 @@ fn a_child_that_is_replaced_before_it_has_begun_runs_once_all_the_same() {
     }
 }
 
+/// What failed, or was undone, may not be called again, or be called with other inputs: it does not
+/// run before the parent calls it.
+#[test]
+fn after_a_repair_no_child_without_a_result_runs_before_its_parent_calls_it() {
+    for crashes in [false, true] {
+        let mut story = repaired();
+        story.expect(&["start 0 #1"]);
+        if crashes {
+            story.crash();
+            story.expect(&["start 0 #2"]);
+        }
+        let mut again = held(0..3);
+        again[1].arguments = vec![9];
+        story.park("0", again, &[(&[0, 1, 2], 0)]);
+        story.expect(&["start 0[3]/2 #1"]);
+        if crashes {
+            story.crash();
+            story.expect(&["start 0 #3", "start 0[3]/2 #2"]);
+            let mut again = held(0..3);
+            again[1].arguments = vec![9];
+            story.park("0", again, &[(&[0, 1, 2], 0)]);
+        }
+        story.succeed("0[3]/2", 11);
+        story.expect(&["resume 0 0=10 2=12 1=11"]);
+        story.succeed("0", 1);
+        story.succeed("1", 2);
+        assert_eq!(story.log.pop().unwrap(), "succeeded");
+    }
+}
+
+#[test]
+fn after_a_repair_a_child_that_is_called_again_goes_on() {
+    for crashes in [false, true] {
+        let mut story = repaired();
+        story.expect(&["start 0 #1"]);
+        story.park("0", held(0..3), &[(&[0, 1, 2], 0)]);
+        story.expect(&["start 0[1]/2 #1"]);
+        if crashes {
+            story.crash();
+            story.expect(&["start 0 #2", "start 0[1]/2 #2"]);
+            story.park("0", held(0..3), &[(&[0, 1, 2], 0)]);
+        }
+        story.succeed("0[1]/2", 11);
+        story.expect(&["resume 0 0=10 2=12 1=11"]);
+        story.succeed("0", 1);
+        story.succeed("1", 2);
+        assert_eq!(story.log.pop().unwrap(), "succeeded");
+    }
+}
+
+#[test]
+fn after_a_repair_a_child_that_is_not_called_again_never_runs() {
+    for crashes in [false, true] {
+        let mut story = repaired();
+        story.expect(&["start 0 #1"]);
+        story.succeed("0", 1);
+        story.expect(&["start 1 #1"]);
+        if crashes {
+            story.crash();
+            story.expect(&["start 1 #2"]);
+        }
+        story.succeed("1", 2);
+        assert_eq!(story.log.pop().unwrap(), "succeeded");
+    }
+}
+
+/// A run of which a job failed, as one of its three children did; then it was repaired.
+fn repaired() -> Story {
+    let mut story = Story::new(plain());
+    story.park("0", held(0..3), &[(&[0, 1, 2], 0)]);
+    story.succeed("0[0]/2", 10);
+    story.succeed("0[2]/2", 12);
+    story.fail("0[1]/2", "no");
+    story.fail("0", "a child failed");
+    story.expect(&[
+        "start 0 #1",
+        "start 0[0]/2 #1",
+        "start 0[1]/2 #1",
+        "start 0[2]/2 #1",
+        "resume 0 0=10 2=12 1=no",
+        "failed: a child failed",
+    ]);
+    // The attempts of the parent count no more, nor what became of the child that failed.
+    story.records.retain(|record| match record {
+        Record::ErrorKept { .. } | Record::RunFinished(_) => false,
+        Record::AttemptStarted { at, .. }
+        | Record::AttemptParked { at, .. }
+        | Record::AttemptResumed { at, .. }
+        | Record::AttemptFailed { at, .. } => at.frames.first().is_some_and(|step| step.index != 1),
+        _ => true,
+    });
+    let at = Position {
+        frames: vec![],
+        node: NodeId::new(0),
+    };
+    story.records.push(Record::AttemptsDropped { at });
+    story.crash();
+    story
+}
+
 #[test]
 fn an_attempt_that_asks_for_another_one_begins_anew() {
     for crashes in [false, true] {

@@ -1,6 +1,6 @@
 //! The children of jobs, as records tell of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use zahir_store::{
     Bond, ChildCall, ChildLimits, Fan, FrameStep, Heir, NodeId, Position, Record, SpawnedChild,
@@ -19,6 +19,8 @@ pub(super) struct Families {
     /// The same for what undoes results.
     pub(super) undo_deadlines: BTreeMap<Position, Timestamp>,
     is_undoing: bool,
+    /// Attempts under way, as far as records tell, and blocks with a `finally`.
+    busy: BTreeSet<Position>,
     /// Whether attempts may be gone between which children were spawned.
     is_repaired: bool,
 }
@@ -57,6 +59,10 @@ pub(super) struct Child {
     pub(super) limits: ChildLimits,
     /// How often its parent had failed when it was spawned.
     failures: u32,
+    /// Whether the attempts that called it do not count any more, and it has not been recalled since.
+    pub(super) is_unclaimed: bool,
+    /// Whether nothing in it was under way then.
+    pub(super) is_asleep: bool,
     /// Whether it turned into a follower behind the result of its parent.
     pub(super) is_left: bool,
     /// Whether it is a job without children.
@@ -113,8 +119,31 @@ impl Families {
         self.all.entry(at.clone()).or_default()
     }
 
+    fn note_busy(&mut self, record: &Record) {
+        match record {
+            Record::AttemptStarted { at, .. }
+            | Record::AttemptResumed { at, .. }
+            | Record::BlockEntered { at } => {
+                self.busy.insert(at.clone());
+            }
+            Record::AttemptSucceeded { at, .. }
+            | Record::AttemptRecovered { at, .. }
+            | Record::AttemptFailed { at, .. }
+            | Record::AttemptInterrupted { at, .. }
+            | Record::AttemptParked { at, .. }
+            | Record::AttemptPostponed { at, .. }
+            | Record::AttemptContinued { at, .. }
+            | Record::RecoveryBegan { at, .. }
+            | Record::DeadlinePassed { at: Some(at), .. } => {
+                self.busy.remove(at);
+            }
+            _ => {}
+        }
+    }
+
     #[expect(clippy::too_many_lines, reason = "one arm for each record")]
     pub(super) fn apply(&mut self, program: &Program, record: &Record) {
+        self.note_busy(record);
         match record {
             Record::ChildrenSpawned { at, children } => {
                 let is_repaired = self.is_repaired;
@@ -144,6 +173,8 @@ impl Families {
                     fan: None,
                     limits: heir.limits,
                     failures: family.failures,
+                    is_unclaimed: false,
+                    is_asleep: false,
                     is_left: false,
                     is_plain: program.is_plain(heir.kind),
                     plain_end: None,
@@ -155,6 +186,18 @@ impl Families {
                     at => self.deadlines.insert(at.clone(), *due),
                 };
                 assert_eq!(before, None, "{at:?} is given its time twice");
+            }
+            Record::AttemptsDropped { at } => {
+                let inside = self.busy.iter().filter_map(|it| index_in(at, it));
+                let busy = inside.collect();
+                self.family(at).disclaim(&busy);
+            }
+            Record::ChildrenRecalled { at, children } => {
+                for number in children {
+                    let child = &mut self.family(at).children[usize(*number)];
+                    assert!(child.is_unclaimed && child.plain_end.is_none());
+                    (child.is_unclaimed, child.is_asleep) = (false, false);
+                }
             }
             Record::UndoingBegan { .. } => self.is_undoing = true,
             Record::ValueKept { at, name, value } => {
@@ -244,10 +287,24 @@ impl Family {
             fan: child.fan,
             limits: child.limits,
             failures: self.failures,
+            is_unclaimed: false,
+            is_asleep: false,
             is_left: false,
             is_plain: program.is_plain(child.kind),
             plain_end: None,
         });
+    }
+
+    /// The attempts so far do not count any more, unless they handed over.
+    fn disclaim(&mut self, busy: &BTreeSet<u32>) {
+        if self.heir.is_some() {
+            return;
+        }
+        for number in self.bound.values() {
+            let child = &mut self.children[usize(*number)];
+            child.is_unclaimed = child.bond == Bond::Held;
+            child.is_asleep = child.is_unclaimed && !busy.contains(number);
+        }
     }
 
     /// An attempt failed, and another one follows: it calls children that failed again.
@@ -271,6 +328,13 @@ impl Family {
         self.bound.clear();
         self.kept.clear();
     }
+}
+
+/// The number of the frame of a node that something is in.
+fn index_in(owner: &Position, inner: &Position) -> Option<u32> {
+    let step = inner.frames.get(owner.frames.len())?;
+    let is_inside = inner.frames.starts_with(&owner.frames) && step.node == owner.node;
+    is_inside.then_some(step.index)
 }
 
 fn usize(number: u32) -> usize {

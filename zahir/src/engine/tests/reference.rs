@@ -526,6 +526,10 @@ impl Interpreter<'_> {
         let before = self.jobs.len();
         let arguments = plans::decoded(&child.arguments);
         let end = self.child(site, (number, child.kind), arguments, Rc::new(from));
+        if child.is_unclaimed {
+            self.uncertain(before);
+            return end;
+        }
         if has_result && child.is_left {
             for (_, job) in &mut self.jobs[before..] {
                 job.used.insert(at.clone());
@@ -690,6 +694,10 @@ impl Interpreter<'_> {
                 "the inputs of child {number} of {at:?}"
             );
         }
+        calls.retain(|call| {
+            let number = usize::try_from(family.bound[call]).unwrap();
+            !family.children[number].is_unclaimed
+        });
         assert!(
             calls.is_empty(),
             "{at:?} has children that it did not spawn"

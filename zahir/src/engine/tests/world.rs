@@ -459,6 +459,7 @@ impl<'a> World<'a> {
                     | Record::RecoveryBegan { .. }
                     | Record::ChildrenSpawned { .. }
                     | Record::ChildrenLeft { .. }
+                    | Record::ChildrenRecalled { .. }
                     | Record::AttemptContinued { .. }
                     | Record::AttemptPostponed { .. }
                     | Record::ValueKept { .. }
@@ -1700,6 +1701,10 @@ impl<'a> World<'a> {
             let child = family.and_then(|it| it.children.get(usize::try_from(step.index).unwrap()));
             let child = child.unwrap_or_else(|| panic!("{position:?} is a child of nobody"));
             assert_eq!(child.kind, kind, "{position:?} is another child");
+            assert!(
+                !child.is_asleep,
+                "{position:?} starts before it is called again"
+            );
         }
     }
 

@@ -76,7 +76,7 @@ fn a_failed_parent_keeps_its_children_and_what_it_kept() {
          made[1]/page failed, made resumed, made breaks, made fails",
         &["failed"],
         &expect![[r#"
-            counts: head ok, made value, made spawned 2, made[0]/page ok
+            counts: head ok, made value, made spawned 2, made[0]/page ok, made anew
             kept: `head`, `made[0]/page`
             runs again: `made`, `made[1]/page`"#]],
     );
@@ -86,7 +86,7 @@ fn a_failed_parent_keeps_its_children_and_what_it_kept() {
          made spawned=page#0, made[1]/page failed, made breaks, made fails",
         &["failed"],
         &expect![[r#"
-            counts: head ok, made spawned 1, made[0]/page failed, made spawned 1
+            counts: head ok, made spawned 1, made[0]/page failed, made spawned 1, made anew
             kept: `head`, `made[0]/page`
             runs again: `made`, `made[1]/page`"#]],
     );
@@ -194,7 +194,7 @@ fn what_a_parent_asked_for_runs_again_with_it() {
         SHELF,
         &["made[0]/page"],
         &expect![[r#"
-            counts: head ok, made value, made spawned 3, made[1]/diamond/a ok, made[1]/diamond/b ok, made[2]/page ok
+            counts: head ok, made value, made spawned 3, made[1]/diamond/a ok, made[1]/diamond/b ok, made[2]/page ok, made anew
             kept: `head`, `made[1]/diamond/a`, `made[1]/diamond/b`, `made[2]/page`
             runs again: `made`, `made[0]/page`, `end`"#]],
     );
@@ -202,33 +202,33 @@ fn what_a_parent_asked_for_runs_again_with_it() {
         SHELF,
         &["made/page"],
         &expect![[r#"
-        counts: head ok, made value, made spawned 3, made[1]/diamond/a ok, made[1]/diamond/b ok
-        kept: `head`, `made[1]/diamond/a`, `made[1]/diamond/b`
-        runs again: `made`, `made[0]/page`, `made[2]/page`, `end`"#]],
+            counts: head ok, made value, made spawned 3, made[1]/diamond/a ok, made[1]/diamond/b ok, made anew
+            kept: `head`, `made[1]/diamond/a`, `made[1]/diamond/b`
+            runs again: `made`, `made[0]/page`, `made[2]/page`, `end`"#]],
     );
     check_shelf(
         SHELF,
         &["made[1]/diamond/b"],
         &expect![[r#"
-        counts: head ok, made value, made spawned 3, made[0]/page ok, made[1]/diamond/a ok, made[2]/page ok
-        kept: `head`, `made[0]/page`, `made[2]/page`, `made[1]/diamond/a`
-        runs again: `made`, `made[1]/diamond/b`, `end`"#]],
+            counts: head ok, made value, made spawned 3, made[0]/page ok, made[1]/diamond/a ok, made[2]/page ok, made anew
+            kept: `head`, `made[0]/page`, `made[2]/page`, `made[1]/diamond/a`
+            runs again: `made`, `made[1]/diamond/b`, `end`"#]],
     );
     check_shelf(
         SHELF,
         &["made[1]"],
         &expect![[r#"
-        counts: head ok, made value, made spawned 3, made[0]/page ok, made[2]/page ok
-        kept: `head`, `made[0]/page`, `made[2]/page`
-        runs again: `made`, `made[1]/diamond/a`, `made[1]/diamond/b`, `end`"#]],
+            counts: head ok, made value, made spawned 3, made[0]/page ok, made[2]/page ok, made anew
+            kept: `head`, `made[0]/page`, `made[2]/page`
+            runs again: `made`, `made[1]/diamond/a`, `made[1]/diamond/b`, `end`"#]],
     );
     check_shelf(
         SHELF,
         &["made/diamond"],
         &expect![[r#"
-        counts: head ok, made value, made spawned 3, made[0]/page ok, made[2]/page ok
-        kept: `head`, `made[0]/page`, `made[2]/page`
-        runs again: `made`, `made[1]/diamond/a`, `made[1]/diamond/b`, `end`"#]],
+            counts: head ok, made value, made spawned 3, made[0]/page ok, made[2]/page ok, made anew
+            kept: `head`, `made[0]/page`, `made[2]/page`
+            runs again: `made`, `made[1]/diamond/a`, `made[1]/diamond/b`, `end`"#]],
     );
 }
 
@@ -293,7 +293,7 @@ fn a_parent_that_asked_for_another_attempt_goes_on_with_that() {
          made spawned=page#0, made[1]/page ok, made breaks, made fails",
         &["failed"],
         &expect![[r#"
-            counts: head ok, made spawned 1, made[0]/page ok, made postponed, made spawned 1, made[1]/page ok
+            counts: head ok, made spawned 1, made[0]/page ok, made postponed, made spawned 1, made[1]/page ok, made anew
             kept: `head`, `made[0]/page`, `made[1]/page`
             runs again: `made`"#]],
     );
@@ -317,17 +317,17 @@ fn children_have_children() {
         told,
         &["failed"],
         &expect![[r#"
-        counts: head ok, made spawned 2, made[0]/book spawned 2, made[0]/book[0]/page ok, made[1]/page ok
-        kept: `head`, `made[0]/book[0]/page`, `made[1]/page`
-        runs again: `made`, `made[0]/book`, `made[0]/book[1]/page`"#]],
+            counts: head ok, made spawned 2, made[0]/book spawned 2, made[0]/book[0]/page ok, made[1]/page ok, made anew, made[0]/book anew
+            kept: `head`, `made[0]/book[0]/page`, `made[1]/page`
+            runs again: `made`, `made[0]/book`, `made[0]/book[1]/page`"#]],
     );
     check_shelf(
         told,
         &["made[0]/book[0]/page"],
         &expect![[r#"
-        counts: head ok, made spawned 2, made[0]/book spawned 2, made[1]/page ok
-        kept: `head`, `made[1]/page`
-        runs again: `made`, `made[0]/book`, `made[0]/book[0]/page`, `made[0]/book[1]/page`"#]],
+            counts: head ok, made spawned 2, made[0]/book spawned 2, made[1]/page ok, made anew, made[0]/book anew
+            kept: `head`, `made[1]/page`
+            runs again: `made`, `made[0]/book`, `made[0]/book[0]/page`, `made[0]/book[1]/page`"#]],
     );
 }
 

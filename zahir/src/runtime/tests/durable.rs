@@ -88,6 +88,7 @@ fn told(records: &[Record]) -> Vec<String> {
         | Record::ValueKept { .. }
         | Record::AttemptContinued { .. }
         | Record::AttemptsDropped { .. }
+        | Record::ChildrenRecalled { .. }
         | Record::RunRevised(_) => format!("{record:?}"),
     };
     records.iter().map(tell).collect()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use zahir::{Context, JoinError, RunHandle, Runtime, job, workflow};
+use zahir::{ChildError, Context, JoinError, RunHandle, Runtime, job, workflow};
 
 /// How often each job of each test was run, and what fails.
 static LEDGER: Mutex<BTreeMap<(u64, String), u32>> = Mutex::new(BTreeMap::new());
@@ -105,10 +105,60 @@ workflow! {
     }
 }
 
+/// How many reservations there ever were: each is another one.
+static RESERVATIONS: AtomicU64 = AtomicU64::new(0);
+
+#[job(undo = release)]
+pub async fn reserve(test: u64) -> Result<u64, String> {
+    run(test, "reserve")?;
+    Ok(RESERVATIONS.fetch_add(1, Ordering::Relaxed))
+}
+
+#[job]
+pub async fn release(test: u64, _reservation: &u64) -> Result<(), String> {
+    run(test, "release")
+}
+
+#[job(undo = refund)]
+pub async fn charge(test: u64, reservation: u64) -> Result<u64, String> {
+    let last = RESERVATIONS.load(Ordering::Relaxed) - 1;
+    let which = if reservation == last { "last" } else { "old" };
+    run(test, &format!("charge the {which}"))?;
+    Ok(1)
+}
+
+#[job]
+pub async fn refund(test: u64, _reservation: u64, _receipt: &u64) -> Result<(), String> {
+    run(test, "refund")
+}
+
+#[job(no_undo)]
+pub async fn ship(test: u64, receipt: u64) -> Result<u64, String> {
+    run(test, "ship")?;
+    Ok(receipt)
+}
+
+/// What it calls second depends on what came of the first call.
+#[job(spawns(reserve, charge), no_undo)]
+pub async fn settle(ctx: &Context, test: u64) -> Result<u64, ChildError<String>> {
+    let _ = run(test, "settle");
+    let reservation = ctx.spawn(reserve(test)).await?;
+    ctx.spawn(charge(test, reservation)).await
+}
+
+workflow! {
+    #[saga]
+    pub async fn ordered(test: u64) -> u64 {
+        let receipt = settle(test);
+        ship(test, receipt)
+    }
+}
+
 async fn open() -> (Runtime, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let builder = Runtime::open(folder.path().join("runs.redb"));
     let builder = builder.workflow::<Printed>().workflow::<Published>();
+    let builder = builder.workflow::<Ordered>();
     (builder.start().await.unwrap(), folder)
 }
 
@@ -200,5 +250,22 @@ async fn a_child_is_given_other_inputs() {
         .with(Page { test, number: 7 });
     let (_, done, _) = repaired(test, repair).await;
     assert_eq!(done, "page 7, print, sell: 91");
+    runtime.shutdown().await.unwrap();
+}
+
+/// What was undone runs again when its parent calls it, with the inputs that the parent gives it then.
+#[tokio::test]
+async fn what_was_undone_waits_for_its_parent_to_call_it_again() {
+    let (test, (runtime, _folder)) = (test(), open().await);
+    break_job(test, "ship");
+    let run = runtime.run(ordered(test)).start().await.unwrap();
+    assert!(run.output().await.is_err());
+    assert_eq!(
+        ran(test),
+        "charge the last, refund, release, reserve, settle, ship"
+    );
+    mend(test);
+    let (_, done, _) = repaired(test, run.retry_failed()).await;
+    assert_eq!(done, "charge the last, reserve, settle, ship: 1");
     runtime.shutdown().await.unwrap();
 }

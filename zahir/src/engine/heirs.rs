@@ -14,6 +14,7 @@ use super::spawning::Asked;
 use super::state::{Change, Failing, State};
 use super::tally::Counted;
 use super::{Engine, Phase};
+use crate::plan::PlanKind;
 
 /// How many failures of children are told when their parent fails because of them.
 const TOLD_MAX: usize = 16;
@@ -149,20 +150,22 @@ impl<V: Clone> Engine<V> {
     }
 
     /// If all that an heir is given is there: computes its inputs. If some of it will never be there,
-    /// its parent fails. Where everything comes to its end, no heir begins.
+    /// its parent fails.
     pub(super) fn inherit_if_ready(&mut self, place: Place) {
         let Some(inheritance) = self.children(place).and_then(|it| it.inheritance.as_ref()) else {
             return;
         };
         let heir = inheritance.heir;
         let is_ready = inheritance.open.is_empty() && !inheritance.is_computing;
-        let may_begin = !self.is_stopped(place.frame) || self.replayed.contains_key(&(place, heir));
         let is_awake = self.frames.get(place.frame).is_some_and(|it| it.is_awake);
-        if !is_ready || !may_begin || !is_awake || self.phase != Phase::Going {
+        if !is_ready || !is_awake || self.phase != Phase::Going {
             return;
         }
         if let Some(failing) = self.disinherited(place) {
             return self.end_heir(place, heir, Err(Box::new(failing)));
+        }
+        if !self.may_inherit(place, heir) {
+            return;
         }
         let Some(children) = self.children_mut(place) else {
             return;
@@ -183,6 +186,14 @@ impl<V: Clone> Engine<V> {
         }
         let what = Evaluation::Arguments { inputs, nodes };
         self.evaluate(place, what, values);
+    }
+
+    /// Where everything comes to its end, no heir begins. But of a workflow nothing is on record if all
+    /// in it is pure: it may have been over before, and what comes behind it under way.
+    fn may_inherit(&self, place: Place, heir: u32) -> bool {
+        let kind = self.children(place).and_then(|it| it.get(heir));
+        let is_job = kind.is_some_and(|it| self.plan.node(it.kind).kind == PlanKind::Job);
+        !is_job || !self.is_stopped(place.frame) || self.replayed.contains_key(&(place, heir))
     }
 
     /// How a job fails if one of the children fails that its heir is given.
@@ -239,8 +250,9 @@ impl<V: Clone> Engine<V> {
         };
         child.arguments = Some(arguments.into());
         child.state = ChildState::Open;
-        let may_begin = !self.is_stopped(place.frame) || self.replayed.contains_key(&(place, heir));
-        if may_begin && let Some(frame) = self.frame_of(place, heir) {
+        if self.may_inherit(place, heir)
+            && let Some(frame) = self.frame_of(place, heir)
+        {
             self.wake(frame, None);
         }
     }

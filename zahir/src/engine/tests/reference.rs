@@ -150,12 +150,14 @@ impl Oracle {
                     if failure.kind == FailureKind::Diverged {
                         oracle.diverged.insert(at.clone());
                     }
-                    let lost = if recovering.contains(at) {
-                        &mut oracle.lost_recoveries
+                    if recovering.contains(at) {
+                        oracle.lost_recoveries.insert(at.clone());
                     } else {
-                        &mut oracle.lost
-                    };
-                    lost.insert(at.clone());
+                        oracle.lost.insert(at.clone());
+                        if may_be_beside {
+                            oracle.unrecovered.insert(at.clone());
+                        }
+                    }
                 }
                 Record::AttemptFailed {
                     at, retry_at: None, ..
@@ -620,6 +622,8 @@ impl Interpreter<'_> {
             self.diverges |= self.oracle.diverged.contains(&at);
             let keeps = self.program.plan.node(id).keeps_error;
             let keeps = keeps && !self.program.panics[index(id)] && !is_lost;
+            // The error of an heir is not one of its parent.
+            let keeps = keeps && family.heir.is_none();
             return End::Fails(keeps.then(|| plans::error(self.program.salt(id), inputs)));
         }
         if family.output.is_none() {

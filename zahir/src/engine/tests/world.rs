@@ -1246,6 +1246,9 @@ impl<'a> World<'a> {
         for (at, region) in self.plan.regions.iter().enumerate() {
             println!("region {at}: {region:?}");
         }
+        for step in &self.log {
+            println!("log {} {:?}", step.at.as_millis(), step.records);
+        }
         for step in &self.disk {
             println!("{} {:?}", step.at.as_millis(), step.records);
         }

@@ -230,6 +230,7 @@ impl Story {
                         let sum = inputs.iter().sum::<u64>();
                         Evaluated::Arguments(vec![u8::try_from(sum).unwrap()])
                     }
+                    Evaluation::Step => Evaluated::Value(inputs.iter().sum()),
                     other => panic!("{other:?}"),
                 });
                 self.engine
@@ -363,9 +364,13 @@ impl Story {
     }
 
     fn continue_as(&mut self, path: &str, spawned: Vec<Spawn>, given: &[u32]) {
+        self.continue_as_kind(JOB, path, spawned, given);
+    }
+
+    fn continue_as_kind(&mut self, kind: NodeId, path: &str, spawned: Vec<Spawn>, given: &[u32]) {
         let calls = given.iter().copied().map(ChildCall::Number).collect();
         let heir = Succession {
-            kind: JOB,
+            kind,
             inputs: vec![("all".into(), Bequest::Children(calls))],
             limits: ChildLimits::default(),
         };
@@ -991,6 +996,27 @@ fn a_job_that_continues_as_another_gives_what_that_gives() {
         story.expect(&["succeeded"]);
         assert_eq!(story.engine.progress().done, 6);
         assert_eq!(story.engine.progress().known, 6);
+    }
+}
+
+/// Of such an heir nothing is on record, and what comes behind it is under way when the run fails.
+#[test]
+fn an_heir_in_which_all_is_pure_gives_its_result_again_where_everything_comes_to_its_end() {
+    for crashes in [false, true] {
+        let plan = family(|nodes| {
+            nodes[5] = node(PlanKind::Value, 3, 1, vec![here(0)]);
+        });
+        let mut story = Story::new(plan);
+        story.continue_as_kind(CALL, "0", vec![child(JOB, 0, Bond::Followed)], &[]);
+        story.expect(&["start 0 #1", "start 0[0]/2 #1", "start 1 #1"]);
+        story.fail("0[0]/2", "no");
+        story.expect(&[]);
+        if crashes {
+            story.crash();
+            story.expect(&["start 1 #2"]);
+        }
+        story.succeed("1", 1);
+        story.expect(&["failed: no"]);
     }
 }
 

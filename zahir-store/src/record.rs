@@ -288,7 +288,8 @@ pub enum Record {
         /// The node instance.
         at: Position,
     },
-    /// An attempt behind a [`Record::AttemptsDropped`] calls these children: they go on.
+    /// An attempt behind a [`Record::AttemptsDropped`] calls these children, which its parent holds,
+    /// for the first time: those that are not over go on.
     ChildrenRecalled {
         /// The node instance of the parent.
         at: Position,

@@ -77,6 +77,8 @@ pub(super) struct Child<V> {
     fan: Option<u32>,
     /// Whether it does nothing until its parent calls it again.
     is_asleep: bool,
+    /// Whether its parent holds it, but no attempt that counts has called it.
+    is_disclaimed: bool,
     /// The last attempt of its parent that asked for it; 0 if that does not count.
     pub(super) asked: u32,
     /// The last attempt of its parent that was told of its end.
@@ -247,33 +249,35 @@ impl<V> Children<V> {
     /// The attempts since calls were forgotten do not count any more, but these children are under
     /// way.
     pub(super) fn disclaim(&mut self, under_way: &BTreeSet<u32>) {
-        self.failed_attempt = 0;
         let called = self.recent().filter(|(number, _)| self.is_called(*number));
         let called: Vec<u32> = called.map(|(number, _)| number).collect();
         for number in called {
             if let Some(child) = self.get_mut(number) {
                 child.asked = 0;
-                child.is_asleep = child.is_held() && !under_way.contains(&number);
+                child.is_disclaimed = child.is_held();
+                child.is_asleep = child.is_disclaimed && !under_way.contains(&number);
             }
         }
     }
 
-    /// This attempt asks for a child: gives whether it slept until now.
+    /// This attempt asks for a child: gives whether no other one that counts did.
     pub(super) fn claim(&mut self, number: u32, attempt: u32) -> bool {
+        let is_awake = self.is_awake;
         let Some(child) = self.get_mut(number) else {
             return false;
         };
         child.asked = attempt;
         let slept = child.is_asleep();
         child.is_asleep = false;
-        if slept && self.is_awake {
+        let is_first = std::mem::take(&mut child.is_disclaimed);
+        if slept && is_awake {
             self.enqueue(number);
         }
-        slept
+        is_first
     }
 
     /// Adds one that this attempt of the parent asks for, and gives its number. What its call meant
-    /// before goes on, and concerns nobody, if it does not sleep: whether it has begun is not always on
+    /// before goes on, and concerns nobody, unless it sleeps: whether it has begun is not always on
     /// record.
     pub(super) fn add(&mut self, spawned: &SpawnedChild, attempt: u32) -> u32 {
         let number = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
@@ -284,6 +288,7 @@ impl<V> Children<V> {
             bond: spawned.bond,
             fan,
             is_asleep: false,
+            is_disclaimed: false,
             asked: attempt,
             told: 0,
             call: spawned.call.clone(),
@@ -313,6 +318,7 @@ impl<V> Children<V> {
             bond: Bond::Held,
             fan: None,
             is_asleep: false,
+            is_disclaimed: false,
             asked: 0,
             told: 0,
             call: ChildCall::Number(u32::MAX),

@@ -12,7 +12,7 @@ use super::action::Violation;
 use super::advance::violation;
 use super::children::{Child, ChildState, Children};
 use super::frame::{FrameId, Place};
-use super::state::{Failing, State};
+use super::state::Failing;
 use super::tally::Counted;
 use super::{Engine, Phase, Task};
 use crate::plan::{PlanKind, RegionId};
@@ -33,13 +33,6 @@ impl<V: Clone> Engine<V> {
         let jobs = self.plan.region(self.plan.node(spawned.kind).region).jobs;
         let tries = self.instance(parent).and_then(|it| it.state.tries());
         let attempt = tries.map_or(0, |tries| tries.attempts);
-        let before = self.children(parent).and_then(|children| {
-            let number = children.called(&spawned.call)?;
-            children.get(number)?.is_asleep().then_some(number)
-        });
-        if let Some(before) = before {
-            self.forget_child(parent, before);
-        }
         let Some(frame) = self.frames.get_mut(parent.frame) else {
             return;
         };
@@ -71,13 +64,13 @@ impl<V: Clone> Engine<V> {
         }
     }
 
-    /// An attempt asks for a child that was there: gives whether it slept until now. The same for a
-    /// live one and for one on record.
+    /// An attempt asks for a child that was there: gives whether no other one that counts did. The same
+    /// for a live one and for one on record.
     pub(super) fn claim_child(&mut self, parent: Place, number: u32, attempt: u32) -> bool {
         let children = self.children_mut(parent);
-        let slept = children.is_some_and(|children| children.claim(number, attempt));
+        let is_first = children.is_some_and(|children| children.claim(number, attempt));
         self.go_over_children(parent);
-        slept
+        is_first
     }
 
     /// A child that sleeps is not called again: it is over, and what was under way in it with it.
@@ -89,29 +82,12 @@ impl<V: Clone> Engine<V> {
         child.state = ChildState::Over;
         child.arguments = None;
         let kind = child.kind;
-        let mut done = 0;
         if let Some(frame) = self.replayed.get(&(parent, number)).copied() {
-            done = self.done_inside(frame);
             self.remove_tree(frame);
         }
         self.expect_less(kind);
-        self.progress.known = self.progress.known.saturating_add(done);
         self.count_child(parent, kind, Counted::Unspawned);
         self.count_over(parent);
-    }
-
-    /// How many jobs in a frame, and in those inside it, have their results.
-    fn done_inside(&self, id: FrameId) -> u64 {
-        let Some(frame) = self.frames.get(id) else {
-            return 0;
-        };
-        let nodes = self.plan.region(frame.region).nodes.iter();
-        let done = nodes.zip(&frame.nodes).filter(|(node, instance)| {
-            self.plan.node(**node).kind == PlanKind::Job
-                && matches!(instance.state, State::Succeeded(_))
-        });
-        let inside = self.frames.inside(id).map(|(inner, _)| inner);
-        done.map(|_| 1).sum::<u64>() + inside.map(|inner| self.done_inside(inner)).sum::<u64>()
     }
 
     /// Lists a job among those that may open another frame, if it has a child that may begin.

@@ -300,7 +300,7 @@ impl<V: Clone> Engine<V> {
         let attempt = tries.map_or(0, |tries| tries.attempts);
         for number in children {
             if !self.claim_child(place, *number, attempt) {
-                return Err("that child did not wait to be called again");
+                return Err("that child was called before");
             }
         }
         Ok(())

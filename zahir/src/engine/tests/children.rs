@@ -30,6 +30,11 @@ const EFFECT: NodeId = NodeId::new(6);
 
 /// A job that spawns, and one behind it.
 fn family(change: impl FnOnce(&mut Vec<PlanNode>)) -> Arc<Plan> {
+    family_of(change, &[4, 5])
+}
+
+/// The same with these nodes in the workflow.
+fn family_of(change: impl FnOnce(&mut Vec<PlanNode>), workflow: &[u32]) -> Arc<Plan> {
     let kinds = vec![JOB, CALL, EFFECT];
     let mut nodes = vec![
         PlanNode {
@@ -59,11 +64,12 @@ fn family(change: impl FnOnce(&mut Vec<PlanNode>)) -> Arc<Plan> {
             Some(here(result)),
         )
     };
+    let jobs = u64::try_from(workflow.len()).unwrap() - 1;
     let regions = vec![
         of(&[0, 1], vec![], 1, 2),
         of(&[2], vec![], 0, 1),
         of(&[3], vec![], 0, 0),
-        of(&[4, 5], vec![0], 1, 1),
+        of(workflow, vec![0], 1, jobs),
         of(&[6], vec![], 0, 1),
     ];
     Arc::new(Plan::new(nodes, regions, vec![]))
@@ -832,8 +838,12 @@ fn after_a_repair_a_child_that_is_not_called_again_never_runs() {
     for crashes in [false, true] {
         let mut story = repaired();
         story.expect(&["start 0 #1"]);
+        assert_eq!(story.engine.progress().known, 5);
         story.succeed("0", 1);
         story.expect(&["start 1 #1"]);
+        assert_eq!(story.engine.progress().known, 4);
+        let left = story.count(|it| matches!(it, Record::ChildrenLeft { .. }));
+        assert_eq!(left, 0);
         if crashes {
             story.crash();
             story.expect(&["start 1 #2"]);
@@ -841,6 +851,112 @@ fn after_a_repair_a_child_that_is_not_called_again_never_runs() {
         story.succeed("1", 2);
         assert_eq!(story.log.pop().unwrap(), "succeeded");
     }
+}
+
+/// A child of which a part has its result.
+#[test]
+fn after_a_repair_a_workflow_that_is_not_called_again_does_not_go_on() {
+    for is_called in [false, true] {
+        let more = node(PlanKind::Job, 3, 2, vec![here(1)]);
+        let plan = family_of(|nodes| nodes.push(more), &[4, 5, 7]);
+        let mut story = Story::new(plan);
+        let call = || vec![child(CALL, 0, Bond::Held)];
+        story.park("0", call(), &[(&[0], 0)]);
+        story.succeed("0[0]/3[0]/5", 9);
+        story.fail("0[0]/3[0]/7", "no");
+        story.fail("0", "a child failed");
+        story.log.clear();
+        drop_failed_attempts(&mut story, |at| {
+            at.frames.is_empty() || at.node == NodeId::new(7)
+        });
+        story.expect(&["start 0 #1"]);
+        if is_called {
+            story.park("0", call(), &[(&[0], 0)]);
+            story.expect(&["start 0[0]/3[0]/7 #1"]);
+            story.crash();
+            story.expect(&["start 0 #2", "start 0[0]/3[0]/7 #2"]);
+            story.park("0", call(), &[(&[0], 0)]);
+            story.succeed("0[0]/3[0]/7", 11);
+            story.expect(&["resume 0 0=9"]);
+        }
+        story.succeed("0", 1);
+        story.expect(&["start 1 #1"]);
+        story.crash();
+        story.succeed("1", 2);
+        assert_eq!(story.log.pop().unwrap(), "succeeded");
+    }
+}
+
+/// The attempts behind one that asked for another are numbered on.
+#[test]
+fn after_a_repair_the_same_call_may_mean_another_child_behind_an_attempt_that_was_postponed() {
+    let mut story = Story::new(plain());
+    let (after, state) = (Duration::from_millis(5), vec![1]);
+    story.end("0", AttemptOutcome::Postponed { after, state });
+    story.pass(10);
+    story.park("0", held(0..1), &[(&[0], 0)]);
+    story.succeed("0[0]/2", 10);
+    story.fail("0", "no");
+    story.log.clear();
+    drop_failed_attempts(&mut story, |at| at.frames.is_empty());
+    story.pass(10);
+    story.expect(&["start 0 #2"]);
+    let mut other = held(0..1);
+    other[0].arguments = vec![9];
+    story.park("0", other, &[(&[0], 0)]);
+    story.expect(&["start 0[1]/2 #1"]);
+}
+
+/// What was over when it was called again may itself run again later.
+#[test]
+fn after_two_repairs_an_heir_is_given_what_runs_again() {
+    let mut story = repaired();
+    story.continue_as("0", held(0..3), &[0, 1]);
+    story.succeed("0[1]/2", 11);
+    story.succeed("0[3]/2", 1);
+    story.succeed("1", 2);
+    assert_eq!(story.log.pop().unwrap(), "succeeded");
+    // 0[0] runs again, and with it what depends on that.
+    story.records.retain(|record| match record {
+        Record::RunFinished(_) => false,
+        Record::AttemptStarted { at, .. } | Record::AttemptSucceeded { at, .. } => {
+            match at.frames.first() {
+                Some(step) => step.index == 1 || step.index == 2,
+                None => at.node == PARENT,
+            }
+        }
+        _ => true,
+    });
+    story.crash();
+    story.expect(&["start 0[0]/2 #1"]);
+    story.succeed("0[0]/2", 10);
+    assert!(story.log.pop().unwrap().starts_with("start 0[3]/2"));
+}
+
+/// As a repair does: the attempts of these count no more, but for those before one that asked for
+/// another; nor does the end of the run.
+fn drop_failed_attempts(story: &mut Story, of: impl Fn(&Position) -> bool) {
+    let is_seal = |it: &Record| matches!(it, Record::AttemptPostponed { .. });
+    let seal = story.records.iter().position(is_seal);
+    let mut number = 0..;
+    story.records.retain(|record| {
+        let is_sealed = seal.is_some_and(|seal| number.next().unwrap() < seal);
+        match record {
+            Record::ErrorKept { .. } | Record::RunFinished(_) => false,
+            Record::AttemptStarted { at, .. }
+            | Record::AttemptParked { at, .. }
+            | Record::AttemptResumed { at, .. }
+            | Record::AttemptFailed { at, .. } => is_sealed || !of(at),
+            _ => true,
+        }
+    });
+    story.records.push(Record::AttemptsDropped {
+        at: Position {
+            frames: vec![],
+            node: PARENT,
+        },
+    });
+    story.crash();
 }
 
 /// A run of which a job failed, as one of its three children did; then it was repaired.
@@ -859,21 +975,9 @@ fn repaired() -> Story {
         "resume 0 0=10 2=12 1=no",
         "failed: a child failed",
     ]);
-    // The attempts of the parent count no more, nor what became of the child that failed.
-    story.records.retain(|record| match record {
-        Record::ErrorKept { .. } | Record::RunFinished(_) => false,
-        Record::AttemptStarted { at, .. }
-        | Record::AttemptParked { at, .. }
-        | Record::AttemptResumed { at, .. }
-        | Record::AttemptFailed { at, .. } => at.frames.first().is_some_and(|step| step.index != 1),
-        _ => true,
+    drop_failed_attempts(&mut story, |at| {
+        at.frames.first().is_none_or(|step| step.index == 1)
     });
-    let at = Position {
-        frames: vec![],
-        node: NodeId::new(0),
-    };
-    story.records.push(Record::AttemptsDropped { at });
-    story.crash();
     story
 }
 

@@ -195,7 +195,7 @@ impl Families {
             Record::ChildrenRecalled { at, children } => {
                 for number in children {
                     let child = &mut self.family(at).children[usize(*number)];
-                    assert!(child.is_unclaimed && child.plain_end.is_none());
+                    assert!(child.is_unclaimed, "{number} of {at:?} is recalled twice");
                     (child.is_unclaimed, child.is_asleep) = (false, false);
                 }
             }

@@ -150,14 +150,7 @@ impl Oracle {
                     if failure.kind == FailureKind::Diverged {
                         oracle.diverged.insert(at.clone());
                     }
-                    if recovering.contains(at) {
-                        oracle.lost_recoveries.insert(at.clone());
-                    } else {
-                        oracle.lost.insert(at.clone());
-                        if may_be_beside {
-                            oracle.unrecovered.insert(at.clone());
-                        }
-                    }
+                    oracle.lose(at, recovering.contains(at), may_be_beside);
                 }
                 Record::AttemptFailed {
                     at, retry_at: None, ..
@@ -172,6 +165,17 @@ impl Oracle {
             );
         }
         oracle
+    }
+
+    fn lose(&mut self, at: &Position, recovers: bool, may_be_beside: bool) {
+        if recovers {
+            self.lost_recoveries.insert(at.clone());
+            return;
+        }
+        self.lost.insert(at.clone());
+        if may_be_beside {
+            self.unrecovered.insert(at.clone());
+        }
     }
 
     fn wait_ends(&mut self, at: &Position, got: Option<u64>) {

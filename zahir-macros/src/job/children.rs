@@ -2,7 +2,7 @@
 //! result of one.
 
 use proc_macro2::{Delimiter, Span, TokenStream};
-use quote::{ToTokens, format_ident, quote};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Generics, Ident, Index, Visibility};
 
@@ -207,6 +207,21 @@ impl Callee<'_> {
     ///
     /// The bounds hide behind a lifetime: where they don't hold, which is reported at the input, the
     /// implementation is not there, and nothing is reported again.
+    /// `struct SendMail { user: User }`. What rustc says about the type it says about the function.
+    pub(crate) fn definition(&self, fields: TokenStream) -> TokenStream {
+        let Self {
+            name,
+            ty,
+            generics,
+            visibility,
+            ..
+        } = self;
+        let (impl_generics, _, where_clause) = generics.split_for_impl();
+        let keyword = quote_spanned!(name.span()=> struct);
+        let fields = group_at(Delimiter::Brace, name.span(), fields);
+        quote!(#visibility #keyword #ty #impl_generics #where_clause #fields)
+    }
+
     pub(crate) fn written(&self) -> TokenStream {
         let Self {
             ty,

@@ -106,8 +106,7 @@ impl Expansion<'_> {
     /// `struct SendMail { user: User }`.
     fn type_definition(&self) -> TokenStream {
         let job = self.job;
-        let (name, ty, visibility) = (&job.signature.ident, &job.type_name, &job.visibility);
-        let (impl_generics, _, where_clause) = job.signature.generics.split_for_impl();
+        let (name, visibility) = (&job.signature.ident, &job.visibility);
         let doc = format!(
             "A call of [`{}()`]({}()) as a value: its inputs, owned, to be stored.",
             names::unraw(name),
@@ -117,6 +116,8 @@ impl Expansion<'_> {
         let marker = self.marker().map(|ty| {
             quote!(#[doc(hidden)] #visibility __zahir_generics: ::core::marker::PhantomData<#ty>,)
         });
+        let fields = quote!(#(#visibility #names: #stored,)* #marker);
+        let definition = self.callee().definition(fields);
         quote! {
             #[doc = #doc]
             #[allow(
@@ -126,10 +127,7 @@ impl Expansion<'_> {
                 unreachable_pub,
                 clippy::exhaustive_structs,
             )]
-            #visibility struct #ty #impl_generics #where_clause {
-                #(#visibility #names: #stored,)*
-                #marker
-            }
+            #definition
         }
     }
 

@@ -21,14 +21,17 @@ pub use crate::job::arguments::{
 };
 pub use crate::job::attempt::{Answer, checked};
 pub use crate::job::children::kind::{
-    Declarable, Declared, Declares, KindDef, SpawnCall, SpawnedBy, SpawnedByNone, Undeclared,
-    declared,
+pub use crate::job::children::join::{Children, OneChild};
+    Calls, Declarable, Declaration, Declared, Declares, KindDef, SpawnCall, Spawnable, SpawnedAs,
+    SpawnedBy, SpawnedByNone, Undeclared, declared,
 };
 pub use crate::job::children::later::Output as ChildOutput;
 pub use crate::job::children::later::{
-    Continue, Given, GivenAs, Gives, Heir, Inherits, Later, Lent, Names, Outputs, Owned, Succession,
+    Continue, Given, GivenAs, Gives, Heir, Inherits, Later, Lent, Outputs, Owned, SameAs,
+    Succession,
 };
 pub use crate::job::children::{Anything, Spawning};
+pub use crate::job::children::misplaced::{Unawaited, Unspawned};
 pub use crate::job::context::{Attempting, Context, Spawner};
 pub use crate::job::effect::{
     Assists, Attempted, Attempts, Auxiliary, Continuable, Continues, Lasting, Reaching, Retriable,
@@ -40,10 +43,11 @@ pub use crate::job::recovery::{
 };
 pub use crate::job::share::{SharingKey, key_bytes};
 pub use crate::job::stored::{
-    Arguments, Encodable, Inputs, NotEncodable, NotWritable, StoredDef, Writable, Written, given,
-    lent,
+    Arguments, Encodable, Few, Inputs, NotEncodable, NotWritable, StoredDef, Writable, Written,
+    given, lent,
 };
 pub use crate::job::undo::{Undo, UndoDef, Undoing};
+pub use crate::job::telling::{Emits, Keeps};
 pub use crate::job::{BoxError, BoxFuture, Call, Fallible, Job, JobDef, Options, boxed};
 pub use crate::signal::Signal;
 pub use crate::value::{Codec, CodecError, Typed, Value, codec};

@@ -11,6 +11,7 @@ use syn::{
 
 use crate::canonical;
 use crate::errors::Errors;
+use crate::job::body;
 use crate::names;
 use crate::signature::{self, Kind, Parameters};
 
@@ -105,6 +106,7 @@ pub(crate) fn check(function: Function, errors: &Errors) -> Job {
         None => (output, None),
     };
     check_state(&parameters, again.as_ref(), errors);
+    body::check(signature.to_token_stream(), &body, errors);
     signature::forget_state(&mut signature);
     if let Some(output) = &output {
         Unstorable(errors).visit_type(output);

@@ -524,6 +524,36 @@ pub(crate) fn is_result(ty: &Type) -> bool {
 /// The `T` and the `E` of `Result<T, E>`, as far as they are written.
 pub(crate) fn result_types(ty: &Type) -> (Option<Type>, Option<Type>) {
     let mut types = generic_types(ty).into_iter();
+/// Whether the head of a function means another type of this name than its own, which would hide it:
+/// one with parameters that the function has none of, or one that everybody knows.
+pub(crate) fn hides(signature: &Signature, name: &Ident) -> bool {
+    struct Mentioned<'a> {
+        name: &'a Ident,
+        bare: bool,
+        found: bool,
+    }
+    impl<'ast> Visit<'ast> for Mentioned<'_> {
+        fn visit_path(&mut self, path: &'ast syn::Path) {
+            if let [segment] = &*path.segments.iter().collect::<Vec<_>>()
+                && segment.ident == *self.name
+            {
+                let known = ["Context", "String"]
+                    .iter()
+                    .any(|known| *self.name == known);
+                self.found |= known || (self.bare && !segment.arguments.is_none());
+            }
+            visit::visit_path(self, path);
+        }
+    }
+    let mut mentioned = Mentioned {
+        name,
+        bare: signature.generics.params.is_empty(),
+        found: false,
+    };
+    mentioned.visit_signature(signature);
+    mentioned.found
+}
+
     (types.next(), types.next())
 }
 

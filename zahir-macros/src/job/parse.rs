@@ -1,7 +1,7 @@
 //! The function under `#[job]`. Its body stays as it is: rustc checks it.
 
 use proc_macro2::{Group, Span, TokenStream};
-use quote::ToTokens;
+use quote::{ToTokens, format_ident};
 use syn::parse::{ParseStream, Parser};
 use syn::visit::{self, Visit};
 use syn::{
@@ -112,7 +112,7 @@ pub(crate) fn check(function: Function, errors: &Errors) -> Job {
         Unstorable(errors).visit_type(output);
     }
     Job {
-        type_name: names::type_name(&signature.ident),
+        type_name: type_name(&signature, errors),
         attributes,
         visibility,
         signature,
@@ -140,6 +140,20 @@ fn check_state(parameters: &Parameters, again: Option<&Again>, errors: &Errors) 
             {
                 let shown = shown(state);
                 let message = format!(
+/// The name of the type, which may hide none that the head means.
+fn type_name(signature: &Signature, errors: &Errors) -> Ident {
+    let (name, ty) = (&signature.ident, names::type_name(&signature.ident));
+    if !signature::hides(signature, &ty) {
+        return ty;
+    }
+    let message = format!(
+        "the job `{name}` is a type `{ty}`, too, which would hide the `{ty}` that is meant here: \
+         give the job another name"
+    );
+    errors.at(name, message);
+    format_ident!("Job{ty}")
+}
+
                     "nothing takes what this leaves for the next attempt: add a parameter \
                      `#[state] state: Option<{shown}>`, or write `()`"
                 );

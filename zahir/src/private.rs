@@ -17,11 +17,12 @@ pub use crate::graph::instance::{intern, per_type};
 pub use crate::graph::shape::{Argument, Exit, NodeShape, RegionShape, Shape, ShapeKind};
 pub use crate::job::again::{Kept, Returned, Stateful, again, kept, state};
 pub use crate::job::arguments::{
-    Build, Field, IsResult, NotResult, OwnedField, StoredInput, deserialize,
+    Build, Field, IsResult, NotResult, OwnedField, Owns, StoredAs, StoredInput, codec_of,
+    deserialize,
 };
 pub use crate::job::attempt::{Answer, checked};
-pub use crate::job::children::kind::{
 pub use crate::job::children::join::{Children, OneChild};
+pub use crate::job::children::kind::{
     Calls, Declarable, Declaration, Declared, Declares, KindDef, SpawnCall, Spawnable, SpawnedAs,
     SpawnedBy, SpawnedByNone, Undeclared, declared,
 };
@@ -30,8 +31,8 @@ pub use crate::job::children::later::{
     Continue, Given, GivenAs, Gives, Heir, Inherits, Later, Lent, Outputs, Owned, SameAs,
     Succession,
 };
-pub use crate::job::children::{Anything, Spawning};
 pub use crate::job::children::misplaced::{Unawaited, Unspawned};
+pub use crate::job::children::{Anything, Spawning};
 pub use crate::job::context::{Attempting, Context, Spawner};
 pub use crate::job::effect::{
     Assists, Attempted, Attempts, Auxiliary, Continuable, Continues, Lasting, Reaching, Retriable,
@@ -46,8 +47,8 @@ pub use crate::job::stored::{
     Arguments, Encodable, Few, Inputs, NotEncodable, NotWritable, StoredDef, Writable, Written,
     given, lent,
 };
-pub use crate::job::undo::{Undo, UndoDef, Undoing};
 pub use crate::job::telling::{Emits, Keeps};
+pub use crate::job::undo::{Undo, UndoDef, Undoing};
 pub use crate::job::{BoxError, BoxFuture, Call, Fallible, Job, JobDef, Options, boxed};
 pub use crate::signal::Signal;
 pub use crate::value::{Codec, CodecError, Typed, Value, codec};

@@ -5,8 +5,8 @@ use quote::{ToTokens, format_ident};
 use syn::parse::{ParseStream, Parser};
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, Error, Ident, Item, Lifetime, Safety, Signature, Type, TypeImplTrait, TypeReference,
-    Visibility, parse2,
+    Attribute, Error, GenericArgument, Ident, Item, Lifetime, PathArguments, Safety, Signature,
+    Type, TypeImplTrait, TypeReference, Visibility, parse2,
 };
 
 use crate::canonical;
@@ -40,6 +40,21 @@ pub(crate) struct Job {
     pub(crate) error: Fallible,
     /// The name of the generated type.
     pub(crate) type_name: Ident,
+}
+
+impl Job {
+    /// Whether `<..>` names this very job, by its function or its type.
+    pub(crate) fn is_named_in(&self, arguments: &PathArguments) -> bool {
+        let PathArguments::AngleBracketed(arguments) = arguments else {
+            return false;
+        };
+        arguments.args.iter().all(|argument| match argument {
+            GenericArgument::Type(Type::Path(ty)) => ty.path.segments.last().is_some_and(|last| {
+                last.ident == self.type_name || last.ident == self.signature.ident
+            }),
+            _ => false,
+        })
+    }
 }
 
 /// `Again<T, S>`.
@@ -91,6 +106,7 @@ pub(crate) fn check(function: Function, errors: &Errors) -> Job {
         body,
     } = function;
     check_qualifiers(&mut signature, errors);
+    body::check(signature.to_token_stream(), &body, errors);
     signature::check_generics(&signature.generics, Kind::Job, errors);
     signature::imply_bounds(&mut signature.generics);
     let parameters = signature::parameters(&signature, Kind::Job, errors);
@@ -106,7 +122,6 @@ pub(crate) fn check(function: Function, errors: &Errors) -> Job {
         None => (output, None),
     };
     check_state(&parameters, again.as_ref(), errors);
-    body::check(signature.to_token_stream(), &body, errors);
     signature::forget_state(&mut signature);
     if let Some(output) = &output {
         Unstorable(errors).visit_type(output);
@@ -125,6 +140,20 @@ pub(crate) fn check(function: Function, errors: &Errors) -> Job {
     }
 }
 
+/// The name of the type, which may hide none that the head means.
+fn type_name(signature: &Signature, errors: &Errors) -> Ident {
+    let (name, ty) = (&signature.ident, names::type_name(&signature.ident));
+    if !signature::hides(signature, &ty) {
+        return ty;
+    }
+    let message = format!(
+        "the job `{name}` is a type `{ty}`, too, which would hide the `{ty}` that is meant here: \
+         give the job another name"
+    );
+    errors.at(name, message);
+    format_ident!("Job{ty}")
+}
+
 /// What an attempt leaves has to be taken by the next one, and the other way round.
 fn check_state(parameters: &Parameters, again: Option<&Again>, errors: &Errors) {
     match (&parameters.state, again) {
@@ -140,20 +169,6 @@ fn check_state(parameters: &Parameters, again: Option<&Again>, errors: &Errors) 
             {
                 let shown = shown(state);
                 let message = format!(
-/// The name of the type, which may hide none that the head means.
-fn type_name(signature: &Signature, errors: &Errors) -> Ident {
-    let (name, ty) = (&signature.ident, names::type_name(&signature.ident));
-    if !signature::hides(signature, &ty) {
-        return ty;
-    }
-    let message = format!(
-        "the job `{name}` is a type `{ty}`, too, which would hide the `{ty}` that is meant here: \
-         give the job another name"
-    );
-    errors.at(name, message);
-    format_ident!("Job{ty}")
-}
-
                     "nothing takes what this leaves for the next attempt: add a parameter \
                      `#[state] state: Option<{shown}>`, or write `()`"
                 );

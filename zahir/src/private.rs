@@ -31,7 +31,7 @@ pub use crate::job::children::later::{
     Continue, Given, GivenAs, Gives, Heir, Inherits, Later, Lent, Outputs, Owned, SameAs,
     Succession,
 };
-pub use crate::job::children::misplaced::{Unawaited, Unspawned};
+pub use crate::job::children::misplaced::{ChildBackoff, Unawaited, Unspawned};
 pub use crate::job::children::{Anything, Spawning};
 pub use crate::job::context::{Attempting, Context, Spawner};
 pub use crate::job::effect::{

@@ -1,4 +1,4 @@
-//! Methods that are written one word too early: they say so, and do not compile.
+//! Methods that are written where there are none: they say so, and do not compile.
 
 use crate::job::children::child::Child;
 use crate::job::{Call, Job};
@@ -13,6 +13,17 @@ use crate::job::{Call, Job};
 pub trait Unspawned: Job {
     #[doc(hidden)]
     fn unspawned<A, T>(_: A) -> T;
+}
+
+/// What a child has no setting of its own for: nothing implements it.
+#[diagnostic::on_unimplemented(
+    message = "a child has no `backoff` of its own",
+    label = "said of a child or a call of `{Self}`",
+    note = "how long is waited between attempts is said by the job: `#[job(retry = 3, backoff = 5s)]`"
+)]
+pub trait ChildBackoff: Job {
+    #[doc(hidden)]
+    fn child_backoff<A, T>(_: A) -> T;
 }
 
 /// What may be taken from a child that was not awaited: nothing implements it.
@@ -54,9 +65,9 @@ impl<J: Job> Call<'_, J> {
     #[doc(hidden)]
     pub fn backoff(self, waits: impl Sized) -> Self
     where
-        J: Unspawned,
+        J: ChildBackoff,
     {
-        J::unspawned((self, waits))
+        J::child_backoff((self, waits))
     }
 
     #[doc(hidden)]
@@ -77,6 +88,18 @@ impl<J: Job> Call<'_, J> {
 }
 
 impl<C: Job> Child<C> {
+    #[doc(hidden)]
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "a child that is let go follows"
+    )]
+    pub fn backoff(self, waits: impl Sized) -> Self
+    where
+        C: ChildBackoff,
+    {
+        C::child_backoff((self, waits))
+    }
+
     #[doc(hidden)]
     #[must_use]
     pub fn unwrap(self) -> C::Output

@@ -37,6 +37,17 @@ impl Duration {
         // Not `from_micros`: lints would propose a larger unit at the user's literal.
         quote!(__zahir::Duration::new(#seconds, #nanos))
     }
+
+    /// What one would write in Rust.
+    pub(crate) fn in_rust(self) -> String {
+        let units = [("secs", 1_000_000), ("millis", 1_000), ("micros", 1)];
+        let whole = units
+            .iter()
+            .find(|(_, micros)| self.micros.is_multiple_of(*micros));
+        whole.map_or_else(String::new, |(unit, micros)| {
+            format!("Duration::from_{unit}({})", self.micros / micros)
+        })
+    }
 }
 
 /// The duration that a literal is; `None` if it is none by intent: it has no unit.

@@ -1,5 +1,6 @@
 //! `#[job]`: parse, check, expand.
 
+mod body;
 pub(crate) mod children;
 mod conflicts;
 pub(crate) mod expand;

@@ -1,6 +1,6 @@
 //! Names: similar ones, and those of types.
 
-use proc_macro2::{Ident, Span};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 
 /// `; did you mean `name`?` for the closest of `names`, if it is close enough to be a slip.
 pub(crate) fn did_you_mean<'n>(
@@ -84,6 +84,15 @@ pub(crate) fn constant(name: &str, at: Span) -> Option<Ident> {
     let mut ident = syn::parse_str::<Ident>(&constant).ok().filter(|_| begins)?;
     ident.set_span(at);
     Some(ident)
+}
+
+/// Whether one of these names stands in there.
+pub(crate) fn mentions(tokens: TokenStream, names: &[impl AsRef<str>]) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Group(group) => mentions(group.stream(), names),
+        TokenTree::Ident(ident) => names.iter().any(|name| ident == name.as_ref()),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
 }
 
 /// The name without `r#`.

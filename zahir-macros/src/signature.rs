@@ -29,11 +29,17 @@ impl Parameter {
     fn unsized_kind(&self) -> Option<Unsized<'_>> {
         match &self.ty {
             Type::Slice(slice) => Some(Unsized::Slice(&slice.elem)),
-            Type::Path(path) if path.qself.is_none() && path.path.is_ident("str") => {
-                Some(Unsized::Text)
-            }
+            ty if is_text(ty) => Some(Unsized::Text),
             _ => None,
         }
+    }
+
+    /// Whether the type is called as one of std's that have no size: such an input can't be stored, and
+    /// only rustc knows whether it is that one or another of the name.
+    pub(crate) fn may_be_unsized(&self) -> bool {
+        let last = last_segment(&self.ty);
+        self.lent.is_some()
+            && last.is_some_and(|last| UNSIZED.iter().any(|name| last.ident == name))
     }
 
     /// The type it is stored as: `&str` as `String`, `&[T]` as `Vec<T>`, `&T` as `T`.
@@ -54,8 +60,8 @@ impl Parameter {
     /// from being reported twice.
     pub(crate) fn argument(&self, lifetime: &Lifetime, of_input: &TokenStream) -> TokenStream {
         let ty = match self.unsized_kind() {
-            Some(_) => self.ty.to_token_stream(),
-            None => of_input.clone(),
+            None if !self.may_be_unsized() => of_input.clone(),
+            _ => self.ty.to_token_stream(),
         };
         match &self.lent {
             Some(and) => quote!(#and #lifetime #ty),
@@ -77,6 +83,7 @@ impl Parameter {
         match self.unsized_kind() {
             Some(Unsized::Slice(_)) => Some(quote!(<#of_input as ::core::ops::Deref>::Target)),
             Some(Unsized::Text) => None,
+            None if self.may_be_unsized() => Some(self.ty.to_token_stream()),
             None => Some(of_input.clone()),
         }
     }
@@ -89,6 +96,14 @@ impl Parameter {
             None => quote!(#ty),
         }
     }
+}
+
+/// Those of std that have no size, besides `str`.
+const UNSIZED: [&str; 3] = ["Path", "OsStr", "CStr"];
+
+/// Whether it is `str`, which may be written as a path, too.
+fn is_text(ty: &Type) -> bool {
+    last_segment(ty).is_some_and(|last| last.ident == "str")
 }
 
 enum Unsized<'a> {
@@ -216,10 +231,11 @@ pub(crate) fn again_types(ty: &Type) -> Option<(Type, Option<Type>)> {
     Some((output, types.next()))
 }
 
-/// The type itself, where a `macro_rules!` has put a group around it.
+/// The type itself, where a `macro_rules!` has put a group around it, or the user parentheses.
 pub(crate) fn ungrouped(ty: &Type) -> &Type {
     match ty {
         Type::Group(group) => ungrouped(&group.elem),
+        Type::Paren(group) => ungrouped(&group.elem),
         other => other,
     }
 }
@@ -313,7 +329,7 @@ fn check_sized(ty: &Type, kind: Kind, errors: &Errors) {
     match ty {
         Type::Slice(_) if lent => errors.at(ty, "a slice is lent: write `&` before it"),
         Type::Slice(_) => errors.at(ty, "a slice can't be stored: take a `Vec`"),
-        Type::Path(path) if path.path.is_ident("str") => {
+        ty if is_text(ty) => {
             let message = if lent {
                 "text is lent, `&str`, or owned, `String`"
             } else {
@@ -331,8 +347,7 @@ const NO_DYN: &str = "a `dyn` type can't be read back from a file: take the type
 
 fn check_reference(reference: &TypeReference, kind: Kind, errors: &Errors) {
     if kind == Kind::Workflow {
-        let written = reference.elem.to_token_stream().to_string();
-        let message = match &*reference.elem {
+        let message = match ungrouped(&reference.elem) {
             context if is_context(context) => {
                 "a workflow has no context: each of its jobs may take one".to_owned()
             }
@@ -343,7 +358,7 @@ fn check_reference(reference: &TypeReference, kind: Kind, errors: &Errors) {
                      `Vec<{element}>`"
                 )
             }
-            _ if written == "str" => "a workflow's inputs are stored with the run: take the value \
+            ty if is_text(ty) => "a workflow's inputs are stored with the run: take the value \
                                       itself, `String`"
                 .to_owned(),
             _ => "a workflow's inputs are stored with the run: take the value itself, without `&`"
@@ -358,8 +373,12 @@ fn check_reference(reference: &TypeReference, kind: Kind, errors: &Errors) {
             "a job can't change its inputs: they are shared; take the value itself, or `&T`",
         );
     }
-    if matches!(&*reference.elem, Type::TraitObject(_)) {
-        errors.at(&reference.elem, NO_DYN);
+    let element = match ungrouped(&reference.elem) {
+        Type::Slice(slice) => ungrouped(&slice.elem),
+        other => other,
+    };
+    if matches!(element, Type::TraitObject(_)) {
+        errors.at(element, NO_DYN);
     }
     match &reference.lifetime {
         Some(lifetime) if lifetime.ident == "static" => errors.at(
@@ -503,6 +522,36 @@ fn is_unbounded(parameter: &TypeParam, generics: &Generics) -> bool {
         _ => None,
     });
     parameter.bounds.is_empty() && !bounded.any(|ty| is_named(ty, &parameter.ident))
+}
+
+/// Whether the head of a function means another type of this name than its own, which would hide it:
+/// one with parameters that the function has none of, or one that everybody knows.
+pub(crate) fn hides(signature: &Signature, name: &Ident) -> bool {
+    struct Mentioned<'a> {
+        name: &'a Ident,
+        bare: bool,
+        found: bool,
+    }
+    impl<'ast> Visit<'ast> for Mentioned<'_> {
+        fn visit_path(&mut self, path: &'ast syn::Path) {
+            if let [segment] = &*path.segments.iter().collect::<Vec<_>>()
+                && segment.ident == *self.name
+            {
+                let known = ["Context", "String"]
+                    .iter()
+                    .any(|known| *self.name == known);
+                self.found |= known || (self.bare && !segment.arguments.is_none());
+            }
+            visit::visit_path(self, path);
+        }
+    }
+    let mut mentioned = Mentioned {
+        name,
+        bare: signature.generics.params.is_empty(),
+        found: false,
+    };
+    mentioned.visit_signature(signature);
+    mentioned.found
 }
 
 /// The declared output; `()` if none is written.

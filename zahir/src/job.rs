@@ -12,7 +12,7 @@ pub(crate) mod policy;
 pub(crate) mod recovery;
 pub(crate) mod share;
 pub(crate) mod stored;
-mod telling;
+pub(crate) mod telling;
 pub(crate) mod undo;
 
 use std::fmt;

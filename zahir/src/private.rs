@@ -17,17 +17,21 @@ pub use crate::graph::instance::{intern, per_type};
 pub use crate::graph::shape::{Argument, Exit, NodeShape, RegionShape, Shape, ShapeKind};
 pub use crate::job::again::{Kept, Returned, Stateful, again, kept, state};
 pub use crate::job::arguments::{
-    Build, Field, IsResult, NotResult, OwnedField, StoredInput, deserialize,
+    Build, Field, IsResult, NotResult, OwnedField, Owns, StoredAs, StoredInput, codec_of,
+    deserialize,
 };
 pub use crate::job::attempt::{Answer, checked};
+pub use crate::job::children::join::{Children, OneChild};
 pub use crate::job::children::kind::{
-    Declarable, Declared, Declares, KindDef, SpawnCall, SpawnedBy, SpawnedByNone, Undeclared,
-    declared,
+    Calls, Declarable, Declaration, Declared, Declares, KindDef, SpawnCall, Spawnable, SpawnedAs,
+    SpawnedBy, SpawnedByNone, Undeclared, declared,
 };
 pub use crate::job::children::later::Output as ChildOutput;
 pub use crate::job::children::later::{
-    Continue, Given, GivenAs, Gives, Heir, Inherits, Later, Lent, Names, Outputs, Owned, Succession,
+    Continue, Given, GivenAs, Gives, Heir, Inherits, Later, Lent, Outputs, Owned, SameAs,
+    Succession,
 };
+pub use crate::job::children::misplaced::{ChildBackoff, Unawaited, Unspawned};
 pub use crate::job::children::{Anything, Spawning};
 pub use crate::job::context::{Attempting, Context, Spawner};
 pub use crate::job::effect::{
@@ -40,9 +44,10 @@ pub use crate::job::recovery::{
 };
 pub use crate::job::share::{SharingKey, key_bytes};
 pub use crate::job::stored::{
-    Arguments, Encodable, Inputs, NotEncodable, NotWritable, StoredDef, Writable, Written, given,
-    lent,
+    Arguments, Encodable, Few, Inputs, NotEncodable, NotWritable, StoredDef, Writable, Written,
+    given, lent,
 };
+pub use crate::job::telling::{Emits, Keeps};
 pub use crate::job::undo::{Undo, UndoDef, Undoing};
 pub use crate::job::{BoxError, BoxFuture, Call, Fallible, Job, JobDef, Options, boxed};
 pub use crate::signal::Signal;

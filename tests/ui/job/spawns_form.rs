@@ -33,4 +33,12 @@ async fn assisted(page: &str) -> usize { page.len() }
 async fn takes_over(ctx: &Context, failure: &zahir::Failure, page: &str) -> usize { drop((ctx.spawn(measure(page)), failure)); 1 }
 #[job(spawns(measure))]
 async fn undoes(ctx: &Context, page: &str, output: &usize) { drop((ctx.spawn(measure(page)), output)); }
+#[job(spawns(measure))]
+async fn of_another(ctx: &Context<measure>) { drop(ctx.spawn(measure(""))); }
+#[job(spawns(measure))]
+async fn of_itself(ctx: &Context<of_itself>) { drop(ctx.spawn(measure(""))); }
+#[job(spawns(Self))]
+async fn own_type(ctx: &Context) { drop(ctx.spawn(own_type())); }
+#[job(spawns(measure,, greet))]
+async fn twice_a_comma(ctx: &Context) { drop(ctx.spawn(measure(""))); }
 fn main() {}

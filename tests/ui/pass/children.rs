@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use zahir::{Child, ChildError, Context, JoinError, Payload, job, workflow};
+use zahir::{Call, Child, ChildError, Context, Job, JoinError, Map, Payload, SpawnedBy, job, workflow};
 
 /// Jobs of another module.
 pub mod pages {
@@ -70,6 +70,30 @@ async fn helper(ctx: &Context<crawl>) -> Result<Vec<u8>, ChildError<std::io::Err
 
 fn by_any(ctx: &Context) -> usize {
     ctx.attempt() as usize
+}
+
+/// Spawns for any job that declares what it is given.
+fn for_any<'c, P: Job, C: SpawnedBy<P>>(ctx: &Context<P>, call: Call<'c, C>, more: fn(usize) -> Call<'c, C>) -> (Child<C>, Map<'c, C>) {
+    (ctx.spawn(call), ctx.map([1, 2], more))
+}
+
+/// Keeps what any type has.
+async fn keep_any<T: Payload + Default>(ctx: &Context) -> T {
+    ctx.record("default", T::default).await
+}
+
+/// Uses both.
+#[job(spawns(measure_all))]
+pub async fn generally(ctx: &Context) -> Result<usize, JoinError<std::convert::Infallible>> {
+    let (one, more) = for_any(ctx, measure_all(3), measure_all);
+    let ended = ctx.join_all(vec![one]).await?.len() + more.limit(1).await?.len();
+    Ok(ended + keep_any::<usize>(ctx).await)
+}
+
+/// Takes a number.
+#[job]
+pub async fn measure_all(pages: usize) -> usize {
+    pages
 }
 
 /// Ends with what another job gives.

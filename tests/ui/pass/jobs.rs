@@ -47,6 +47,17 @@ where
     values.iter().take(N).cloned().collect()
 }
 
+/// Called as one of std's that have no size.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub struct Path {
+    points: Vec<u64>,
+}
+
+#[job(once)]
+async fn walk(path: &Path, by: &str) -> usize {
+    path.points.len() + by.len()
+}
+
 #[job]
 async fn countdown(from: u64) -> u64 {
     if from == 0 { 0 } else { countdown(from - 1).await }
@@ -59,5 +70,7 @@ fn main() {
     assert_eq!(jobs::Type::NAME, "jobs::old");
     assert_eq!(All::OPTIONS.retry_max(), 3);
     assert_ne!(Sized::<u8, 1>::name(), Sized::<u16, 1>::name());
+    let path = Path { points: vec![1, 2] };
+    drop(walk(&path, "train"));
     let _ = (nothing(), countdown(3), sized::<u8, 2>(&vec![]), all(&[], "", 1, (1, None)), add(1, 2));
 }

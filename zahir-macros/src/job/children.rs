@@ -2,9 +2,9 @@
 //! result of one.
 
 use proc_macro2::{Delimiter, Span, TokenStream};
-use quote::{ToTokens, format_ident, quote};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Generics, Ident, Index, Visibility};
+use syn::{Generics, Ident, Index, Type, Visibility};
 
 use crate::job::expand::{Expansion, type_parameters};
 use crate::names;
@@ -31,13 +31,20 @@ impl Expansion<'_> {
 
     /// The function of the `Job` that names what it may spawn.
     pub(super) fn kinds(&self) -> Option<TokenStream> {
-        let kinds = (0..self.options.spawns.len()).map(|place| self.kind(place));
+        let kinds = self.options.spawns.iter().enumerate();
+        let kinds = kinds.map(|(place, named)| {
+            let kind = self.kind(place);
+            shown_at(
+                quote!(__zahir::Declares::<Self, #kind>::kind()),
+                named.span(),
+            )
+        });
         self.spawns().then(|| {
             quote! {
                 fn kinds() -> __zahir::Vec<__zahir::KindDef> {
                     #[allow(unused_imports)]
                     use __zahir::Undeclared as _;
-                    __zahir::declared([#(__zahir::Declares::<Self, #kinds>::kind()),*])
+                    __zahir::declared([#(#kinds),*])
                 }
             }
         })
@@ -96,7 +103,7 @@ impl Expansion<'_> {
         let Some(kind) = self.options.spawns.get(place) else {
             return TokenStream::new();
         };
-        if self.job.signature.generics.params.is_empty() {
+        if self.is_concrete(kind) {
             let alias = format_ident!("__Kind{place}", span = Span::mixed_site());
             shown_at(alias.into_token_stream(), kind.span())
         } else {
@@ -104,13 +111,20 @@ impl Expansion<'_> {
         }
     }
 
+    /// Whether it names no type parameter of the job.
+    fn is_concrete(&self, kind: &Type) -> bool {
+        let generics = &self.job.signature.generics;
+        let names = generics.type_params().map(|parameter| &parameter.ident);
+        let names = names.chain(generics.const_params().map(|parameter| &parameter.ident));
+        let names: Vec<String> = names.map(Ident::to_string).collect();
+        !names::mentions(kind.to_token_stream(), &names)
+    }
+
     /// Names for what `spawns(..)` names: written twice, a mistake in it would be reported twice. An
     /// alias can't have parameters that it makes no use of.
     fn aliases(&self) -> TokenStream {
-        if !self.job.signature.generics.params.is_empty() {
-            return TokenStream::new();
-        }
         let kinds = self.options.spawns.iter().enumerate();
+        let kinds = kinds.filter(|(_, kind)| self.is_concrete(kind));
         let aliases = kinds.map(|(place, kind)| {
             let alias = self.kind(place);
             quote!(type #alias = #kind;)
@@ -131,23 +145,24 @@ impl Expansion<'_> {
         let aliases = self.aliases();
         let declarations = self.options.spawns.iter().enumerate();
         let declarations =
-            declarations.map(|(place, kind)| self.declaration(&self.kind(place), kind.span()));
+            declarations.map(|(place, kind)| self.declaration(&self.kind(place), kind));
         let reach = self.reach_definition();
         quote!(#aliases #reach #(#declarations)*)
     }
 
     /// What lets it spawn this kind. It hides, where that is no job, for the reason that
     /// [`Callee::written`] does.
-    fn declaration(&self, kind: &TokenStream, at: Span) -> TokenStream {
-        let job = self.job;
+    fn declaration(&self, kind: &TokenStream, named: &Type) -> TokenStream {
+        let (job, at) = (self.job, named.span());
         let (impl_generics, type_generics, where_clause) = job.signature.generics.split_for_impl();
         let ty = &job.type_name;
-        let bounds = if job.signature.generics.params.is_empty() {
+        let hidden = self.is_concrete(named).then(|| {
             let lifetime = hidden_lifetime("'declared");
-            quote!(where for<#lifetime> #kind: __zahir::Declarable<#lifetime>)
-        } else {
-            where_clause.to_token_stream()
-        };
+            quote!(for<#lifetime> #kind: __zahir::Declarable<#lifetime>,)
+        });
+        let bounds = where_clause.map(|clause| &clause.predicates).into_iter();
+        let bounds = bounds.flat_map(|bounds| bounds.iter());
+        let bounds = quote!(where #(#bounds,)* #hidden);
         // That something is named twice is said of the whole head.
         let head = quote! {
             impl #impl_generics __zahir::Declared<#ty #type_generics> for #kind #bounds
@@ -168,18 +183,7 @@ impl Expansion<'_> {
             }
         };
         let body = group_at(Delimiter::Brace, at, body);
-        // A constant knows no parameters.
-        let fits = job.signature.generics.params.is_empty().then(|| {
-            let fits = quote! {
-                const _: () = {
-                    #[allow(unused_imports)]
-                    use __zahir::Undeclared as _;
-                    __zahir::Declares::<#ty, #kind>::FITS
-                };
-            };
-            shown_at(fits, at)
-        });
-        quote!(#[automatically_derived] #head #body #fits)
+        quote!(#[automatically_derived] #head #body)
     }
 }
 
@@ -201,6 +205,21 @@ impl Callee<'_> {
         (0..self.inputs.len())
             .map(|index| quote!(<#ty #type_generics as __zahir::Input<#index>>::Ty))
             .collect()
+    }
+
+    /// `struct SendMail { user: User }`. What rustc says about the type it says about the function.
+    pub(crate) fn definition(&self, fields: TokenStream) -> TokenStream {
+        let Self {
+            name,
+            ty,
+            generics,
+            visibility,
+            ..
+        } = self;
+        let (impl_generics, _, where_clause) = generics.split_for_impl();
+        let keyword = quote_spanned!(name.span()=> struct);
+        let fields = group_at(Delimiter::Brace, name.span(), fields);
+        quote!(#visibility #keyword #ty #impl_generics #where_clause #fields)
     }
 
     /// How the inputs of a call are written.

@@ -105,18 +105,19 @@ impl Expansion<'_> {
 
     /// `struct SendMail { user: User }`.
     fn type_definition(&self) -> TokenStream {
-        let job = self.job;
-        let (name, ty, visibility) = (&job.signature.ident, &job.type_name, &job.visibility);
-        let (impl_generics, _, where_clause) = job.signature.generics.split_for_impl();
+        let Self { zahir, job, .. } = self;
+        let (name, visibility) = (&job.signature.ident, &job.visibility);
         let doc = format!(
             "A call of [`{}()`]({}()) as a value: its inputs, owned, to be stored.",
             names::unraw(name),
             name
         );
-        let (names, stored) = (self.names(), self.parameters().map(Parameter::stored));
+        let (names, stored) = (self.names(), self.stored_types(&quote!(#zahir::__private)));
         let marker = self.marker().map(|ty| {
             quote!(#[doc(hidden)] #visibility __zahir_generics: ::core::marker::PhantomData<#ty>,)
         });
+        let fields = quote!(#(#visibility #names: #stored,)* #marker);
+        let definition = self.callee().definition(fields);
         quote! {
             #[doc = #doc]
             #[allow(
@@ -126,10 +127,7 @@ impl Expansion<'_> {
                 unreachable_pub,
                 clippy::exhaustive_structs,
             )]
-            #visibility struct #ty #impl_generics #where_clause {
-                #(#visibility #names: #stored,)*
-                #marker
-            }
+            #definition
         }
     }
 
@@ -379,14 +377,33 @@ impl Expansion<'_> {
         })
     }
 
+    /// The types that the inputs are stored as.
+    fn stored_types(&self, private: &TokenStream) -> Vec<TokenStream> {
+        let stored = self.parameters().map(|input| {
+            let ty = input.stored();
+            if !input.may_be_unsized() {
+                return ty;
+            }
+            let at = input.ty.span();
+            quote_spanned!(at=> <#ty as #private::StoredAs>::Ty)
+        });
+        stored.collect()
+    }
+
     /// One bound per input, where its type is written.
     fn inputs(&self) -> TokenStream {
         let Self { job, .. } = self;
         let (impl_generics, type_generics, where_clause) = job.signature.generics.split_for_impl();
         let ty = &job.type_name;
-        let inputs = self.parameters().enumerate().map(|(index, input)| {
-            let stored = input.stored();
-            let codec = codec_of(&quote!(Self::Ty), input.ty.span());
+        let stored = self.stored_types(&quote!(__zahir));
+        let stored = self.parameters().zip(stored);
+        let inputs = stored.enumerate().map(|(index, (input, stored))| {
+            let ty_of_input = &input.ty;
+            let codec = if input.may_be_unsized() {
+                quote_spanned!(ty_of_input.span()=> __zahir::codec_of::<#ty_of_input, Self::Ty>())
+            } else {
+                codec_of(&quote!(Self::Ty), ty_of_input.span())
+            };
             quote! {
                 #[automatically_derived]
                 impl #impl_generics __zahir::Input<#index> for #ty #type_generics

@@ -52,6 +52,9 @@ impl Stub<'_> {
             #errors
             #[allow(dead_code, missing_docs, missing_debug_implementations)]
             #visibility struct #type_name;
+            #[doc(hidden)]
+            #[allow(non_camel_case_types, dead_code, unreachable_pub)]
+            #visibility type #name = #type_name;
             #[allow(dead_code, missing_docs, unused_variables, clippy::all, clippy::pedantic)]
             #visibility fn #name<#lifetime, #(#generics,)* #(#unknown),*>(
                 #(#parameters),*

@@ -196,10 +196,15 @@ impl Options {
         }
         if let Some(context) = &job.parameters.context
             && !context.arguments.is_none()
-            && self.given("spawns").is_none()
         {
-            let message = "only a job that spawns others has a context of its own: write \
-                           `&Context`, or add `spawns(..)` to its options";
+            let message = if self.given("spawns").is_none() {
+                "only a job that spawns others has a context of its own: write `&Context`, or add \
+                 `spawns(..)` to its options"
+            } else if job.is_named_in(&context.arguments) {
+                return;
+            } else {
+                "this is the context of another job: write `&Context`"
+            };
             errors.at(&context.arguments, message);
             self.broken = true;
         }
@@ -388,6 +393,12 @@ fn kinds(entry: &Entry, errors: &Errors) -> Vec<Type> {
     let mut known = Vec::new();
     for kind in listed {
         let (kind, name) = match kind {
+            Kind::Named(path) if path.path.is_ident("Self") => {
+                let message = "`Self` names nothing here: write the job's own name, as in \
+                               `spawns(crawl)`";
+                errors.at(&path, message);
+                continue;
+            }
             Kind::Named(path) => {
                 let name = kind_name(&path);
                 (Type::Path(path), name)
@@ -425,6 +436,9 @@ impl Parse for Kind {
             return Ok(Self::Named(path.clone()));
         }
         let mut other = TokenStream::new();
+        if input.peek(Token![,]) {
+            other.extend([input.fork().parse::<TokenTree>()?]);
+        }
         while !input.is_empty() && !input.peek(Token![,]) {
             other.extend([input.parse::<TokenTree>()?]);
         }

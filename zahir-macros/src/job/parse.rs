@@ -1,16 +1,17 @@
 //! The function under `#[job]`. Its body stays as it is: rustc checks it.
 
 use proc_macro2::{Group, Span, TokenStream};
-use quote::ToTokens;
+use quote::{ToTokens, format_ident};
 use syn::parse::{ParseStream, Parser};
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, Error, Ident, Item, Lifetime, Safety, Signature, Type, TypeImplTrait, TypeReference,
-    Visibility, parse2,
+    Attribute, Error, GenericArgument, Ident, Item, Lifetime, PathArguments, Safety, Signature,
+    Type, TypeImplTrait, TypeReference, Visibility, parse2,
 };
 
 use crate::canonical;
 use crate::errors::Errors;
+use crate::job::body;
 use crate::names;
 use crate::signature::{self, Kind, Parameters};
 
@@ -39,6 +40,21 @@ pub(crate) struct Job {
     pub(crate) error: Fallible,
     /// The name of the generated type.
     pub(crate) type_name: Ident,
+}
+
+impl Job {
+    /// Whether `<..>` names this very job, by its function or its type.
+    pub(crate) fn is_named_in(&self, arguments: &PathArguments) -> bool {
+        let PathArguments::AngleBracketed(arguments) = arguments else {
+            return false;
+        };
+        arguments.args.iter().all(|argument| match argument {
+            GenericArgument::Type(Type::Path(ty)) => ty.path.segments.last().is_some_and(|last| {
+                last.ident == self.type_name || last.ident == self.signature.ident
+            }),
+            _ => false,
+        })
+    }
 }
 
 /// `Again<T, S>`.
@@ -90,6 +106,7 @@ pub(crate) fn check(function: Function, errors: &Errors) -> Job {
         body,
     } = function;
     check_qualifiers(&mut signature, errors);
+    body::check(signature.to_token_stream(), &body, errors);
     signature::check_generics(&signature.generics, Kind::Job, errors);
     signature::imply_bounds(&mut signature.generics);
     let parameters = signature::parameters(&signature, Kind::Job, errors);
@@ -110,7 +127,7 @@ pub(crate) fn check(function: Function, errors: &Errors) -> Job {
         Unstorable(errors).visit_type(output);
     }
     Job {
-        type_name: names::type_name(&signature.ident),
+        type_name: type_name(&signature, errors),
         attributes,
         visibility,
         signature,
@@ -121,6 +138,20 @@ pub(crate) fn check(function: Function, errors: &Errors) -> Job {
         again,
         error,
     }
+}
+
+/// The name of the type, which may hide none that the head means.
+fn type_name(signature: &Signature, errors: &Errors) -> Ident {
+    let (name, ty) = (&signature.ident, names::type_name(&signature.ident));
+    if !signature::hides(signature, &ty) {
+        return ty;
+    }
+    let message = format!(
+        "the job `{name}` is a type `{ty}`, too, which would hide the `{ty}` that is meant here: \
+         give the job another name"
+    );
+    errors.at(name, message);
+    format_ident!("Job{ty}")
 }
 
 /// What an attempt leaves has to be taken by the next one, and the other way round.

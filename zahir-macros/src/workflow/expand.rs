@@ -42,6 +42,16 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    fn callee(&self) -> Callee<'_> {
+        Callee {
+            name: &self.signature.ident,
+            ty: &self.type_name,
+            generics: &self.signature.generics,
+            visibility: &self.visibility,
+            inputs: &self.inputs,
+        }
+    }
+
     pub(crate) fn returns_unit(&self) -> bool {
         match ungrouped(&self.output) {
             Type::Tuple(tuple) => tuple.elems.is_empty(),
@@ -66,14 +76,7 @@ pub(crate) fn expand(head: &Head, lowered: &Lowered, errors: &Errors) -> TokenSt
     let job = job(head);
     let effects = effects(head);
     let workflow = workflow(head);
-    let callee = Callee {
-        name: &head.signature.ident,
-        ty: &head.type_name,
-        generics: &head.signature.generics,
-        visibility: &head.visibility,
-        inputs: &head.inputs,
-    };
-    let later = callee.later();
+    let later = head.callee().later();
     let wired = wired(head, lowered);
     // What found no place in the wiring function.
     let errors = errors.items();
@@ -124,6 +127,9 @@ fn definition(head: &Head, signals: &[SignalName]) -> TokenStream {
     );
     let marker = marker(head);
     let signals = signals.iter().map(|signal| signal_constant(head, signal));
+    let definition = head
+        .callee()
+        .definition(quote!(#(#visibility #names: #stored,)* #marker));
     let alias_parameters = crate::job::expand::bare_parameters(&signature.generics);
     quote! {
         #(#outer)*
@@ -143,10 +149,7 @@ fn definition(head: &Head, signals: &[SignalName]) -> TokenStream {
             unreachable_pub,
             clippy::exhaustive_structs,
         )]
-        #visibility struct #type_name #impl_generics #where_clause {
-            #(#visibility #names: #stored,)*
-            #marker
-        }
+        #definition
         #(#other)*
         #[doc(hidden)]
         #[allow(non_camel_case_types, dead_code, unreachable_pub)]

@@ -1,14 +1,56 @@
 //! A call as data: a map from the names of its inputs.
 
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fmt;
 use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
 
 use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::job::Job;
-use crate::value::Payload;
+use crate::value::{Payload, Typed, codec};
 use crate::wire::Input;
+
+/// What an input of this type would be stored as. The macro asks it of types that are called as one of
+/// std's without a size: what is said of these is said by [`Owns`], and nothing else.
+pub trait StoredAs {
+    /// The type itself, or what owns it.
+    type Ty;
+}
+
+impl<T> StoredAs for T {
+    type Ty = T;
+}
+
+impl StoredAs for Path {
+    type Ty = PathBuf;
+}
+
+impl StoredAs for OsStr {
+    type Ty = OsString;
+}
+
+impl StoredAs for CStr {
+    type Ty = CString;
+}
+
+/// What may be stored for a `T`: for one that has a size, as only then it is a `T` again.
+#[diagnostic::on_unimplemented(
+    message = "`{T}` can't be a job's input: it has no size of its own, and can't be stored",
+    label = "only a part of what would have to be stored",
+    note = "lend what owns it: write `&{Self}`"
+)]
+pub trait Owns<T: ?Sized> {}
+
+#[diagnostic::do_not_recommend]
+impl<S, T> Owns<T> for S {}
+
+/// The codec of what a `T` is stored as.
+#[must_use]
+pub const fn codec_of<T: ?Sized, S: Payload + Owns<T>>() -> Typed<S> {
+    codec()
+}
 
 /// Input `I` of a job can be stored.
 ///

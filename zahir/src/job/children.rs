@@ -2,17 +2,18 @@
 //!
 //! `kind.rs` is what a job declares, `child.rs` one child, `later.rs` the job that gives the result of
 //! another, `error.rs` how children fail, `join.rs` and `map.rs` waits for many, `alone.rs` children
-//! outside of a run. `line.rs` is the only place where a context meets what runs its job: all that is
-//! spawned and waited for goes through it.
+//! outside of a run, `misplaced.rs` what can't be said of them. `line.rs` is the only place where a
+//! context meets what runs its job: all that is spawned and waited for goes through it.
 
 mod alone;
 pub(crate) mod child;
 pub(crate) mod error;
-mod join;
+pub(crate) mod join;
 pub(crate) mod kind;
 pub(crate) mod later;
 pub(crate) mod line;
 pub(crate) mod map;
+pub(crate) mod misplaced;
 
 use std::sync::Arc;
 
@@ -20,15 +21,17 @@ use zahir_store::FailureKind;
 
 use crate::job::children::child::{Child, Spawned};
 use crate::job::children::error::JoinError;
-use crate::job::children::kind::{KindDef, SpawnCall, SpawnedBy, SpawnedByNone};
-use crate::job::children::later::{Continue, Heir, Names};
+use crate::job::children::join::Children;
+use crate::job::children::kind::{
+    Calls, Declaration, KindDef, SpawnCall, SpawnedAs, SpawnedByNone, declaration_of,
+};
+use crate::job::children::later::{Continue, Heir, Inherits};
 use crate::job::children::line::Line;
 use crate::job::children::map::Map;
 use crate::job::context::Context;
 use crate::job::effect::Continues;
-use crate::job::{Job, failure};
+use crate::job::{BoxFuture, Job, failure};
 use crate::value::CodecError;
-use crate::wire::IntoCall;
 
 /// What the context of a job that declares `spawns(..)` holds.
 #[derive(Clone, Debug)]
@@ -70,9 +73,10 @@ impl<P: Job> Context<P> {
     ///
     /// Nothing is on disk when this returns. The child is recorded before it begins, and how it ended
     /// before the job is given it, unless the runtime is in memory.
-    pub fn spawn<'c, C: Job>(&self, call: impl SpawnCall<'c, P, C>) -> Child<C> {
+    pub fn spawn<'c, C: Job>(&self, call: impl SpawnCall<'c, C> + SpawnedAs<P, C>) -> Child<C> {
         let line = &self.held().line;
-        let (kind, arguments) = call.into_child();
+        let Declaration { kind, encode } = declaration_of(&call);
+        let arguments = encode(&call.into_call().args);
         let arguments = arguments.unwrap_or_else(|error| unstorable::<C>(line, &error));
         Child::new(Spawned::new(line, kind, arguments))
     }
@@ -92,26 +96,25 @@ impl<P: Job> Context<P> {
     /// # Durability
     ///
     /// How all children ended is on disk when it is awaited, unless the runtime is in memory.
-    pub fn map<'c, 'x, C, I, K>(
+    pub fn map<'c, 'x, C: Job, I, K, F>(
         &self,
-        items: I,
-        mut call: impl FnMut(I::Item) -> K + Send + 'c,
+        items: impl IntoIterator<Item = I, IntoIter: Send + 'c>,
+        mut call: F,
     ) -> Map<'c, C>
     where
-        C: SpawnedBy<P>,
-        I: IntoIterator<IntoIter: Send + 'c>,
-        K: IntoCall<'x, C>,
+        F: FnMut(I) -> K + Calls<'x, C, K> + SpawnedAs<P, C> + Send + 'c,
     {
         let line = Arc::clone(&self.held().line);
+        let Declaration { kind, encode } = declaration_of(&call);
         let arguments = {
             let line = Arc::clone(&line);
             let items = items.into_iter();
             items.map(move |item| {
-                let arguments = C::encode(&call(item).into_call().args);
+                let arguments = encode(&F::__call_that_is_made(call(item)).args);
                 arguments.unwrap_or_else(|error| unstorable::<C>(&line, &error))
             })
         };
-        Map::new(&line, C::kind(), arguments)
+        Map::new(&line, kind, arguments)
     }
 
     /// Ends the job: what it gives is what `heir` gives, which runs as soon as the children are over
@@ -140,11 +143,18 @@ impl<P: Job> Context<P> {
     ///
     /// That the job has ended, its children and the heir are recorded together, before any of them
     /// that has not begun begins, unless the runtime is in memory.
-    pub fn continue_as<'c, C: Job>(&self, heir: impl Heir<'c, P, C>) -> Continue<P::Returns>
+    pub fn continue_as<'c, C: Job>(
+        &self,
+        heir: impl Heir<'c, C> + SpawnedAs<P, C> + Inherits<P::Output, C::Output>,
+    ) -> Continue<P::Returns>
     where
         P: Continues,
     {
-        Continue::of::<P>(Arc::clone(&self.held().line), heir.into_succession())
+        let declared = declaration_of(&heir);
+        Continue::of::<P>(
+            Arc::clone(&self.held().line),
+            heir.into_succession(&declared),
+        )
     }
 }
 
@@ -162,17 +172,17 @@ impl Context<Anything> {
     /// Spawns whatever it is given: what is wrong has been said.
     #[doc(hidden)]
     #[expect(clippy::must_use_candidate, reason = "a child that is let go follows")]
-    pub fn spawn<'c, C: Job>(&self, _: impl IntoCall<'c, C>) -> Child<C> {
+    pub fn spawn<'c, C: Job>(&self, _: impl SpawnCall<'c, C>) -> Child<C> {
         let kind = KindDef::new::<C>(C::describe());
         Child::new(Spawned::new(&self.line(), kind, Vec::new()))
     }
 
     /// The same, for each item.
     #[doc(hidden)]
-    pub fn map<'c, 'x, C: Job, I: IntoIterator, K: IntoCall<'x, C>>(
+    pub fn map<'c, 'x, C: Job, I, K>(
         &self,
-        _: I,
-        _: impl FnMut(I::Item) -> K,
+        _: impl IntoIterator<Item = I>,
+        _: impl FnMut(I) -> K + Calls<'x, C, K>,
     ) -> Map<'c, C> {
         let kind = KindDef::new::<C>(C::describe());
         Map::new(&self.line(), kind, std::iter::empty())
@@ -180,7 +190,7 @@ impl Context<Anything> {
 
     /// Continues as whatever it is given.
     #[doc(hidden)]
-    pub fn continue_as<C, R>(&self, _: impl Names<C>) -> Continue<R> {
+    pub fn continue_as<'c, C: Job, R>(&self, _: impl Heir<'c, C>) -> Continue<R> {
         Continue::never(self.line())
     }
 }
@@ -195,33 +205,27 @@ fn unstorable<C: Job>(line: &Line, error: &CodecError) -> Vec<u8> {
 impl Context {
     /// What is said where nothing can be spawned.
     #[doc(hidden)]
-    pub fn spawn<'c, C>(&self, call: impl IntoCall<'c, C>) -> Child<C>
-    where
-        C: SpawnedByNone,
-    {
-        C::none(call)
+    pub fn spawn<'c, C: Job>(&self, call: impl SpawnCall<'c, C> + SpawnedByNone<C>) -> Child<C> {
+        SpawnedByNone::__spawned_by_none(call)
     }
 
     /// What is said where nothing can be spawned.
     #[doc(hidden)]
-    pub fn map<'c, 'x, C, I: IntoIterator, K: IntoCall<'x, C>>(
+    pub fn map<'c, 'x, C: Job, I, K>(
         &self,
-        items: I,
-        call: impl FnMut(I::Item) -> K,
-    ) -> Map<'c, C>
-    where
-        C: SpawnedByNone,
-    {
-        C::none((items, call))
+        _: impl IntoIterator<Item = I>,
+        call: impl FnMut(I) -> K + Calls<'x, C, K> + SpawnedByNone<C>,
+    ) -> Map<'c, C> {
+        SpawnedByNone::__spawned_by_none(call)
     }
 
     /// What is said where nothing can be spawned.
     #[doc(hidden)]
-    pub fn continue_as<C, R>(&self, heir: impl Names<C>) -> Continue<R>
-    where
-        C: SpawnedByNone,
-    {
-        C::none(heir)
+    pub fn continue_as<'c, C: Job, R>(
+        &self,
+        heir: impl Heir<'c, C> + SpawnedByNone<C>,
+    ) -> Continue<R> {
+        SpawnedByNone::__spawned_by_none(heir)
     }
 
     /// The outputs of these children, in this order, whichever is over first. Of none: none, at once.
@@ -237,12 +241,20 @@ impl Context {
     /// # Durability
     ///
     /// How all children ended is on disk when this returns, unless the runtime is in memory.
-    pub async fn join_all<C: Job>(
+    #[expect(
+        clippy::type_complexity,
+        reason = "the output and the error of one job"
+    )]
+    #[must_use = "it waits for the children when it is awaited"]
+    pub fn join_all<C: Job, K>(
         &self,
-        children: impl IntoIterator<Item = Child<C>>,
-    ) -> Result<Vec<C::Output>, JoinError<C::Error>> {
-        let ends = self.join_settled(children).await;
-        JoinError::of(ends.len(), ends.into_iter())
+        children: impl IntoIterator<Item = K> + Children<C, K>,
+    ) -> BoxFuture<'static, Result<Vec<C::Output>, JoinError<C::Error>>> {
+        let ends = join::join_settled(Children::__list_of_children(children));
+        Box::pin(async {
+            let ends = ends.await;
+            JoinError::of(ends.len(), ends.into_iter())
+        })
     }
 
     /// What becomes of these children, in this order.
@@ -254,10 +266,11 @@ impl Context {
     /// # Durability
     ///
     /// How all children ended is on disk when this returns, unless the runtime is in memory.
-    pub async fn join_settled<C: Job>(
+    #[must_use = "it waits for the children when it is awaited"]
+    pub fn join_settled<C: Job, K>(
         &self,
-        children: impl IntoIterator<Item = Child<C>>,
-    ) -> Vec<<Child<C> as Future>::Output> {
-        join::join_settled(children.into_iter().collect()).await
+        children: impl IntoIterator<Item = K> + Children<C, K>,
+    ) -> BoxFuture<'static, Vec<<Child<C> as Future>::Output>> {
+        Box::pin(join::join_settled(Children::__list_of_children(children)))
     }
 }

@@ -247,9 +247,13 @@ impl<J: Arguments> Serialize for Lent<'_, '_, J> {
     }
 }
 
-/// The most inputs of a job or workflow that can be spawned. One with more can't be declared; where a
-/// generic job declares it, a call is refused when it is made.
-pub(crate) const INPUTS_MAX: usize = 24;
+/// Inputs that are not too many, so that a call with them can be spawned: 24, and a state.
+#[diagnostic::on_unimplemented(
+    message = "what has more than 24 inputs can't be spawned",
+    label = "has more than 24 inputs",
+    note = "make one `struct` of some of them"
+)]
+pub trait Few {}
 
 /// The inputs of a call, as its function takes them, to be written as [`Arguments`] does.
 ///
@@ -272,6 +276,8 @@ macro_rules! inputs {
     () => {};
     ($first:ident $($rest:ident)*) => {
         inputs!($($rest)*);
+        #[diagnostic::do_not_recommend]
+        impl<$first, $($rest),*> Few for ($first, $($rest,)*) {}
         impl<$first: Serialize, $($rest: Serialize),*> Inputs for ($first, $($rest,)*) {
             #[expect(non_snake_case, reason = "named after their types")]
             fn write<M: SerializeMap>(
@@ -295,6 +301,9 @@ macro_rules! inputs {
 
 // The state of a job stands behind its inputs.
 inputs!(A B C D E F G H I J K L N O P Q R S T U V W X Y Z);
+
+#[diagnostic::do_not_recommend]
+impl Few for () {}
 
 impl Inputs for () {
     fn write<M: SerializeMap>(
@@ -331,14 +340,13 @@ where
 
 /// For all other types; has to be in scope.
 pub trait NotEncodable<J: Job> {
-    /// A job with too many inputs; a program with another such job is no program.
+    /// Never called: a program that spawns such a job is no program.
     ///
     /// # Errors
     ///
     /// Always.
     fn encode(_: &J::Args<'_>) -> Result<Vec<u8>, CodecError> {
-        let text = format!("it has more than {INPUTS_MAX} inputs, so it can't be spawned");
-        Err(CodecError::new::<J>(text))
+        Err(CodecError::new::<J>("its inputs can't be stored"))
     }
 }
 

@@ -5,8 +5,8 @@ use zahir_store::{Failure, FailureKind};
 
 use crate::job::children::line::{Host, Line, Recalled, Told};
 use crate::job::context::Context;
-use crate::job::failure;
-use crate::value::{self, Payload};
+use crate::job::{BoxFuture, failure};
+use crate::value::{self, CodecError, Payload};
 
 /// The most bytes of a value that is emitted. Whoever watches has thousands of them waiting, so that
 /// they may be far smaller than what is stored.
@@ -36,26 +36,27 @@ impl Context {
     /// # Durability
     ///
     /// The value is on disk when this returns, unless the runtime is in memory.
-    pub async fn record<T: Payload>(&self, name: &str, compute: impl FnOnce() -> T) -> T {
-        let host = self.host();
-        let Some((host, line)) = host.and_then(|host| Some((host, host.line()?))) else {
-            return compute();
-        };
-        if line.recall(name) == Recalled::Unknown
-            && let Err(failure) = keep(host, line, name, &compute())
-        {
-            host.fail(failure);
-        }
-        let kept = std::future::poll_fn(|context| line.poll_kept(name, context)).await;
-        match value::decode(&kept) {
-            Ok(value) => value,
-            Err(error) => {
-                let text = format!("the value `{name}` that was kept can't be decoded as {error}");
-                host.fail(failure(FailureKind::Undecodable, text));
-                // The attempt is dropped here.
-                std::future::pending().await
+    #[must_use = "the value is computed and kept when this is awaited"]
+    pub fn record<'a, T: 'a, F>(&'a self, name: &'a str, compute: F) -> BoxFuture<'a, T>
+    where
+        F: FnOnce() -> T + Keeps<T> + Send + 'a,
+    {
+        Box::pin(async move {
+            let host = self.host();
+            let Some((host, line)) = host.and_then(|host| Some((host, host.line()?))) else {
+                return compute();
+            };
+            if line.recall(name) == Recalled::Unknown {
+                let kept = keep(host, line, name, F::__encode_kept(&compute()));
+                kept.unwrap_or_else(|failure| host.fail(failure));
             }
-        }
+            let kept = std::future::poll_fn(|context| line.poll_kept(name, context)).await;
+            let Some(value) = kept_value::<T, F>(host, name, &kept) else {
+                // The attempt is dropped here.
+                return std::future::pending().await;
+            };
+            value
+        })
     }
 
     /// Tells whoever watches the run ([`RunHandle::events`](crate::RunHandle::events)) a value, as an
@@ -65,7 +66,7 @@ impl Context {
     /// reader is told how much. What can't be encoded, or is larger than 64 KiB when it is, is told to
     /// nobody but the log: store that elsewhere, and emit where it is. An attempt that runs again tells
     /// it again.
-    pub fn emit<T: Serialize + ?Sized>(&self, value: &T) {
+    pub fn emit<T: Emits + ?Sized>(&self, value: &T) {
         let Some(host) = self.host().filter(|host| host.is_watched()) else {
             return;
         };
@@ -103,8 +104,13 @@ impl Context {
 }
 
 /// Reports a value that is to be kept.
-fn keep<T: Payload>(host: &dyn Host, line: &Line, name: &str, value: &T) -> Result<(), Failure> {
-    let bytes = value::encode(value).map_err(|error| {
+fn keep(
+    host: &dyn Host,
+    line: &Line,
+    name: &str,
+    encoded: Result<Vec<u8>, CodecError>,
+) -> Result<(), Failure> {
+    let bytes = encoded.map_err(|error| {
         let text = format!("the value `{name}` can't be kept: {error}");
         failure(FailureKind::Unencodable, text)
     })?;
@@ -113,3 +119,52 @@ fn keep<T: Payload>(host: &dyn Host, line: &Line, name: &str, value: &T) -> Resu
     }
     Ok(())
 }
+
+/// Reads a value that was kept; fails the attempt if that can't be.
+fn kept_value<T, F: Keeps<T>>(host: &dyn Host, name: &str, bytes: &[u8]) -> Option<T> {
+    F::__decode_kept(bytes)
+        .map_err(|error| {
+            let text = format!("the value `{name}` that was kept can't be decoded as {error}");
+            host.fail(failure(FailureKind::Undecodable, text));
+        })
+        .ok()
+}
+
+/// Demanded of a function that computes a `T` to be kept: that this can be stored. Every type is asked
+/// only about `T`, so that rustc points at the function.
+#[diagnostic::on_unimplemented(
+    message = "`{T}` can't be kept: it can't be stored",
+    label = "gives a `{T}`, which is not `Serialize + DeserializeOwned + Send + Sync + 'static`",
+    note = "what `ctx.record(..)` keeps is stored, and given to each attempt the way it was stored",
+    note = "add `#[derive(serde::Serialize, serde::Deserialize)]` to `{T}`, or keep an owned value that it can be made of",
+    note = "it is computed without awaiting: what awaits is for a job of its own"
+)]
+pub trait Keeps<T> {
+    #[doc(hidden)]
+    fn __encode_kept(value: &T) -> Result<Vec<u8>, CodecError>;
+
+    #[doc(hidden)]
+    fn __decode_kept(bytes: &[u8]) -> Result<T, CodecError>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Payload, F> Keeps<T> for F {
+    fn __encode_kept(value: &T) -> Result<Vec<u8>, CodecError> {
+        value::encode(value)
+    }
+
+    fn __decode_kept(bytes: &[u8]) -> Result<T, CodecError> {
+        value::decode(bytes)
+    }
+}
+
+/// What can be emitted: whatever serde can write.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be emitted: it can't be written",
+    label = "not `Serialize`",
+    note = "add `#[derive(serde::Serialize)]` to `{Self}`"
+)]
+pub trait Emits: Serialize {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + ?Sized> Emits for T {}

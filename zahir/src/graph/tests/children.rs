@@ -148,13 +148,13 @@ fn each_kind_is_one_node_of_the_plan_whoever_spawns_it() {
 
 #[test]
 fn what_reads_a_call_is_what_wrote_it() {
-    use crate::job::children::kind::SpawnedBy;
-    let bytes = <Fetch as SpawnedBy<Crawl>>::encode(&("a url",)).unwrap();
+    use crate::job::children::kind::Declared;
+    let bytes = <Fetch as Declared<Crawl>>::encode(&("a url",)).unwrap();
     let call: Fetch = crate::value::decode(&bytes).unwrap();
     assert_eq!(call.url, "a url");
-    let kind = <Fetch as SpawnedBy<Crawl>>::kind();
+    let kind = <Fetch as Declared<Crawl>>::kind();
     kind.job().unwrap().stored.unwrap().check(&bytes).unwrap();
-    let bytes = <Archived as SpawnedBy<Crawl>>::encode(&("page".to_owned(),)).unwrap();
+    let bytes = <Archived as Declared<Crawl>>::encode(&("page".to_owned(),)).unwrap();
     let inputs = Archived::decode_inputs(&bytes).unwrap();
     assert_eq!(inputs[0].get::<String>().unwrap(), "page");
 }

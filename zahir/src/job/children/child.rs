@@ -147,7 +147,8 @@ impl<C: Job> Child<C> {
         self.spawned.line.set_detached(self.spawned.id);
     }
 
-    /// Up to so many more attempts after a failure, whatever its job says.
+    /// Up to so many more attempts after a failure, whatever its job says; [`FOREVER`](crate::FOREVER)
+    /// for as many as it takes.
     #[expect(
         clippy::return_self_not_must_use,
         clippy::must_use_candidate,
@@ -213,9 +214,13 @@ impl<C: Job> Future for Child<C> {
     type Output = End<C>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
-        let polled = self.spawned.poll_end(context);
-        polled.map(|end| end.map_or_else(|gone| Err(gone_of::<C>(gone)), settle::<C>))
+        self.spawned.poll_end(context).map(settle_or_gone::<C>)
     }
+}
+
+/// How a child ended, or what is said in place of it, with its types.
+pub(crate) fn settle_or_gone<C: Job>(end: Result<ChildEnd, Gone>) -> End<C> {
+    end.map_or_else(|gone| Err(gone_of::<C>(gone)), settle::<C>)
 }
 
 /// How a child ended, with its types.

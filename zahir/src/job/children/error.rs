@@ -10,7 +10,8 @@ use crate::value::Value;
 /// How a child failed, for good: what awaiting a [`Child`](crate::Child) gives.
 ///
 /// `E` is the error of its job. It is there if the job returned it and it can be stored
-/// ([`Payload`](crate::Payload)).
+/// ([`Payload`](crate::Payload)). One that can't, as `anyhow::Error`, never is: of it there are the words
+/// in the [`failure`](ChildError::failure).
 pub struct ChildError<E> {
     failure: Failure,
     /// Erased, so that this may move between threads whatever the error may.
@@ -40,8 +41,8 @@ impl<E> ChildError<E> {
 }
 
 impl<E: 'static> ChildError<E> {
-    /// The error that the job returned. `None` for a panic, a time-out and the like, and if it can't
-    /// be stored.
+    /// The error that the job returned. `None` for a panic, a time-out and the like; and always if an `E`
+    /// can't be stored, as an `anyhow::Error`, or a `thiserror` one without serde's derives.
     #[must_use]
     pub fn error(&self) -> Option<&E> {
         self.error.as_ref()?.get()

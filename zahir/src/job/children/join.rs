@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::job::Job;
-use crate::job::children::child::{Child, End, gone_of, settle};
+use crate::job::children::child::{Child, End, settle_or_gone};
 use crate::job::children::line::{ChildEnd, ChildId, Gone, GroupId, Line};
 
 /// Children that are waited for together, until this is dropped.
@@ -33,10 +33,51 @@ impl Drop for Group {
     }
 }
 
+/// Demanded of a collection of `K`: that these are children of the job `C`. Every type is asked only
+/// about `K`, so that rustc points at the collection.
+#[diagnostic::on_unimplemented(
+    message = "these are not children",
+    label = "each is a `{K}`; expected a `Child`, as `ctx.spawn(..)` gives it",
+    note = "spawn each call, and give the children by value: `ctx.join_all(calls.map(|call| ctx.spawn(call)))`"
+)]
+pub trait Children<C: Job, K> {
+    #[doc(hidden)]
+    fn __list_of_children(these: Self) -> Vec<Child<C>>
+    where
+        Self: IntoIterator<Item = K> + Sized;
+}
+
+#[diagnostic::do_not_recommend]
+impl<C: Job, K: OneChild<C>, T> Children<C, K> for T {
+    fn __list_of_children(these: Self) -> Vec<Child<C>>
+    where
+        Self: IntoIterator<Item = K>,
+    {
+        these.into_iter().map(K::child).collect()
+    }
+}
+
+/// A child of the job `C`.
+pub trait OneChild<C: Job> {
+    #[doc(hidden)]
+    fn child(self) -> Child<C>;
+}
+
+impl<C: Job> OneChild<C> for Child<C> {
+    fn child(self) -> Self {
+        self
+    }
+}
+
 /// What becomes of these children, in this order, when all are over.
 pub(crate) async fn join_settled<C: Job>(children: Vec<Child<C>>) -> Vec<End<C>> {
     let Some(line) = shared(&children) else {
-        return futures_util::future::join_all(children).await;
+        let ends = children.into_iter().map(|child| {
+            let mut child = child.into_spawned();
+            async move { std::future::poll_fn(|context| child.poll_end(context)).await }
+        });
+        let ends = futures_util::future::join_all(ends).await.into_iter();
+        return ends.map(settle_or_gone::<C>).collect();
     };
     let ended = {
         let group = Group::new(&line);
@@ -51,7 +92,7 @@ pub(crate) async fn join_settled<C: Job>(children: Vec<Child<C>>) -> Vec<End<C>>
     let mut ended: HashMap<ChildId, ChildEnd> = ended.collect();
     let ends = children.into_iter().map(|child| {
         let end = ended.remove(&child.spawned().id());
-        end.map_or_else(|| Err(gone_of::<C>(gone)), settle::<C>)
+        settle_or_gone::<C>(end.ok_or(gone))
     });
     ends.collect()
 }

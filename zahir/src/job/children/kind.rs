@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 
 use crate::graph::Graph;
-use crate::job::stored::INPUTS_MAX;
+use crate::job::stored::Few;
 use crate::job::{Call, Job, JobDef};
 use crate::value::CodecError;
 use crate::wire::Description;
@@ -139,24 +139,18 @@ pub trait Declared<P>: Job {
 pub struct Declares<P, K>(PhantomData<(P, K)>);
 
 impl<P, K: Declared<P>> Declares<P, K> {
-    /// That its inputs are not too many.
-    pub const FITS: () = assert!(
-        K::STORED.len() <= INPUTS_MAX,
-        "a job or workflow with more than 24 inputs can't be spawned: make one `struct` of some of them"
-    );
-
     /// What it is.
     #[must_use]
-    pub fn kind() -> Option<KindDef> {
+    pub fn kind() -> Option<KindDef>
+    where
+        for<'a> K::Args<'a>: Few,
+    {
         Some(K::kind())
     }
 }
 
 /// For all other types; has to be in scope.
 pub trait Undeclared {
-    /// It has no inputs.
-    const FITS: () = ();
-
     /// It is nothing.
     #[must_use]
     fn kind() -> Option<KindDef> {
@@ -174,58 +168,128 @@ pub fn declared<const N: usize>(kinds: [Option<KindDef>; N]) -> Vec<KindDef> {
     kinds
 }
 
-/// Demanded of what the job `P` spawns: that it declares it.
+/// A call of the job or workflow `C`.
+#[diagnostic::on_unimplemented(
+    message = "this is not a call of a job",
+    label = "expected a call of a `#[job]` function or of a workflow, found `{Self}`",
+    note = "put `#[job]` on the function, and spawn a call of it: `ctx.spawn(the_job(..))`; what is no job can be awaited right here"
+)]
+pub trait SpawnCall<'c, C: Job> {
+    #[doc(hidden)]
+    fn into_call(self) -> Call<'c, C>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<'c, C: Job> SpawnCall<'c, C> for Call<'c, C> {
+    fn into_call(self) -> Self {
+        self
+    }
+}
+
+/// Demanded of a function that makes calls of `C`: that what it gives, a `K`, is one. Every type is
+/// asked only about `K`, so that rustc points at the function.
+///
+/// Every type has what such a trait has, and rustc proposes it where a name like it is missing. So it has
+/// names that are like none of the user's.
+#[diagnostic::on_unimplemented(
+    message = "this gives no call of a job",
+    label = "gives a `{K}`; expected a call of a `#[job]` function or of a workflow",
+    note = "write `ctx.map(items, |item| the_job(item))`: the call itself, neither spawned nor awaited"
+)]
+pub trait Calls<'c, C: Job, K> {
+    #[doc(hidden)]
+    fn __call_that_is_made(made: K) -> Call<'c, C>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<'c, C: Job, K: SpawnCall<'c, C>, F> Calls<'c, C, K> for F {
+    fn __call_that_is_made(made: K) -> Call<'c, C> {
+        made.into_call()
+    }
+}
+
+/// A job or workflow that the job `P` may spawn.
 ///
 /// `#[job(spawns(..))]` on `P` implements this for each job and workflow that it names.
 #[diagnostic::on_unimplemented(
     message = "`{P}` spawns `{Self}` without declaring it",
     label = "`{Self}` is not in the `spawns(..)` of `{P}`",
-    note = "write `{Self}` into the `#[job(spawns(..))]` of `{P}`, so that it is found again after a restart"
+    note = "add it to those of `{P}`, as in `#[job(spawns({Self}))]`, so that it is found again after a restart"
 )]
 pub trait SpawnedBy<P>: Job {
     #[doc(hidden)]
-    fn kind() -> KindDef;
-
-    #[doc(hidden)]
-    fn encode(args: &Self::Args<'_>) -> Result<Vec<u8>, CodecError>;
+    fn declaration() -> Declaration<Self>;
 }
 
 #[diagnostic::do_not_recommend]
 impl<P, K: Declared<P>> SpawnedBy<P> for K {
-    fn kind() -> KindDef {
-        <K as Declared<P>>::kind()
-    }
-
-    fn encode(args: &Self::Args<'_>) -> Result<Vec<u8>, CodecError> {
-        <K as Declared<P>>::encode(args)
+    fn declaration() -> Declaration<Self> {
+        Declaration {
+            kind: K::kind(),
+            encode: K::encode,
+        }
     }
 }
 
-/// A call that the job `P` may make a child of.
+/// Demanded of what the job `P` spawns: that it declares the job or workflow `C`, of which this is a
+/// call, or a function that makes calls. Every type is asked only about `C`, so that rustc points at
+/// the call, and says nothing more of what is none.
 #[diagnostic::on_unimplemented(
-    message = "this is not a call of a job",
-    label = "expected a call of a `#[job]` function or of a workflow, found `{Self}`",
-    note = "put `#[job]` on the function; what is no job can be awaited right here"
+    message = "`{P}` spawns `{C}` without declaring it",
+    label = "`{C}` is not in the `spawns(..)` of `{P}`",
+    note = "add it to those of `{P}`, as in `#[job(spawns({C}))]`, so that it is found again after a restart"
 )]
-pub trait SpawnCall<'c, P, C> {
+pub trait SpawnedAs<P, C: Job> {
     #[doc(hidden)]
-    fn into_child(self) -> (KindDef, Result<Vec<u8>, CodecError>);
+    fn __declaration_of_call() -> Declaration<C>;
 }
 
-impl<'c, P, C: SpawnedBy<P>> SpawnCall<'c, P, C> for Call<'c, C> {
-    fn into_child(self) -> (KindDef, Result<Vec<u8>, CodecError>) {
-        (C::kind(), C::encode(&self.args))
+#[diagnostic::do_not_recommend]
+impl<P, C: SpawnedBy<P>, T> SpawnedAs<P, C> for T {
+    fn __declaration_of_call() -> Declaration<C> {
+        C::declaration()
     }
 }
 
-/// Demanded of what is spawned where nothing can be. Nothing implements it.
+/// The kind of this call of the job `P`.
+pub(crate) fn declaration_of<P, C: Job, T: SpawnedAs<P, C>>(_: &T) -> Declaration<C> {
+    T::__declaration_of_call()
+}
+
+/// What is known of a kind where it is declared.
+pub struct Declaration<C: Job> {
+    pub(crate) kind: KindDef,
+    /// The inputs of a call.
+    pub(crate) encode: fn(&C::Args<'_>) -> Result<Vec<u8>, CodecError>,
+}
+
+impl<C: Job> fmt::Debug for Declaration<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+/// Demanded of what is spawned where nothing can be; asked as [`SpawnedAs`] is.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` can't be spawned here: the job declares no `spawns(..)`",
+    message = "`{C}` can't be spawned here: the job declares no `spawns(..)`",
     label = "spawned by a job that declares nothing",
-    note = "write `#[job(spawns({Self}))]` before the job, so that it is found again after a restart",
+    note = "write `#[job(spawns({C}))]` before the job, so that it is found again after a restart",
     note = "a function that spawns for a job takes the context of that job: `ctx: &Context<TheJob>`"
 )]
-pub trait SpawnedByNone: Job {
+pub trait SpawnedByNone<C>: Sized {
+    #[doc(hidden)]
+    fn __spawned_by_none<T>(this: Self) -> T;
+}
+
+#[diagnostic::do_not_recommend]
+impl<C: Spawnable, T> SpawnedByNone<C> for T {
+    fn __spawned_by_none<R>(this: Self) -> R {
+        C::none(this)
+    }
+}
+
+/// What can be spawned by any job: nothing implements it.
+pub trait Spawnable: Job {
     #[doc(hidden)]
     fn none<A, T>(_: A) -> T;
 }

@@ -12,7 +12,7 @@ use zahir_store::{ChildLimits, Failure, FailureKind};
 
 use crate::job::children::alone;
 use crate::job::children::child::{Child, Spawned, millis};
-use crate::job::children::kind::{KindDef, SpawnedBy};
+use crate::job::children::kind::{Declaration, KindDef};
 use crate::job::children::line::{self, ChildEnd, Legacy, Line};
 use crate::job::effect::{Attempts, Retries};
 use crate::job::{BoxFuture, Call, Job, failure};
@@ -64,7 +64,8 @@ impl<C: Job> Later<C> {
         }
     }
 
-    /// Up to so many more attempts after a failure, whatever its job says.
+    /// Up to so many more attempts after a failure, whatever its job says; [`FOREVER`](crate::FOREVER)
+    /// for as many as it takes.
     pub fn retry(mut self, times: u32) -> Self
     where
         C: Attempts + Retries,
@@ -160,25 +161,23 @@ impl<C: Job> fmt::Debug for Later<C> {
     }
 }
 
-/// What the job `P` may continue as.
+/// What a job may continue as: a call of `C`.
 #[diagnostic::on_unimplemented(
     message = "this names no job to continue as",
     label = "expected a call, or what `TheJob::of(..)` gives; found `{Self}`",
     note = "put `#[job]` on the function, and write `ctx.continue_as(the_job(..))`; or `TheJob::of(..)`, if children give its inputs"
 )]
-pub trait Heir<'c, P, C> {
+pub trait Heir<'c, C: Job> {
     #[doc(hidden)]
-    fn into_succession(self) -> Succession;
+    fn into_succession(self, declared: &Declaration<C>) -> Succession;
 }
 
-impl<P: Job, C: SpawnedBy<P>> Heir<'_, P, C> for Later<C>
-where
-    C::Output: Inherits<P::Output>,
-{
-    fn into_succession(self) -> Succession {
+#[diagnostic::do_not_recommend]
+impl<C: Job> Heir<'_, C> for Later<C> {
+    fn into_succession(self, declared: &Declaration<C>) -> Succession {
         let inputs = self.inputs.into_iter();
         Succession {
-            kind: C::kind(),
+            kind: declared.kind,
             inputs: inputs
                 .map(|(name, Given(source))| (name.to_owned(), source))
                 .collect(),
@@ -187,12 +186,10 @@ where
     }
 }
 
-impl<'c, P: Job, C: SpawnedBy<P>> Heir<'c, P, C> for Call<'c, C>
-where
-    C::Output: Inherits<P::Output>,
-{
-    fn into_succession(self) -> Succession {
-        let entries = C::encode(&self.args).and_then(|bytes| {
+#[diagnostic::do_not_recommend]
+impl<'c, C: Job> Heir<'c, C> for Call<'c, C> {
+    fn into_succession(self, declared: &Declaration<C>) -> Succession {
+        let entries = (declared.encode)(&self.args).and_then(|bytes| {
             let entries = value::map_entries(&bytes, DEPTH_MAX).map_err(CodecError::new::<C>)?;
             let entries = entries.into_iter();
             let owned = entries.map(|(name, value)| (name.to_owned(), value.to_vec()));
@@ -208,19 +205,12 @@ where
             Err(error) => vec![(String::new(), Source::Value(Err(error)))],
         };
         Succession {
-            kind: C::kind(),
+            kind: declared.kind,
             inputs,
             limits: ChildLimits::default(),
         }
     }
 }
-
-/// A call of `C`, of whatever kind.
-pub trait Names<C> {}
-
-impl<C: Job> Names<C> for Later<C> {}
-
-impl<C: Job> Names<C> for Call<'_, C> {}
 
 /// Ends a job: what [`Context::continue_as`](crate::Context::continue_as) gives. To be awaited; in a
 /// run it is never over.
@@ -396,13 +386,19 @@ pub trait GivenAs<T> {}
 #[diagnostic::do_not_recommend]
 impl<T> GivenAs<T> for T {}
 
-/// The output of a job that gives the result of another, whose output is an `O`.
+/// Demanded of a call: that its output, an `H`, is that of the job that continues as it, an `O`. Every
+/// type is asked only about these two, so that rustc points at the call.
 #[diagnostic::on_unimplemented(
-    message = "this job gives a `{O}`, and what it is to continue as a `{Self}`",
-    label = "gives a `{Self}`",
+    message = "this job gives a `{O}`, and what it is to continue as a `{H}`",
+    label = "gives a `{H}`",
     note = "the output of the one is that of the other, so both are of one type"
 )]
-pub trait Inherits<O> {}
+pub trait Inherits<O, H> {}
 
 #[diagnostic::do_not_recommend]
-impl<O> Inherits<O> for O {}
+impl<O, H: SameAs<O>, T> Inherits<O, H> for T {}
+
+/// This very type. A bound, so that `H` is not taken to be `O` before it is known.
+pub trait SameAs<O> {}
+
+impl<O> SameAs<O> for O {}

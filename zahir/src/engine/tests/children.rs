@@ -853,6 +853,20 @@ fn after_a_repair_a_child_that_is_not_called_again_never_runs() {
     }
 }
 
+/// A run that was not over when it was repaired.
+#[test]
+fn after_a_repair_a_child_that_was_under_way_goes_on() {
+    let mut story = Story::new(plain());
+    story.park("0", held(0..2), &[(&[0, 1], 0)]);
+    story.succeed("0[0]/2", 10);
+    story.log.clear();
+    drop_failed_attempts(&mut story, |at| at.frames.is_empty());
+    story.expect(&["start 0 #1", "start 0[1]/2 #2"]);
+    story.park("0", held(0..2), &[(&[0, 1], 0)]);
+    story.succeed("0[1]/2", 11);
+    story.expect(&["resume 0 0=10 1=11"]);
+}
+
 /// A child of which a part has its result.
 #[test]
 fn after_a_repair_a_workflow_that_is_not_called_again_does_not_go_on() {

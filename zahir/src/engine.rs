@@ -57,6 +57,7 @@ mod attempts;
 mod blocks;
 mod bonds;
 mod branches;
+mod calls;
 mod children;
 mod deadlines;
 mod ending;
@@ -97,6 +98,7 @@ pub(crate) use action::{
     Action, Caught, ChildEnd, Evaluation, KeptValue, Refusal, Violation, Work,
 };
 pub(crate) use blocks::can_be_handled;
+pub(crate) use calls::Calls;
 pub(crate) use children::ChildrenMax;
 pub(crate) use frame::Place;
 pub(crate) use replay::{RecoverError, Stored};

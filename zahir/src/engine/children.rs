@@ -17,6 +17,7 @@ use std::sync::Arc;
 use zahir_store::{Attempt, Bond, ChildCall, ChildLimits, Fan, NodeId, SpawnedChild};
 
 use super::action::ChildEnd;
+use super::calls::Calls;
 use super::heirs::Inheritance;
 use super::parking::Waiting;
 use super::state::Failing;
@@ -103,60 +104,6 @@ pub(super) enum ChildState<V> {
     Failed(Box<Failing<V>>),
     /// It is over.
     Over,
-}
-
-/// What the calls of a parent mean. They are counted without gaps as a rule: so many of them need
-/// little room.
-#[derive(Debug, Default)]
-struct Calls {
-    /// By the number of the call; [`NO_CHILD`] for none.
-    numbered: Vec<u32>,
-    others: BTreeMap<ChildCall, u32>,
-}
-
-/// The number of no child.
-const NO_CHILD: u32 = u32::MAX;
-
-impl Calls {
-    /// Where it is listed, if it has a number that is not far from the others.
-    fn at(&self, call: &ChildCall) -> Option<usize> {
-        let ChildCall::Number(number) = call else {
-            return None;
-        };
-        usize::try_from(*number)
-            .ok()
-            .filter(|at| *at <= self.numbered.len())
-    }
-
-    fn get(&self, call: &ChildCall) -> Option<u32> {
-        let listed = self.at(call).and_then(|at| self.numbered.get(at));
-        let listed = listed.copied().filter(|number| *number != NO_CHILD);
-        listed.or_else(|| self.others.get(call).copied())
-    }
-
-    /// Gives what it meant before.
-    fn insert(&mut self, call: &ChildCall, number: u32) -> Option<u32> {
-        let before = self.remove(call);
-        match self.at(call) {
-            Some(at) if at == self.numbered.len() => self.numbered.push(number),
-            Some(at) => self.numbered[at] = number,
-            None => drop(self.others.insert(call.clone(), number)),
-        }
-        before
-    }
-
-    fn remove(&mut self, call: &ChildCall) -> Option<u32> {
-        if let Some(number) = self.at(call).and_then(|at| self.numbered.get_mut(at))
-            && *number != NO_CHILD
-        {
-            return Some(std::mem::replace(number, NO_CHILD));
-        }
-        self.others.remove(call)
-    }
-
-    fn clear(&mut self) {
-        *self = Self::default();
-    }
 }
 
 /// Children of which only some run at once.

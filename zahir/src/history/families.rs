@@ -1,8 +1,10 @@
 //! The children of jobs, and what their parents have of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use zahir_store::{Bond, ChildCall, Heir, Inherited, NodeId, SpawnedChild};
+use zahir_store::{Bond, Heir, Inherited, NodeId, SpawnedChild};
+
+use crate::engine::Calls;
 
 /// The children of one job, by number.
 #[derive(Debug, Default)]
@@ -118,32 +120,5 @@ impl Family {
             (Bond::Held, None) if !is_recent => Bearing::Used,
             (Bond::Held, None) => Bearing::Held,
         })
-    }
-}
-
-/// Which child a call means. They are counted without gaps as a rule: so many of them need little
-/// room.
-#[derive(Debug, Default)]
-struct Calls {
-    numbered: Vec<u32>,
-    others: BTreeMap<ChildCall, u32>,
-}
-
-impl Calls {
-    /// Gives what it meant before.
-    fn insert(&mut self, call: &ChildCall, number: u32) -> Option<u32> {
-        if let ChildCall::Number(at) = call
-            && let Ok(at) = usize::try_from(*at)
-        {
-            if at == self.numbered.len() {
-                self.numbered.push(number);
-                // It may have been called when there was a gap before it.
-                return self.others.remove(call);
-            }
-            if let Some(known) = self.numbered.get_mut(at) {
-                return Some(std::mem::replace(known, number));
-            }
-        }
-        self.others.insert(call.clone(), number)
     }
 }

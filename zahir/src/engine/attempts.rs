@@ -205,7 +205,7 @@ impl<V: Clone> Engine<V> {
         }
         let (outcome, asked) = match self.ask_last(place, attempt, outcome) {
             Ok((outcome, asked)) => (outcome, asked),
-            Err(Denied::TooMany(failure)) => (Self::overdone(failure), Asked::default()),
+            Err(Denied::TooMany(failure)) => (AttemptOutcome::faulty(failure), Asked::default()),
             Err(Denied::Told) => return,
         };
         self.shift_live(place.frame, false);

@@ -135,6 +135,17 @@ pub(crate) enum AttemptOutcome<V> {
     Interrupted,
 }
 
+impl<V> AttemptOutcome<V> {
+    /// It did what can't be done: the next one would, too.
+    pub(crate) const fn faulty(failure: Failure) -> Self {
+        Self::Failed {
+            failure,
+            error: None,
+            verdict: Verdict::Final,
+        }
+    }
+}
+
 /// A child that an attempt spawned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Spawn {

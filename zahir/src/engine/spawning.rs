@@ -9,7 +9,7 @@ use super::Engine;
 use super::action::Action;
 use super::frame::Place;
 use super::parents::misspawned;
-use super::report::{AttemptOutcome, Spawn, Verdict};
+use super::report::{AttemptOutcome, Spawn};
 use crate::plan::PlanKind;
 
 /// The most children that one record holds.
@@ -240,15 +240,6 @@ impl<V: Clone> Engine<V> {
         let children = self.children_mut(parent);
         if let Some(child) = children.and_then(|children| children.get_mut(number)) {
             child.asked = attempt.number();
-        }
-    }
-
-    /// What becomes of an attempt that spawned more than it may.
-    pub(super) fn overdone(failure: Failure) -> AttemptOutcome<V> {
-        AttemptOutcome::Failed {
-            failure,
-            error: None,
-            verdict: Verdict::Final,
         }
     }
 }

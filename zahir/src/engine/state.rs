@@ -409,9 +409,7 @@ impl<V> State<V> {
             (Self::Running(tries), Change::Postponed(due)) => {
                 Ok(Self::Backoff(tries.afresh(), due))
             }
-            (Self::Running(tries) | Self::Parked(tries), Change::Crashed) => {
-                Ok(Self::Blocked(tries.crashed()))
-            }
+            (Self::Running(tries), Change::Crashed) => Ok(Self::Blocked(tries.crashed())),
             (
                 Self::Running(tries)
                 | Self::Blocked(tries)

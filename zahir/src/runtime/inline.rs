@@ -14,7 +14,7 @@ use futures_util::{FutureExt, StreamExt};
 use uuid::Uuid;
 use zahir_store::{Attempt, Ending, Failure, RunId};
 
-use crate::engine::{Action, AttemptOutcome, ChildrenMax, Engine, Report, Verdict};
+use crate::engine::{Action, AttemptOutcome, ChildrenMax, Engine, Report};
 use crate::error::{FailedNode, RunError, RunErrorKind};
 use crate::graph::Graph;
 use crate::runtime::clock::Clock;
@@ -182,11 +182,7 @@ impl Inline {
     /// Ends an attempt that did what can't be done.
     fn give_up(&mut self, key: Key, failure: Failure) {
         self.aborted.insert(key);
-        let outcome = AttemptOutcome::Failed {
-            failure,
-            error: None,
-            verdict: Verdict::Final,
-        };
+        let outcome = AttemptOutcome::faulty(failure);
         self.end_attempt(Ended { key, outcome });
     }
 

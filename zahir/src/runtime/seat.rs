@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep};
 use zahir_store::{ChildCall, Failure, NodeId, Position};
 
 use crate::engine::{
-    Action, AttemptOutcome, Bequest, ChildEnd, KeptValue, Report, Spawn, Succession, Verdict, Wait,
+    Action, AttemptOutcome, Bequest, ChildEnd, KeptValue, Report, Spawn, Succession, Wait,
 };
 use crate::event::Event;
 use crate::job::children::line;
@@ -188,7 +188,7 @@ impl Seat {
             return outcome;
         };
         if let Some(fault) = line.fault() {
-            return faulty(fault);
+            return AttemptOutcome::faulty(fault);
         }
         match outcome {
             AttemptOutcome::Succeeded {
@@ -371,7 +371,7 @@ impl Berth {
                 spawned: spawns(spawned),
                 heir: Box::new(succession(*heir)),
             }),
-            Petition::Fail(fault) => Poll::Ready(faulty(fault)),
+            Petition::Fail(fault) => Poll::Ready(AttemptOutcome::faulty(fault)),
         }
     }
 
@@ -510,15 +510,6 @@ pub(crate) fn line_report(message: Message) -> Option<Report<Value>> {
         | Message::Stop
         | Message::Interrupt
         | Message::Leave(_) => None,
-    }
-}
-
-/// An attempt that did what can't be done: the next one would, too.
-fn faulty(failure: Failure) -> AttemptOutcome<Value> {
-    AttemptOutcome::Failed {
-        failure,
-        error: None,
-        verdict: Verdict::Final,
     }
 }
 

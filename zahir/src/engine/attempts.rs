@@ -225,10 +225,11 @@ impl<V: Clone> Engine<V> {
                 error,
                 verdict,
             } => self.fail_attempt(place, attempt, Failed { failure, error }, verdict),
-            AttemptOutcome::Postponed { after, state } => {
+            AttemptOutcome::Postponed {
+                after, state, left, ..
+            } => {
                 let due = self.now.after(after);
-                let unfinished = self.unfinished(place);
-                self.leave_behind(place, unfinished);
+                self.spawn_behind(place, attempt, asked, &left);
                 self.outbox.record(|| Record::AttemptPostponed {
                     at: self.frames.position(place),
                     attempt,

@@ -111,12 +111,14 @@ impl<V: Clone> Engine<V> {
             AttemptOutcome::Succeeded {
                 extra: Some(extra), ..
             } => self.ask(parent, attempt, std::mem::take(&mut extra.spawned), 0)?,
+            AttemptOutcome::Postponed { spawned, .. } => {
+                self.ask(parent, attempt, std::mem::take(spawned), 0)?
+            }
             AttemptOutcome::Continued { spawned, .. } => {
                 self.ask(parent, attempt, std::mem::take(spawned), 1)?
             }
             AttemptOutcome::Succeeded { .. }
             | AttemptOutcome::Failed { .. }
-            | AttemptOutcome::Postponed { .. }
             | AttemptOutcome::Interrupted => Asked::default(),
         };
         Ok((outcome, asked))

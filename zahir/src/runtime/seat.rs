@@ -208,16 +208,14 @@ impl Seat {
                     extra,
                 }
             }
-            AttemptOutcome::Postponed { .. } => {
-                let spawned = line.postpone();
-                if !spawned.is_empty() {
-                    self.push(|key| Message::Parked {
-                        key,
-                        spawned: spawns(spawned),
-                        waits: Vec::new(),
-                    });
+            AttemptOutcome::Postponed { after, state, .. } => {
+                let leaving = line.conclude();
+                AttemptOutcome::Postponed {
+                    after,
+                    state,
+                    spawned: spawns(leaving.spawned),
+                    left: leaving.left,
                 }
-                outcome
             }
             AttemptOutcome::Failed { .. }
             | AttemptOutcome::Continued { .. }

@@ -60,6 +60,28 @@ enum Stage {
     Waiting(Vec<Wait>),
 }
 
+impl Doing {
+    /// The children that it told of and whose end it was not told.
+    fn left(&self, asked: &Asked) -> Vec<ChildCall> {
+        let left = asked.spawned.iter().filter(|(spawn, _)| {
+            spawn.bond == Bond::Held
+                && self.told.contains(&spawn.call)
+                && !self.heard.ended.contains_key(&spawn.call)
+        });
+        left.map(|(spawn, _)| spawn.call.clone()).collect()
+    }
+}
+
+/// What is told of only with the end of an attempt, which nobody holds.
+fn followers(mut spawned: Vec<Spawn>) -> Vec<Spawn> {
+    for spawn in &mut spawned {
+        if spawn.bond == Bond::Held {
+            spawn.bond = Bond::Followed;
+        }
+    }
+    spawned
+}
+
 impl Live {
     fn is_going(&self) -> bool {
         self.doing
@@ -144,6 +166,8 @@ pub(super) struct World<'a> {
     written: Families,
     /// The children that the engine is being told of.
     spawning: Vec<Spawn>,
+    /// What the attempt that ends has left.
+    leaving: Vec<ChildCall>,
     /// How many values were computed that are to be kept.
     computed: u64,
     cancel_asked: bool,
@@ -179,6 +203,7 @@ impl<'a> World<'a> {
             families: Arc::default(),
             written: Families::default(),
             spawning: Vec::new(),
+            leaving: Vec::new(),
             computed: 0,
             cancel_asked: false,
             cancel_answered: false,
@@ -661,12 +686,13 @@ impl<'a> World<'a> {
         } else {
             self.outcome(live)
         };
-        self.spawning = match &outcome {
+        (self.spawning, self.leaving) = match &outcome {
             AttemptOutcome::Succeeded {
                 extra: Some(extra), ..
-            } => extra.spawned.clone(),
-            AttemptOutcome::Continued { spawned, .. } => spawned.clone(),
-            _ => vec![],
+            } => (extra.spawned.clone(), extra.left.clone()),
+            AttemptOutcome::Postponed { spawned, left, .. } => (spawned.clone(), left.clone()),
+            AttemptOutcome::Continued { spawned, .. } => (spawned.clone(), vec![]),
+            _ => (vec![], vec![]),
         };
         self.report(Report::AttemptEnded {
             place: live.place,
@@ -674,6 +700,7 @@ impl<'a> World<'a> {
             outcome,
         });
         self.spawning.clear();
+        self.leaving.clear();
     }
 
     /// What an attempt comes to.
@@ -707,10 +734,8 @@ impl<'a> World<'a> {
                     let error = is_error.then(|| plans::error(salt, &live.inputs));
                     failed(verdict(habit.is_fatal), error)
                 } else if past.postponed < habit.postpones {
-                    AttemptOutcome::Postponed {
-                        after: Duration::from_millis(30),
-                        state: vec![u8::try_from(past.postponed).unwrap() + 1],
-                    }
+                    let state = vec![u8::try_from(past.postponed).unwrap() + 1];
+                    AttemptOutcome::postponed(Duration::from_millis(30), state)
                 } else {
                     self.succeeded(live, plans::output(salt, &live.inputs))
                 }
@@ -724,7 +749,7 @@ impl<'a> World<'a> {
         let doing = live.doing.as_ref().expect("it has children");
         let new = asked.spawned.iter();
         let new = new.filter(|(spawn, _)| !doing.told.contains(&spawn.call));
-        let mut new: Vec<_> = new.map(|(spawn, _)| spawn.clone()).collect();
+        let new: Vec<_> = new.map(|(spawn, _)| spawn.clone()).collect();
         match asked.want {
             Want::Fails => {
                 let habit = self.program.habits[index(node)];
@@ -740,27 +765,18 @@ impl<'a> World<'a> {
             Want::Postpones => AttemptOutcome::Postponed {
                 after: Duration::from_millis(30),
                 state: vec![u8::try_from(self.past(&live.position).postponed).unwrap() + 1],
+                spawned: followers(new),
+                left: doing.left(&asked),
             },
             Want::Gives(value) => {
-                for spawn in &mut new {
-                    if spawn.bond == Bond::Held {
-                        spawn.bond = Bond::Followed;
-                    }
-                }
-                let spawned = asked.spawned.into_iter();
-                let left = spawned.filter(|(spawn, _)| {
-                    spawn.bond == Bond::Held
-                        && doing.told.contains(&spawn.call)
-                        && !doing.heard.ended.contains_key(&spawn.call)
-                });
                 let is_owed = self.plan.node(node).undo.is_some();
                 AttemptOutcome::Succeeded {
                     value,
                     encoded: value.to_be_bytes().to_vec(),
                     extra: Some(Box::new(Extra {
                         undo: is_owed.then(|| plans::arguments(&live.inputs)),
-                        spawned: new,
-                        left: left.map(|(spawn, _)| spawn.call).collect(),
+                        spawned: followers(new),
+                        left: doing.left(&asked),
                         ..Extra::default()
                     })),
                 }
@@ -1431,6 +1447,9 @@ impl<'a> World<'a> {
                 }
                 Record::AttemptParked { at, attempt } => self.park_at(at, *attempt, true),
                 Record::AttemptResumed { at, attempt } => self.park_at(at, *attempt, false),
+                Record::AttemptSucceeded { at, .. } | Record::AttemptPostponed { at, .. } => {
+                    self.check_left(at);
+                }
                 _ => {}
             }
             self.written.apply(self.program, record);
@@ -1452,6 +1471,7 @@ impl<'a> World<'a> {
         self.spawning.remove(told);
         let has_ended = |it: &Record| match it {
             Record::AttemptSucceeded { at: ended, .. }
+            | Record::AttemptPostponed { at: ended, .. }
             | Record::AttemptContinued { at: ended, .. } => ended == at,
             _ => false,
         };
@@ -1459,6 +1479,21 @@ impl<'a> World<'a> {
             child.bond != Bond::Followed || records.iter().any(has_ended),
             "a follower of {at:?} comes before its result"
         );
+    }
+
+    /// What an attempt spawned is there when its end is, and nobody holds what it left.
+    fn check_left(&self, at: &Position) {
+        let family = self.written.get(at);
+        for Spawn { call, .. } in &self.spawning {
+            let is_there = family.is_some_and(|family| family.bound.contains_key(call));
+            assert!(is_there, "{at:?} ends without {call:?}");
+        }
+        for call in &self.leaving {
+            let family = family.expect("it has children");
+            let number = family.bound[call];
+            let child = &family.children[usize::try_from(number).unwrap()];
+            assert_ne!(child.bond, Bond::Held, "child {number} of {at:?} is left");
+        }
     }
 
     fn park_at(&mut self, position: &Position, attempt: Attempt, parks: bool) {

@@ -255,7 +255,8 @@ pub(crate) enum Petition {
     Fail(Failure),
 }
 
-/// What is told of the children of an attempt that has a result.
+/// What is told of the children of an attempt that has a result, or asks to be followed by another
+/// one.
 #[derive(Debug, Default)]
 pub(crate) struct Leaving {
     /// Those that were not reported.
@@ -703,7 +704,7 @@ impl Line {
         self.lock().fault.take()
     }
 
-    /// The attempt has a result.
+    /// The attempt has a result, or asks to be followed by another one.
     pub(crate) fn conclude(&self) -> Leaving {
         let mut guard = self.lock();
         let state = &mut *guard;
@@ -715,11 +716,6 @@ impl Line {
             spawned,
             left: left.into_iter().collect(),
         }
-    }
-
-    /// The attempt asks to be followed by another one: what it has spawned and not reported follows.
-    pub(crate) fn postpone(&self) -> Vec<Spawned> {
-        self.lock().unreported_all(&BTreeSet::new())
     }
 
     /// The attempt is over, whatever came of it.

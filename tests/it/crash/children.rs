@@ -5,7 +5,7 @@ use std::time::Duration;
 use zahir::{Again, Context, JoinError, job, workflow};
 
 use super::nested::{Off, fails};
-use super::{Collect, add, check, collect, flaky, split};
+use super::{Add, Case, Collect, Outside, add, check, collect, flaky, one_run, split};
 
 /// Fire and follow, two levels deep.
 #[job(spawns(scatter, add))]
@@ -162,7 +162,66 @@ workflow! {
 
 #[tokio::test(start_paused = true)]
 async fn jobs_that_ask_for_another_attempt_cut_anywhere_leave_the_same_children() {
-    check(|| asked_again(2)).await;
+    let case = Case {
+        holds: |told| {
+            let counts = told
+                .children
+                .iter()
+                .map(|count| count.done() + count.failed());
+            assert_eq!(counts.sum::<u64>(), 5 + 5 + 3, "{:?}", told.children);
+        },
+        ..one_run(|| asked_again(2), Outside::Nothing, false)
+    };
+    case.check().await;
+}
+
+/// Has children in all states: over or not, of several kinds, one inside the other.
+#[job(spawns(add, fails, copes, grown_small, tree, broken, add_up_vain))]
+pub async fn has_all(ctx: &Context, number: u64) -> u64 {
+    let failed = ctx.spawn(broken(number));
+    let coped = ctx.spawn(copes(number));
+    ctx.spawn(tree(number));
+    ctx.spawn(fails(number)).detached();
+    ctx.spawn(grown_small(number)).detached();
+    ctx.spawn(add_up_vain(number)).detached();
+    drop(failed.await);
+    coped.await.unwrap_or(0)
+}
+
+/// Its heir never begins.
+#[job(spawns(fails, add))]
+pub async fn add_up_vain(ctx: &Context, number: u64) -> u64 {
+    let failed = ctx.spawn(fails(number));
+    ctx.continue_as(Add::of(failed, number)).await
+}
+
+workflow! {
+    /// Fails behind a job, and beside another one.
+    pub async fn broken(number: u64) -> u64 {
+        let one = add(number, 1);
+        let two = fails(one);
+        add(two, add(number, 2).named("beside"))
+    }
+}
+
+workflow! {
+    pub async fn rich(number: u64) -> u64 {
+        let all = has_all(number);
+        add(all, 1)
+    }
+}
+
+workflow! {
+    pub async fn rich_in_vain(number: u64) -> u64 {
+        let all = has_all(number);
+        fails(all)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn children_are_counted_the_same_before_and_behind_a_restart() {
+    check(|| rich(2)).await;
+    check(|| rich_in_vain(2)).await;
 }
 
 /// Its children fail behind it, one of them before it asks for another attempt.

@@ -198,11 +198,6 @@ impl<V> Children<V> {
             .is_some_and(|child| self.called(&child.call) == Some(number))
     }
 
-    /// Every one there ever was.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Child<V>> {
-        self.list.iter()
-    }
-
     /// Those that were spawned since calls were forgotten.
     pub(super) fn recent(&self) -> impl Iterator<Item = (u32, &Child<V>)> {
         let first = u32::try_from(self.first_called).unwrap_or(u32::MAX);

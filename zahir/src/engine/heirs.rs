@@ -149,7 +149,7 @@ impl<V: Clone> Engine<V> {
     }
 
     /// If all that an heir is given is there: computes its inputs. If some of it will never be there,
-    /// its parent fails. Where everything comes to its end, no heir begins.
+    /// its parent fails, also where everything comes to its end; there no heir begins.
     pub(super) fn inherit_if_ready(&mut self, place: Place) {
         let Some(inheritance) = self.children(place).and_then(|it| it.inheritance.as_ref()) else {
             return;
@@ -158,11 +158,14 @@ impl<V: Clone> Engine<V> {
         let is_ready = inheritance.open.is_empty() && !inheritance.is_computing;
         let may_begin = !self.is_stopped(place.frame) || self.replayed.contains_key(&(place, heir));
         let is_awake = self.frames.get(place.frame).is_some_and(|it| it.is_awake);
-        if !is_ready || !may_begin || !is_awake || self.phase != Phase::Going {
+        if !is_ready || !is_awake || self.phase != Phase::Going {
             return;
         }
         if let Some(failing) = self.disinherited(place) {
             return self.end_heir(place, heir, Err(Box::new(failing)));
+        }
+        if !may_begin {
+            return;
         }
         let Some(children) = self.children_mut(place) else {
             return;
@@ -250,16 +253,17 @@ impl<V: Clone> Engine<V> {
         if let Some(children) = self.children_mut(place)
             && let Some(child) = children.get_mut(heir)
         {
+            // It never begins if it is not given what it needs.
+            let has_begun = matches!(child.state, ChildState::Open);
             child.state = ChildState::Over;
             child.arguments = None;
             let kind = child.kind;
             children.inheritance = None;
-            let counted = if end.is_ok() {
-                Counted::Succeeded
-            } else {
-                Counted::Failed
-            };
-            self.count_child(place, kind, counted);
+            if end.is_ok() {
+                self.count_child(place, kind, Counted::Succeeded);
+            } else if has_begun {
+                self.count_child(place, kind, Counted::Failed);
+            }
         }
         self.count_over(place);
         match end {
@@ -297,7 +301,6 @@ impl<V: Clone> Engine<V> {
             child.state = ChildState::Over;
             let kind = child.kind;
             self.expect_less(kind);
-            self.count_child(place, kind, Counted::Unspawned);
             self.count_over(place);
         }
     }

@@ -140,7 +140,9 @@ impl Driver {
             match self.turn() {
                 Turn::Over(outcome) => {
                     self.run.publish(self.engine.progress());
-                    self.run.set_tallies(self.engine.tally());
+                    if let Some(tallies) = self.engine.tally() {
+                        self.run.set_tallies(tallies);
+                    }
                     executor::drop_quietly(self);
                     return outcome;
                 }

@@ -19,7 +19,7 @@ use super::scripts::{self, Asked, Attempted, Heard, Want};
 use super::versions::Version;
 use crate::engine::{
     Action, AttemptOutcome, ChildEnd, Engine, Evaluated, Evaluation, Extra, Place, Refusal, Report,
-    Spawn, Verdict, Wait, Work,
+    Spawn, Tally, Verdict, Wait, Work,
 };
 use crate::history::entries::{self, Entry};
 use crate::history::revise::{self, Case, Refused, Wish};
@@ -805,10 +805,16 @@ impl<'a> World<'a> {
     /// An evaluation comes back.
     pub(super) fn end_evaluation(&mut self, at: usize) {
         let (place, what, inputs) = self.process().evaluations.swap_remove(at);
-        let node = self.plan.node(place.node);
-        let salt = self.program.salt(place.node);
-        let result = match (what, node.kind) {
-            (Evaluation::Join, _) => Evaluated::Value(plans::join(&inputs)),
+        let result = Ok(self.evaluated(place.node, what, &inputs));
+        self.report(Report::Evaluated { place, result });
+    }
+
+    /// What an evaluation gives.
+    fn evaluated(&self, id: NodeId, what: Evaluation, inputs: &[u64]) -> Evaluated<u64> {
+        let node = self.plan.node(id);
+        let salt = self.program.salt(id);
+        match (what, node.kind) {
+            (Evaluation::Join, _) => Evaluated::Value(plans::join(inputs)),
             (Evaluation::Succeeded, _) => Evaluated::Value(plans::succeeded(inputs[0])),
             (Evaluation::Won(entry), _) => Evaluated::Value(plans::won(entry, inputs[0])),
             (Evaluation::TimedOut, _) => Evaluated::Value(plans::TIMED_OUT),
@@ -824,26 +830,74 @@ impl<'a> World<'a> {
                 })
             }
             (Evaluation::Step, PlanKind::Each { .. }) => {
-                Evaluated::Items(plans::items(salt, &inputs))
+                Evaluated::Items(plans::items(salt, inputs))
             }
             (Evaluation::Step, PlanKind::Call) => {
                 let count = self.plan.region(node.inside[0]).inputs.len();
-                Evaluated::Inputs(plans::call_inputs(salt, &inputs, count))
+                Evaluated::Inputs(plans::call_inputs(salt, inputs, count))
             }
             (Evaluation::Step, PlanKind::Branch) => {
-                Evaluated::Arm(plans::arm(salt, &inputs, node.inside.len()))
+                Evaluated::Arm(plans::arm(salt, inputs, node.inside.len()))
             }
-            (Evaluation::Step, PlanKind::Sleep) => Evaluated::Sleep(plans::nap(salt, &inputs)),
-            (Evaluation::Step, _) => Evaluated::Value(plans::output(salt, &inputs)),
+            (Evaluation::Step, PlanKind::Sleep) => Evaluated::Sleep(plans::nap(salt, inputs)),
+            (Evaluation::Step, _) => Evaluated::Value(plans::output(salt, inputs)),
             (Evaluation::Given(arguments), _) => Evaluated::Inputs(plans::decoded(&arguments)),
             (Evaluation::Arguments { inputs: given, .. }, _) => {
-                Evaluated::Arguments(heir_arguments(&given, &inputs))
+                Evaluated::Arguments(heir_arguments(&given, inputs))
             }
-        };
-        self.report(Report::Evaluated {
-            place,
-            result: Ok(result),
+        }
+    }
+
+    /// How many children another process counts that finds what is on the disk before the end.
+    fn recounted(&self) -> Vec<Tally> {
+        let mut stored = self.stored();
+        let (counting, end) = entries::before_end(entries::entries(stored.clone()));
+        stored.steps = entries::steps(counting);
+        let decode = &mut |_, _, bytes: &[u8]| Ok(u64::from_be_bytes(bytes.try_into().unwrap()));
+        let plan = Arc::clone(&self.plan);
+        let engine = Engine::recover(plan, &stored, self.inputs.clone(), 0, decode)
+            .expect("a run goes on from its own records");
+        engine.recount(end, |place, what, inputs| {
+            Ok(self.evaluated(place.node, what, &inputs))
+        })
+    }
+
+    /// Whether something is on record of a region, however it ends.
+    fn is_recorded(&self, region: RegionId) -> bool {
+        let nodes = self.plan.region(region).nodes.iter();
+        let mut nodes = nodes.map(|id| self.plan.node(*id)).filter(|node| {
+            let is_plain = matches!(
+                node.kind,
+                PlanKind::Input | PlanKind::Assigned | PlanKind::Value
+            );
+            !is_plain
         });
+        // Behind the first of the others the region may be left.
+        nodes.next().is_some_and(|node| match node.kind {
+            PlanKind::Call
+            | PlanKind::Loop { .. }
+            | PlanKind::Rescue { .. }
+            | PlanKind::Result { .. } => self.is_recorded(node.inside[0]),
+            _ => true,
+        })
+    }
+
+    /// Whoever counts the children counts the same as a process that comes later. Unless nothing is on
+    /// record of the end of some, which has come, or has not, before all came to its end.
+    fn check_counts(&self, ending: &Ending) {
+        let mut nodes = self.plan.nodes.iter();
+        let sleeps = nodes.any(|node| node.kind == PlanKind::Sleep);
+        if sleeps && !matches!(ending, Ending::Succeeded { .. }) {
+            return;
+        }
+        let mut kinds = self.plan.nodes.iter().flat_map(|node| &node.kinds);
+        if !kinds.all(|kind| self.is_recorded(self.plan.node(*kind).region)) {
+            return;
+        }
+        let process = self.process.as_ref();
+        if let Some(tally) = process.and_then(|process| process.engine.tally()) {
+            assert_eq!(tally, self.recounted(), "children");
+        }
     }
 
     /// Time passes.
@@ -1817,6 +1871,7 @@ impl<'a> World<'a> {
             self.judge_finallys(&successes);
         }
         self.judge_undoing(ending);
+        self.check_counts(ending);
         match ending {
             Ending::Cancelled => assert!(self.cancel_asked, "cancelled, but nobody asked"),
             Ending::Succeeded { output } => {

@@ -401,3 +401,53 @@ async fn a_cancelled_run_cancels_its_children() {
     assert!(matches!(ended.kind(), RunErrorKind::Cancelled), "{ended}");
     runtime.shutdown().await.unwrap();
 }
+
+workflow! { pub async fn asked() -> u64 { signal::<u64>("go") } }
+
+/// Waits for a child and, if it is told to, for something else, too.
+#[job(spawns(asked))]
+pub async fn asks(ctx: &Context, how: &str) -> u64 {
+    let answer = ctx.spawn(asked());
+    let (sender, told) = tokio::sync::oneshot::channel::<()>();
+    match how {
+        "alone" => drop(sender),
+        "beside a sleep" => {
+            tokio::select! {
+                _ = answer => {}
+                () = tokio::time::sleep(Duration::from_secs(1)) => ran(how),
+            }
+            return 0;
+        }
+        _ => {
+            tokio::spawn(async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                drop(sender);
+            });
+            tokio::select! {
+                _ = answer => {}
+                _ = told => ran(how),
+            }
+            return 0;
+        }
+    }
+    let more = [ctx.spawn(asked()), ctx.spawn(asked())];
+    let (one, more) = tokio::join!(answer, ctx.join_settled(more));
+    one.unwrap_or(0) + more.len() as u64
+}
+
+workflow! { pub async fn asking(how: String) -> u64 { asks(&how) } }
+
+#[tokio::test(start_paused = true)]
+async fn a_parent_whose_child_waits_for_a_signal_that_nobody_can_send_does_not_hang() {
+    let begin = tokio::time::Instant::now();
+    let error = asking("alone".to_owned()).await.unwrap_err();
+    assert_eq!(error.kind(), RunErrorKind::NoSender);
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+    for how in ["beside a sleep", "beside a channel"] {
+        let begin = tokio::time::Instant::now();
+        let error = asking(how.to_owned()).await.unwrap_err();
+        // The child follows, and waits for ever.
+        assert_eq!(error.kind(), RunErrorKind::NoSender);
+        assert_eq!((begin.elapsed().as_secs(), times(how)), (1, 1), "{how}");
+    }
+}

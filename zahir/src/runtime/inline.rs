@@ -109,7 +109,7 @@ impl Inline {
             }
             self.drop_aborted();
             let has_more = self.grant() || budget == 0;
-            if !has_more && self.engine.awaits_signal() {
+            if !has_more && self.needs_sender() {
                 return Err(RunError::with_kind(RunErrorKind::NoSender, String::new()));
             }
             if budget == 0 {
@@ -129,6 +129,14 @@ impl Inline {
             self.read_mail();
             self.engine.handle_timeout(self.clock.now());
         }
+    }
+
+    /// Whether only a signal can make the run go on, which nobody can send.
+    fn needs_sender(&self) -> bool {
+        let seats = &self.run.seats;
+        self.engine.awaits_signal()
+            && !(seats.is_used() && seats.may_be_woken())
+            && self.run.inbox.is_empty()
     }
 
     /// Lets as many attempts start as may: tells whether any do.

@@ -278,6 +278,10 @@ impl Inbox {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.is_filled.load(Ordering::Acquire)
+    }
+
     pub(crate) fn poll_filled(&self, context: &Context<'_>) -> Poll<()> {
         self.driver.register(context.waker());
         if self.is_filled.load(Ordering::Acquire) {

@@ -951,14 +951,9 @@ impl<'a> World<'a> {
 
     /// Whether the run can only go on with a signal.
     pub(super) fn awaits_signal(&self) -> bool {
-        self.process.as_ref().is_some_and(|process| {
-            // An attempt that waits for children might go on by itself; here, none does.
-            let is_parked = !process.live.is_empty() && process.live.iter().all(Live::is_parked);
-            process.engine.awaits_signal()
-                || is_parked
-                    && process.engine.poll_timeout().is_none()
-                    && process.engine.wanted() == 0
-        })
+        // An attempt that waits for children might be woken by something else; here, none is.
+        let process = self.process.as_ref();
+        process.is_some_and(|process| process.engine.awaits_signal())
     }
 
     pub(super) fn cancel(&mut self) {

@@ -699,6 +699,13 @@ impl Line {
         }
     }
 
+    /// How many waits for children end with this waker.
+    pub(crate) fn waits_with(&self, waker: &Waker) -> usize {
+        let state = self.lock();
+        let wakers = state.groups.values().filter_map(|it| it.waker.as_ref());
+        wakers.filter(|it| it.will_wake(waker)).count()
+    }
+
     /// What is wrong with what the attempt did, if it has ended meanwhile.
     pub(crate) fn fault(&self) -> Option<Failure> {
         self.lock().fault.take()

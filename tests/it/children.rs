@@ -451,3 +451,61 @@ async fn a_parent_whose_child_waits_for_a_signal_that_nobody_can_send_does_not_h
         assert_eq!((begin.elapsed().as_secs(), times(how)), (1, 1), "{how}");
     }
 }
+
+#[job(spawns(counts_down, double))]
+pub async fn counts_down(ctx: &Context, left: u64, sum: u64, stops_at: u64) -> u64 {
+    if left == 0 {
+        return sum;
+    }
+    if left == stops_at {
+        ran("stops");
+        if times("stops") == 1 {
+            std::future::pending::<()>().await;
+        }
+    }
+    // Deeper than its job, as ever.
+    drop(ctx.spawn(double(left)));
+    ctx.continue_as(counts_down(left - 1, sum + left, stops_at))
+        .await
+}
+
+workflow! {
+    pub async fn chain(length: u64, stops_at: u64) -> u64 { counts_down(length, 0, stops_at) }
+}
+
+#[tokio::test]
+async fn a_chain_of_continuations_is_no_deeper_than_its_first_job() {
+    assert_eq!(chain(1_000, 0).await.unwrap(), 500_500);
+    let store = Arc::new(MemoryStore::new());
+    let start = async || {
+        let runtime = Runtime::with_store(Arc::clone(&store)).child_depth_max(1);
+        let runtime = runtime.workflow::<Chain>().start().await.unwrap();
+        let run = runtime.run(chain(1_000, 400)).key("it").start().await;
+        (runtime, run.unwrap())
+    };
+    let first = start().await;
+    while times("stops") == 0 {
+        tokio::task::yield_now().await;
+    }
+    // As a kill would: nothing more is written.
+    drop(first);
+    let (_runtime, run) = start().await;
+    assert_eq!(run.output().await.unwrap(), 500_500);
+    let counts = run.children().await.unwrap();
+    let told: Vec<String> = counts.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "counts_down has counts_down: 1 done",
+            "counts_down has double: 1 done",
+            "counts_down/counts_down has counts_down: 999 done",
+            "counts_down/counts_down has double: 999 done",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_chain_of_continuations_has_an_end() {
+    let error = chain(3_000, 0).await.unwrap_err().to_string();
+    assert!(error.contains("2048 times in a row"), "{error}");
+}

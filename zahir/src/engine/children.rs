@@ -25,7 +25,7 @@ pub(crate) struct ChildrenMax {
     pub(crate) per_job: usize,
     /// Of all jobs of a run.
     pub(crate) per_run: usize,
-    /// How deep: a child of a job that is no child is at depth 1.
+    /// How deep: a child of a job that is no child is at depth 1. An heir is as deep as its parent.
     pub(crate) depth: usize,
 }
 

@@ -401,3 +401,111 @@ async fn a_cancelled_run_cancels_its_children() {
     assert!(matches!(ended.kind(), RunErrorKind::Cancelled), "{ended}");
     runtime.shutdown().await.unwrap();
 }
+
+workflow! { pub async fn asked() -> u64 { signal::<u64>("go") } }
+
+/// Waits for a child and, if it is told to, for something else, too.
+#[job(spawns(asked))]
+pub async fn asks(ctx: &Context, how: &str) -> u64 {
+    let answer = ctx.spawn(asked());
+    let (sender, told) = tokio::sync::oneshot::channel::<()>();
+    match how {
+        "alone" => drop(sender),
+        "beside a sleep" => {
+            tokio::select! {
+                _ = answer => {}
+                () = tokio::time::sleep(Duration::from_secs(1)) => ran(how),
+            }
+            return 0;
+        }
+        _ => {
+            tokio::spawn(async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                drop(sender);
+            });
+            tokio::select! {
+                _ = answer => {}
+                _ = told => ran(how),
+            }
+            return 0;
+        }
+    }
+    let more = [ctx.spawn(asked()), ctx.spawn(asked())];
+    let (one, more) = tokio::join!(answer, ctx.join_settled(more));
+    one.unwrap_or(0) + more.len() as u64
+}
+
+workflow! { pub async fn asking(how: String) -> u64 { asks(&how) } }
+
+#[tokio::test(start_paused = true)]
+async fn a_parent_whose_child_waits_for_a_signal_that_nobody_can_send_does_not_hang() {
+    let begin = tokio::time::Instant::now();
+    let error = asking("alone".to_owned()).await.unwrap_err();
+    assert_eq!(error.kind(), RunErrorKind::NoSender);
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+    for how in ["beside a sleep", "beside a channel"] {
+        let begin = tokio::time::Instant::now();
+        let error = asking(how.to_owned()).await.unwrap_err();
+        // The child follows, and waits for ever.
+        assert_eq!(error.kind(), RunErrorKind::NoSender);
+        assert_eq!((begin.elapsed().as_secs(), times(how)), (1, 1), "{how}");
+    }
+}
+
+#[job(spawns(counts_down, double))]
+pub async fn counts_down(ctx: &Context, left: u64, sum: u64, stops_at: u64) -> u64 {
+    if left == 0 {
+        return sum;
+    }
+    if left == stops_at {
+        ran("stops");
+        if times("stops") == 1 {
+            std::future::pending::<()>().await;
+        }
+    }
+    // Deeper than its job, as ever.
+    drop(ctx.spawn(double(left)));
+    ctx.continue_as(counts_down(left - 1, sum + left, stops_at))
+        .await
+}
+
+workflow! {
+    pub async fn chain(length: u64, stops_at: u64) -> u64 { counts_down(length, 0, stops_at) }
+}
+
+#[tokio::test]
+async fn a_chain_of_continuations_is_no_deeper_than_its_first_job() {
+    assert_eq!(chain(1_000, 0).await.unwrap(), 500_500);
+    let store = Arc::new(MemoryStore::new());
+    let start = async || {
+        let runtime = Runtime::with_store(Arc::clone(&store)).child_depth_max(1);
+        let runtime = runtime.workflow::<Chain>().start().await.unwrap();
+        let run = runtime.run(chain(1_000, 400)).key("it").start().await;
+        (runtime, run.unwrap())
+    };
+    let first = start().await;
+    while times("stops") == 0 {
+        tokio::task::yield_now().await;
+    }
+    // As a kill would: nothing more is written.
+    drop(first);
+    let (_runtime, run) = start().await;
+    assert_eq!(run.output().await.unwrap(), 500_500);
+    let counts = run.children().await.unwrap();
+    let told: Vec<String> = counts.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "counts_down has counts_down: 1 done",
+            "counts_down has double: 1 done",
+            "counts_down/counts_down has counts_down: 999 done",
+            "counts_down/counts_down has double: 999 done",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_chain_of_continuations_has_an_end() {
+    let error = chain(3_000, 0).await.unwrap_err().to_string();
+    assert!(error.contains("2048 times in a row"), "{error}");
+}

@@ -9,6 +9,7 @@ mod shares;
 mod told;
 mod undos;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
@@ -16,8 +17,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use zahir::{
-    Call, Context, Race2, RunErrorKind, RunHandle, Runtime, RuntimeBuilder, StartError, Workflow,
-    job, workflow,
+    Call, ChildCount, Context, Race2, RunErrorKind, RunHandle, Runtime, RuntimeBuilder, StartError,
+    Workflow, job, workflow,
 };
 use zahir_store::{Fault, FaultStore, MemoryStore, Position, Record, RunId, Store};
 
@@ -296,6 +297,8 @@ struct Told<E> {
     ended: E,
     results: BTreeMap<String, Vec<u8>>,
     attempts: BTreeMap<String, String>,
+    /// How many children there were.
+    children: Vec<ChildCount>,
     /// What the jobs did, in order.
     ran: Vec<String>,
 }
@@ -333,11 +336,18 @@ impl<E: PartialEq + fmt::Debug> Case<E> {
             }
         }
         let ended = self.process(Arc::clone(&store), &store).await;
+        let children = COUNTED.take();
+        if !children.is_empty() {
+            let again = self.process(Arc::clone(&store), &store).await;
+            assert_eq!(COUNTED.take(), children, "{cuts:?}: as the records have it");
+            drop(again);
+        }
         let (attempts, lost) = told::attempts(&store);
         let told = Told {
             ended: ended.unwrap_or_else(|error| panic!("{cuts:?}: {error}")),
             results: results(&store),
             attempts,
+            children,
             ran: told::ran(),
         };
         (told, were_cut, lost)
@@ -386,6 +396,7 @@ impl<E: PartialEq + fmt::Debug> Case<E> {
         let (told, were_cut, lost) = self.processes(cuts).await;
         assert_eq!(told.ended, expected.ended, "{cuts:?}");
         assert_eq!(told.results, expected.results, "{cuts:?}");
+        assert_eq!(told.children, expected.children, "{cuts:?}");
         if self.compares_attempts {
             assert_eq!(told.attempts, expected.attempts, "{cuts:?}");
             let lost_most = lost_anyway + were_cut * told::UNDER_WAY_MAX;
@@ -425,7 +436,14 @@ async fn until_it_ends<O: Send + Sync + 'static>(
 ) -> Result<Ended<O>, Box<dyn Error>> {
     let run = starting.await?;
     outside.happen(&store, &run).await?;
-    ended(&run).await
+    let ended = ended(&run).await?;
+    COUNTED.set(run.children().await?);
+    Ok(ended)
+}
+
+thread_local! {
+    /// The children of the run that the last process saw the end of.
+    static COUNTED: RefCell<Vec<ChildCount>> = const { RefCell::new(Vec::new()) };
 }
 
 async fn check<W>(call: impl Fn() -> Call<'static, W> + 'static)

@@ -270,6 +270,7 @@ impl<V: Clone> Engine<V> {
     pub(crate) fn begin(mut self, now: Timestamp) -> Self {
         self.now = self.now.max(now);
         if self.undoing.has_begun() {
+            self.tallies.is_partial = true;
             self.go_on_undoing();
             return self;
         }

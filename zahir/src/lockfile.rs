@@ -34,7 +34,7 @@
 //! | --- | --- |
 //! | is safe | All that has run keeps its results. |
 //! | re-runs these nodes | What has run of them runs again, as [`OnChange::Migrate`](crate::OnChange::Migrate) says. |
-//! | blocks these | Runs in which these have run can't go on: they are `at_most_once`, or their workflow is gone. |
+//! | blocks these | Runs in which these have run can't go on: they are `at_most_once`, or their workflow is gone. Also told of what a job that runs again may spawn. |
 //!
 //! It fails until the file is written anew on purpose, by running the test with
 //! `ZAHIR_LOCKFILE=update` in its environment. Time-outs, retries, tags, limits and documentation are
@@ -44,7 +44,7 @@
 mod tests;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as StdError;
 use std::fmt;
 use std::fs;
@@ -54,8 +54,8 @@ use std::path::{Path, PathBuf};
 use zahir_store::{DefinitionId, NodeId};
 
 use crate::definition::matching::Matching;
-use crate::definition::{AT_MOST_ONCE, Definition, Shape};
-use crate::graph::{Graph, SPAWNED};
+use crate::definition::{AT_MOST_ONCE, DefinedNode, Definition, Shape};
+use crate::graph::{Graph, SPAWNED, short};
 use crate::job::children::kind::KindDef;
 use crate::program::Program;
 use text::Malformed;
@@ -216,6 +216,10 @@ fn changes_of(workflow: &str, before: &Definition, now: &Definition, changes: &m
             Means::Reruns
         };
         changes.push(Change::new(workflow, what, means));
+        for once in once_behind(before, was, (now, &matching)) {
+            let what = format!("`{once}` (`{name}` runs again, and all that it called or spawned)");
+            changes.push(Change::new(workflow, what, Means::Blocks));
+        }
     }
     let nodes = before.shape.nodes.iter().zip(before.places());
     for ((node, name), number) in nodes.zip(0..) {
@@ -225,6 +229,37 @@ fn changes_of(workflow: &str, before: &Definition, now: &Definition, changes: &m
             changes.push(Change::new(workflow, what, Means::Safe));
         }
     }
+}
+
+/// What is never started twice among all that a node of the earlier definition called or spawned,
+/// directly or not: what runs again with the node.
+fn once_behind(
+    before: &Definition,
+    node: NodeId,
+    (now, matching): (&Definition, &Matching),
+) -> BTreeSet<String> {
+    let mut open = before.node(node).map_or_else(Vec::new, DefinedNode::behind);
+    let (mut seen, mut found) = (BTreeSet::new(), BTreeSet::new());
+    while let Some(workflow) = open.pop() {
+        if !seen.insert(workflow.clone()) {
+            continue;
+        }
+        for (node, number) in before.shape.nodes.iter().zip(0..) {
+            if node.workflow != workflow {
+                continue;
+            }
+            open.extend(node.behind());
+            let current = matching.now(NodeId::new(number));
+            let current = current.and_then(|current| now.node(current));
+            if current.is_some_and(|current| current.effect.contains(AT_MOST_ONCE)) {
+                found.insert(match workflow.strip_suffix(SPAWNED) {
+                    Some(_) => node.name.clone(),
+                    None => format!("{}: {}", short(&workflow), node.name),
+                });
+            }
+        }
+    }
+    found
 }
 
 /// Workflows that are not what the file says, or a file that does not say it.

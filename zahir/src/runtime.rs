@@ -368,7 +368,8 @@ impl RuntimeBuilder {
     /// Children may have children this deep; 256 if nothing else is said. What a workflow calls is at
     /// depth 0, and its children are at depth 1. An attempt that spawns deeper fails for good, with
     /// [`FailureKind::TooLarge`](crate::FailureKind::TooLarge): a job that spawns itself without end
-    /// does so.
+    /// does so. A job that another one [continues as](crate::guide::children#continue-as) is no deeper
+    /// than that.
     pub const fn child_depth_max(mut self, child_depth_max: usize) -> Self {
         self.child_depth_max = child_depth_max;
         self

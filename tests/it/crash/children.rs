@@ -1,9 +1,11 @@
 //! Jobs with children, cut at every append.
 
-use zahir::{Context, JoinError, job, workflow};
+use std::time::Duration;
+
+use zahir::{Again, Context, JoinError, job, workflow};
 
 use super::nested::{Off, fails};
-use super::{Collect, add, check, collect, flaky, split};
+use super::{Add, Case, Collect, Outside, add, check, collect, flaky, one_run, split};
 
 /// Fire and follow, two levels deep.
 #[job(spawns(scatter, add))]
@@ -129,6 +131,126 @@ workflow! {
 async fn failures_behind_a_parent_cut_anywhere_go_as_far() {
     check(|| caught(3)).await;
     check(|| not_caught(3)).await;
+}
+
+#[job(spawns(add, flaky, split))]
+pub async fn asks_again(
+    ctx: &Context,
+    number: u64,
+    #[state] round: Option<u64>,
+) -> Again<u64, u64> {
+    let round = round.unwrap_or_default();
+    let held = ctx.spawn(add(number, round)).await.unwrap_or(0);
+    let left = ctx.spawn(flaky(round));
+    ctx.spawn(add(held, 1));
+    if round < number {
+        ctx.spawn(split(round)).detached();
+        // Its handle is dropped when the attempt is over.
+        drop(ctx.spawn(add(held, 2)).await);
+        drop(left);
+        return Again::after(Duration::from_secs(1), round + 1);
+    }
+    Again::Done(held + left.await.unwrap_or(0))
+}
+
+workflow! {
+    pub async fn asked_again(number: u64) -> u64 {
+        let asked = asks_again(number);
+        add(asked, 1)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_that_ask_for_another_attempt_cut_anywhere_leave_the_same_children() {
+    let case = Case {
+        holds: |told| {
+            let counts = told
+                .children
+                .iter()
+                .map(|count| count.done() + count.failed());
+            assert_eq!(counts.sum::<u64>(), 5 + 5 + 3, "{:?}", told.children);
+        },
+        ..one_run(|| asked_again(2), Outside::Nothing, false)
+    };
+    case.check().await;
+}
+
+/// Has children in all states: over or not, of several kinds, one inside the other.
+#[job(spawns(add, fails, copes, grown_small, tree, broken, add_up_vain))]
+pub async fn has_all(ctx: &Context, number: u64) -> u64 {
+    let failed = ctx.spawn(broken(number));
+    let coped = ctx.spawn(copes(number));
+    ctx.spawn(tree(number));
+    ctx.spawn(fails(number)).detached();
+    ctx.spawn(grown_small(number)).detached();
+    ctx.spawn(add_up_vain(number)).detached();
+    drop(failed.await);
+    coped.await.unwrap_or(0)
+}
+
+/// Its heir never begins.
+#[job(spawns(fails, add))]
+pub async fn add_up_vain(ctx: &Context, number: u64) -> u64 {
+    let failed = ctx.spawn(fails(number));
+    ctx.continue_as(Add::of(failed, number)).await
+}
+
+workflow! {
+    /// Fails behind a job, and beside another one.
+    pub async fn broken(number: u64) -> u64 {
+        let one = add(number, 1);
+        let two = fails(one);
+        add(two, add(number, 2).named("beside"))
+    }
+}
+
+workflow! {
+    pub async fn rich(number: u64) -> u64 {
+        let all = has_all(number);
+        add(all, 1)
+    }
+}
+
+workflow! {
+    pub async fn rich_in_vain(number: u64) -> u64 {
+        let all = has_all(number);
+        fails(all)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn children_are_counted_the_same_before_and_behind_a_restart() {
+    check(|| rich(2)).await;
+    check(|| rich_in_vain(2)).await;
+}
+
+/// Its children fail behind it, one of them before it asks for another attempt.
+#[job(spawns(add, fails))]
+pub async fn asks_behind_a_failure(
+    ctx: &Context,
+    number: u64,
+    #[state] round: Option<u64>,
+) -> Again<u64, u64> {
+    if let Some(round) = round {
+        return Again::Done(round);
+    }
+    let failed = ctx.spawn(fails(number));
+    let last = ctx.spawn(add(number, 1)).await.unwrap_or(0);
+    drop(failed);
+    Again::after(Duration::from_secs(1), last)
+}
+
+workflow! {
+    pub async fn asked_in_vain(number: u64) -> u64 {
+        { let one = asks_behind_a_failure(number); add(one, 1) }.rescue(|failure| failure.message().len() as u64)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_left_behind_another_attempt_cut_anywhere_goes_as_far() {
+    let told = asked_in_vain(3).await.unwrap();
+    assert_eq!(told, "off by 3".len() as u64, "the block takes it");
+    check(|| asked_in_vain(3)).await;
 }
 
 #[job(spawns(grown_small))]

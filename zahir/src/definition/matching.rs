@@ -499,6 +499,13 @@ impl DefinedNode {
         called.filter(|_| self.kind == WORKFLOW)
     }
 
+    /// The workflows that are entered in it, and those that stand for what its job may spawn.
+    pub(crate) fn behind(&self) -> Vec<String> {
+        let called = self.enters().map(str::to_owned).into_iter();
+        let spawned = self.spawns.iter().map(|kind| format!("{kind}{SPAWNED}"));
+        called.chain(spawned).collect()
+    }
+
     /// Whether there can be records of it, or of what is in it. All else is pure, or given.
     pub(crate) fn is_recorded(&self) -> bool {
         self.is_run()

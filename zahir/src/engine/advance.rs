@@ -137,7 +137,7 @@ impl<V: Clone> Engine<V> {
         let Some(instance) = self.instance(place) else {
             return;
         };
-        let is_new = !self.is_stopped(place.frame);
+        let is_new = !self.is_stopped(place.frame) && !self.tallies.is_recount;
         match (self.plan.node(place.node).kind, &instance.state) {
             (PlanKind::Job, State::Blocked(tries)) if is_new || self.is_owed(place) => {
                 let tries = *tries;
@@ -500,9 +500,12 @@ impl<V: Clone> Engine<V> {
     /// Applies `change`, or halts if it makes no sense (I2).
     #[inline]
     pub(super) fn change(&mut self, place: Place, change: Change<V>) {
-        let Some(instance) = self.instance_mut(place) else {
+        let slot = self.plan.node(place.node).slot;
+        let Some(frame) = self.frames.get_mut(place.frame) else {
             return self.halt(violation("I2 a change meets a frame that is there", place));
         };
+        frame.has_begun |= change.is_on_record();
+        let instance = &mut frame.nodes[slot];
         let state = std::mem::replace(&mut instance.state, State::Failed);
         match state.next(change) {
             Ok(state) => instance.state = state,
@@ -537,6 +540,7 @@ impl<V: Clone> Engine<V> {
             all.extend(self.frames.inside(id).map(|(id, _)| id));
             at += 1;
         }
+        self.count_removed(&all[1..]);
         for id in all.into_iter().rev() {
             if !self.replayed.is_empty()
                 && let Some(frame) = self.frames.get(id)

@@ -205,7 +205,7 @@ impl<V: Clone> Engine<V> {
         }
         let (outcome, asked) = match self.ask_last(place, attempt, outcome) {
             Ok((outcome, asked)) => (outcome, asked),
-            Err(Denied::TooMany(failure)) => (Self::overdone(failure), Asked::default()),
+            Err(Denied::TooMany(failure)) => (AttemptOutcome::faulty(failure), Asked::default()),
             Err(Denied::Told) => return,
         };
         self.shift_live(place.frame, false);
@@ -225,10 +225,11 @@ impl<V: Clone> Engine<V> {
                 error,
                 verdict,
             } => self.fail_attempt(place, attempt, Failed { failure, error }, verdict),
-            AttemptOutcome::Postponed { after, state } => {
+            AttemptOutcome::Postponed {
+                after, state, left, ..
+            } => {
                 let due = self.now.after(after);
-                let unfinished = self.unfinished(place);
-                self.leave_behind(place, unfinished);
+                self.spawn_behind(place, attempt, asked, &left);
                 self.outbox.record(|| Record::AttemptPostponed {
                     at: self.frames.position(place),
                     attempt,

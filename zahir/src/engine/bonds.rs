@@ -11,8 +11,8 @@ use super::spawning::Asked;
 pub(super) const NUMBERS_MAX: usize = 1 << 14;
 
 impl<V: Clone> Engine<V> {
-    /// A job has its result, or will have it from another job: what it asked for last follows it, and
-    /// so does what it does not wait for.
+    /// A job has its result, or begins anew later: what it asked for last follows it, and so does what
+    /// it does not wait for.
     pub(super) fn spawn_behind(
         &mut self,
         parent: Place,

@@ -29,7 +29,7 @@ pub(crate) struct ChildrenMax {
     pub(crate) per_job: usize,
     /// Of all jobs of a run.
     pub(crate) per_run: usize,
-    /// How deep: a child of a job that is no child is at depth 1.
+    /// How deep: a child of a job that is no child is at depth 1. An heir is as deep as its parent.
     pub(crate) depth: usize,
 }
 
@@ -155,11 +155,6 @@ impl<V> Children<V> {
     pub(super) fn is_called(&self, number: u32) -> bool {
         self.get(number)
             .is_some_and(|child| self.called(&child.call) == Some(number))
-    }
-
-    /// Every one there ever was.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Child<V>> {
-        self.list.iter()
     }
 
     /// Those that were spawned since calls were forgotten.

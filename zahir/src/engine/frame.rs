@@ -66,6 +66,8 @@ pub(super) struct Frame<V> {
     /// Whether it has its inputs. A frame that replay rebuilt waits for them: they come from pure
     /// code, which is not on record.
     pub(super) is_awake: bool,
+    /// Whether something in it is on record, or was in a frame inside it that is gone.
+    pub(super) has_begun: bool,
     /// How many of its nodes have no result yet, inputs aside, and how many children of its jobs are
     /// not over.
     pub(super) open: usize,
@@ -96,6 +98,7 @@ impl<V> Frame<V> {
             index: 0,
             path: None,
             is_awake: false,
+            has_begun: false,
             open,
             live: 0,
             closing: 0,
@@ -212,6 +215,10 @@ impl<V> Frames<V> {
         };
         cell.generation = cell.generation.wrapping_add(1);
         self.free.push(id.index);
+        let around = frame.owner.map(|owner| owner.frame);
+        if let Some(around) = around.and_then(|around| self.get_mut(around)) {
+            around.has_begun |= frame.has_begun;
+        }
         let Links { next, previous, .. } = frame.links;
         if let Some(next) = self.get_mut(next) {
             next.links.previous = previous;

@@ -150,7 +150,7 @@ impl<V: Clone> Engine<V> {
     }
 
     /// If all that an heir is given is there: computes its inputs. If some of it will never be there,
-    /// its parent fails.
+    /// its parent fails, also where everything comes to its end; there no heir begins.
     pub(super) fn inherit_if_ready(&mut self, place: Place) {
         let Some(inheritance) = self.children(place).and_then(|it| it.inheritance.as_ref()) else {
             return;
@@ -262,16 +262,17 @@ impl<V: Clone> Engine<V> {
         if let Some(children) = self.children_mut(place)
             && let Some(child) = children.get_mut(heir)
         {
+            // It never begins if it is not given what it needs.
+            let has_begun = matches!(child.state, ChildState::Open);
             child.state = ChildState::Over;
             child.arguments = None;
             let kind = child.kind;
             children.inheritance = None;
-            let counted = if end.is_ok() {
-                Counted::Succeeded
-            } else {
-                Counted::Failed
-            };
-            self.count_child(place, kind, counted);
+            if end.is_ok() {
+                self.count_child(place, kind, Counted::Succeeded);
+            } else if has_begun {
+                self.count_child(place, kind, Counted::Failed);
+            }
         }
         self.count_over(place);
         match end {
@@ -309,7 +310,6 @@ impl<V: Clone> Engine<V> {
             child.state = ChildState::Over;
             let kind = child.kind;
             self.expect_less(kind);
-            self.count_child(place, kind, Counted::Unspawned);
             self.count_over(place);
         }
     }

@@ -83,10 +83,13 @@ impl<V: Clone> Engine<V> {
         child.arguments = None;
         let kind = child.kind;
         if let Some(frame) = self.replayed.get(&(parent, number)).copied() {
+            let has_begun = self.frames.get(frame).is_some_and(|it| it.has_begun);
+            if has_begun || self.frames.inside(frame).next().is_some() {
+                self.count_child(parent, kind, Counted::Running);
+            }
             self.remove_tree(frame);
         }
         self.expect_less(kind);
-        self.count_child(parent, kind, Counted::Unspawned);
         self.count_over(parent);
     }
 
@@ -105,11 +108,29 @@ impl<V: Clone> Engine<V> {
     pub(super) fn take_child(&mut self, parent: Place) -> Option<FrameId> {
         let is_stopped = self.is_stopped(parent.frame);
         let children = self.children_mut(parent)?;
-        let next = if is_stopped { None } else { children.next() };
-        if next.is_none() {
+        let mut next = if is_stopped { None } else { children.next() };
+        if self.tallies.is_recount {
+            next = self.pass_over_jobs(parent, next);
+        }
+        if next.is_none()
+            && let Some(children) = self.children_mut(parent)
+        {
             children.is_going = false;
         }
         self.frame_of(parent, next?)
+    }
+
+    /// The next child that may be over without anything on record: a workflow.
+    fn pass_over_jobs(&mut self, parent: Place, mut next: Option<u32>) -> Option<u32> {
+        let plan = Arc::clone(&self.plan);
+        let children = self.children_mut(parent)?;
+        while let Some(child) = next.and_then(|number| children.get_mut(number))
+            && plan.node(child.kind).kind == PlanKind::Job
+        {
+            child.state = ChildState::Waiting;
+            next = children.next();
+        }
+        next
     }
 
     /// Lets the children of a job go on in a process that has come to its frame: those that had begun,
@@ -131,6 +152,7 @@ impl<V: Clone> Engine<V> {
             .partition(|(_, frame)| self.was_under_way(*frame));
         let is_stopped = self.is_stopped(parent.frame);
         let plan = Arc::clone(&self.plan);
+        let ignores_fans = is_stopped || self.tallies.is_recount;
         let Some(children) = self.children_mut(parent) else {
             return;
         };
@@ -142,7 +164,7 @@ impl<V: Clone> Engine<V> {
         }
         for (number, _) in later {
             let is_asleep = children.get(number).is_some_and(Child::is_asleep);
-            if !is_asleep && (is_stopped || children.has_room(number)) {
+            if !is_asleep && (ignores_fans || children.has_room(number)) {
                 children.count_open(number);
                 awake.push(number);
             } else if let Some(child) = children.get_mut(number) {

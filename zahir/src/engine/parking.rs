@@ -9,7 +9,7 @@ use super::action::{Action, ChildEnd};
 use super::children::Children;
 use super::frame::Place;
 use super::parents::misspawned;
-use super::report::{Spawn, Wait};
+use super::report::{AttemptOutcome, Spawn, Wait};
 use super::spawning::Denied;
 use super::state::{Change, State};
 use super::{Engine, Phase};
@@ -93,7 +93,7 @@ impl<V: Clone> Engine<V> {
             Ok(asked) => self.spawn(place, attempt, asked),
             Err(Denied::Told) => return,
             Err(Denied::TooMany(failure)) => {
-                self.end_attempt(place, attempt, Self::overdone(failure));
+                self.end_attempt(place, attempt, AttemptOutcome::faulty(failure));
                 return self.outbox.gate(Action::Abort { place, attempt });
             }
         }
@@ -219,16 +219,10 @@ impl<V: Clone> Engine<V> {
         }
     }
 
-    /// An attempt that waited when the process died. It is no crash; but what is never started twice
-    /// is lost all the same.
+    /// An attempt that waited when the process died. It is no crash; and nothing is lost, as what is
+    /// never started twice spawns nothing.
     pub(super) fn lose_parked(&mut self, place: Place) {
-        let is_lost = self.policy(place).at_most_once;
-        let change = if is_lost {
-            Change::Crashed
-        } else {
-            Change::Interrupted
-        };
-        self.change(place, change);
+        self.change(place, Change::Interrupted);
     }
 
     /// Drops all attempts that are parked: the process is about to end.

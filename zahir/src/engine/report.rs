@@ -123,6 +123,10 @@ pub(crate) enum AttemptOutcome<V> {
         after: Duration,
         /// What that one is given, encoded.
         state: Vec<u8>,
+        /// The children that it spawned since its last report: they follow.
+        spawned: Vec<Spawn>,
+        /// As [`Extra::left`].
+        left: Vec<ChildCall>,
     },
     /// It is over, and another job gives the result.
     Continued {
@@ -133,6 +137,27 @@ pub(crate) enum AttemptOutcome<V> {
     },
     /// It was dropped by an orderly shutdown.
     Interrupted,
+}
+
+impl<V> AttemptOutcome<V> {
+    /// It asks to be followed by another one after this time, with this state. Without children.
+    pub(crate) const fn postponed(after: Duration, state: Vec<u8>) -> Self {
+        Self::Postponed {
+            after,
+            state,
+            spawned: Vec::new(),
+            left: Vec::new(),
+        }
+    }
+
+    /// It did what can't be done: the next one would, too.
+    pub(crate) const fn faulty(failure: Failure) -> Self {
+        Self::Failed {
+            failure,
+            error: None,
+            verdict: Verdict::Final,
+        }
+    }
 }
 
 /// A child that an attempt spawned.

@@ -10,7 +10,7 @@ use super::action::Action;
 use super::bonds::NUMBERS_MAX;
 use super::frame::Place;
 use super::parents::misspawned;
-use super::report::{AttemptOutcome, Spawn, Verdict};
+use super::report::{AttemptOutcome, Spawn};
 use crate::plan::PlanKind;
 
 /// The most children that one record holds.
@@ -18,6 +18,10 @@ const RECORD_CHILDREN_MAX: usize = 1024;
 
 /// About the most bytes of arguments and keys that one record holds.
 const RECORD_BYTES_MAX: usize = 1 << 20;
+
+/// How many jobs in a row may continue as another one. Each stays in memory until the last is over, as
+/// about 6 kB, and the way to each is 8 bytes longer than to the one before it: 28 MB in all.
+const LINKS_MAX: usize = 2048;
 
 /// What an attempt asks for.
 #[derive(Debug, Default)]
@@ -95,7 +99,7 @@ impl<V: Clone> Engine<V> {
                 asked.fresh.push(spawn);
             }
         }
-        match self.too_many(parent, asked.fresh.len() + heirs) {
+        match self.too_many(parent, asked.fresh.len(), heirs) {
             Some(failure) => Err(Denied::TooMany(failure)),
             None => Ok(asked),
         }
@@ -112,12 +116,14 @@ impl<V: Clone> Engine<V> {
             AttemptOutcome::Succeeded {
                 extra: Some(extra), ..
             } => self.ask(parent, attempt, std::mem::take(&mut extra.spawned), 0)?,
+            AttemptOutcome::Postponed { spawned, .. } => {
+                self.ask(parent, attempt, std::mem::take(spawned), 0)?
+            }
             AttemptOutcome::Continued { spawned, .. } => {
                 self.ask(parent, attempt, std::mem::take(spawned), 1)?
             }
             AttemptOutcome::Succeeded { .. }
             | AttemptOutcome::Failed { .. }
-            | AttemptOutcome::Postponed { .. }
             | AttemptOutcome::Interrupted => Asked::default(),
         };
         Ok((outcome, asked))
@@ -142,10 +148,12 @@ impl<V: Clone> Engine<V> {
     }
 
     /// Why a job may not have so many more children.
-    fn too_many(&self, parent: Place, more: usize) -> Option<Failure> {
+    fn too_many(&self, parent: Place, children: usize, heirs: usize) -> Option<Failure> {
+        let more = children.saturating_add(heirs);
         if more == 0 {
             return None;
         }
+        let (depth, links) = self.descent(parent);
         let of_job = self.children(parent).map_or(0, |children| children.len());
         let of_job = of_job.saturating_add(more);
         let of_run = self.spawned.saturating_add(more);
@@ -163,7 +171,12 @@ impl<V: Clone> Engine<V> {
                  spawned more",
                 max.per_run
             )
-        } else if self.depth_of_children(parent) > max.depth {
+        } else if heirs > 0 && links >= LINKS_MAX {
+            format!(
+                "jobs may continue as another one {LINKS_MAX} times in a row, and this one went on: let a \
+                 loop of the workflow go on from there"
+            )
+        } else if children > 0 && depth >= max.depth {
             format!(
                 "children may have children down to depth {} (`child_depth_max`), and this job spawned \
                  one below that",
@@ -178,11 +191,25 @@ impl<V: Clone> Engine<V> {
         })
     }
 
-    /// How deep the children of a job are.
-    fn depth_of_children(&self, parent: Place) -> usize {
-        let way = self.frames.way(parent.frame).iter();
-        let is_job = |node| self.plan.node(node).kind == PlanKind::Job;
-        way.filter(|step| is_job(step.node)).count() + 1
+    /// How deep a job is among children, and how many of those that it is in it continues. An heir is
+    /// as deep as what it continues.
+    fn descent(&self, job: Place) -> (usize, usize) {
+        let (mut depth, mut links, mut at) = (0, 0, job.frame);
+        while let Some(frame) = self.frames.get(at)
+            && let Some(owner) = frame.owner
+        {
+            let children = self.children(owner);
+            let heir = children
+                .and_then(|it| it.inheritance.as_ref())
+                .map(|it| it.heir);
+            if heir == Some(frame.index) {
+                links += 1;
+            } else if self.plan.node(owner.node).kind == PlanKind::Job {
+                depth += 1;
+            }
+            at = owner.frame;
+        }
+        (depth, links)
     }
 
     /// Makes what an attempt asks for its children.
@@ -242,14 +269,5 @@ impl<V: Clone> Engine<V> {
             at: self.frames.position(parent),
             children,
         });
-    }
-
-    /// What becomes of an attempt that spawned more than it may.
-    pub(super) fn overdone(failure: Failure) -> AttemptOutcome<V> {
-        AttemptOutcome::Failed {
-            failure,
-            error: None,
-            verdict: Verdict::Final,
-        }
     }
 }

@@ -330,6 +330,47 @@ pub(super) enum Change<V> {
     Left,
 }
 
+impl<V> Change<V> {
+    /// Whether there is a record that says so.
+    #[inline]
+    pub(super) const fn is_on_record(&self) -> bool {
+        match self {
+            Self::Started(_)
+            | Self::Decided(_)
+            | Self::Begun
+            | Self::Counted(_)
+            | Self::Won(_)
+            | Self::Slept(_)
+            | Self::Waited(Some(_))
+            | Self::Received(_)
+            | Self::Expired => true,
+            // Others may be on record as well, but only behind one of those.
+            Self::Unblocked
+            | Self::Succeeded(_)
+            | Self::Retried(_)
+            | Self::Postponed(_)
+            | Self::Crashed
+            | Self::Recovering
+            | Self::Failed
+            | Self::Interrupted
+            | Self::Parked
+            | Self::Woken
+            | Self::Resumed
+            | Self::Continued
+            | Self::Due
+            | Self::Evaluating
+            | Self::Entered
+            | Self::Handled
+            | Self::Closed(_)
+            | Self::Looped(_)
+            | Self::Raced
+            | Self::Waited(None)
+            | Self::Skipped
+            | Self::Left => false,
+        }
+    }
+}
+
 /// A change that makes no sense in the state it met.
 #[derive(Debug)]
 pub(super) struct IllegalChange;
@@ -409,9 +450,7 @@ impl<V> State<V> {
             (Self::Running(tries), Change::Postponed(due)) => {
                 Ok(Self::Backoff(tries.afresh(), due))
             }
-            (Self::Running(tries) | Self::Parked(tries), Change::Crashed) => {
-                Ok(Self::Blocked(tries.crashed()))
-            }
+            (Self::Running(tries), Change::Crashed) => Ok(Self::Blocked(tries.crashed())),
             (
                 Self::Running(tries)
                 | Self::Blocked(tries)

@@ -165,7 +165,12 @@ impl<V: Clone> Engine<V> {
                 self.lose_parked(place);
             }
         } else if !is_awake {
-            // No timer is set yet, and a sleep may be over.
+            // No timer is set yet, and a sleep may have been over by then.
+            if let State::Sleeping(due) = state
+                && *due > self.now
+            {
+                self.change(place, Change::Skipped);
+            }
         } else if let State::Ready(_) = state
             && (is_dropped || !is_owed)
         {

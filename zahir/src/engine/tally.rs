@@ -1,12 +1,13 @@
 //! How many children there are, folded: those of all instances of a job together, by what they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use zahir_store::NodeId;
+use zahir_store::{Failure, NodeId, Timestamp};
 
-use super::Engine;
-use super::children::ChildState;
+use super::action::{Action, Evaluation};
 use super::frame::{FrameId, Place};
+use super::report::{Evaluated, Report};
+use super::{Engine, Phase};
 
 /// How many children there are of one kind, of all instances of one job together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,11 +24,11 @@ pub(crate) struct Tally {
 pub(crate) struct Counts {
     /// They have not begun.
     pub(crate) waiting: u64,
-    /// They have begun.
+    /// They have begun: something of them is on record.
     pub(crate) running: u64,
     /// They have their result.
     pub(crate) done: u64,
-    /// They have failed.
+    /// They have begun, and failed; what else they have under way may not be over.
     pub(crate) failed: u64,
 }
 
@@ -35,54 +36,101 @@ pub(crate) struct Counts {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Counted {
     Spawned,
-    Unspawned,
     Succeeded,
     Failed,
+    /// It has begun, and is neither.
+    Running,
 }
 
-/// What was counted so far, by parents and kind. Those that run are not: they are counted when
-/// somebody asks.
+impl Counts {
+    /// Takes one that was waiting for what it is, or has one more that waits.
+    const fn add(&mut self, counted: Counted) {
+        let is = match counted {
+            Counted::Spawned => {
+                self.waiting = self.waiting.saturating_add(1);
+                return;
+            }
+            Counted::Running => &mut self.running,
+            Counted::Succeeded => &mut self.done,
+            Counted::Failed => &mut self.failed,
+        };
+        *is = is.saturating_add(1);
+        self.waiting = self.waiting.saturating_sub(1);
+    }
+}
+
+/// The nodes around some children, and what they are.
+type Key = (Vec<NodeId>, NodeId);
+
+/// What was counted so far, by parents and kind. Those that run are counted as waiting: they are told
+/// apart when somebody asks.
 #[derive(Debug, Default)]
 pub(super) struct Tallies {
-    counts: BTreeMap<(Vec<NodeId>, NodeId), Counts>,
+    counts: BTreeMap<Key, Counts>,
+    /// Whether this process ended something before it had computed all that is pure: then it does not
+    /// know which children were over in an earlier one.
+    pub(super) is_partial: bool,
+    /// Whether this is all that the engine is for: it decides and begins nothing.
+    pub(super) is_recount: bool,
 }
 
 impl<V: Clone> Engine<V> {
     /// Something became of a child of this kind.
     pub(super) fn count_child(&mut self, parent: Place, kind: NodeId, counted: Counted) {
-        let parents = self.parents(parent);
-        let counts = self.tallies.counts.entry((parents, kind)).or_default();
-        let one_less = counts.waiting.saturating_sub(1);
-        match counted {
-            Counted::Spawned => counts.waiting = counts.waiting.saturating_add(1),
-            Counted::Unspawned => counts.waiting = one_less,
-            Counted::Succeeded => {
-                counts.waiting = one_less;
-                counts.done = counts.done.saturating_add(1);
-            }
-            Counted::Failed => {
-                counts.waiting = one_less;
-                counts.failed = counts.failed.saturating_add(1);
-            }
+        let key = (self.parents(parent), kind);
+        self.tallies.counts.entry(key).or_default().add(counted);
+    }
+
+    /// These frames are about to be removed with what is around them. The children among them will not
+    /// be over.
+    pub(super) fn count_removed(&mut self, frames: &[FrameId]) {
+        if self.tallies.counts.is_empty() {
+            return;
+        }
+        let was_found = |id: &FrameId| {
+            let is_awake = self.frames.get(*id).is_some_and(|frame| frame.is_awake);
+            !is_awake && self.child_of(*id).is_some()
+        };
+        self.tallies.is_partial |= self.phase != Phase::Replaying && frames.iter().any(was_found);
+        for (parent, kind, counted) in self.begun_children(frames) {
+            self.count_child(parent, kind, counted);
         }
     }
 
-    /// The nodes on the way to a job, and itself.
+    /// The nodes on the way to a job, and itself. What is inside itself is there once, so that there
+    /// are no more of these ways than there are kinds, however deep they go.
     fn parents(&self, parent: Place) -> Vec<NodeId> {
         let way = self.frames.way(parent.frame).iter().map(|step| step.node);
-        let mut parents: Vec<_> = way.chain([parent.node]).collect();
-        parents.dedup();
+        let mut parents: Vec<NodeId> = Vec::new();
+        for node in way.chain([parent.node]) {
+            match parents.iter().position(|known| *known == node) {
+                Some(at) => parents.truncate(at + 1),
+                None => parents.push(node),
+            }
+        }
         parents
     }
 
-    /// How many children there are. Takes a look at each that its run has in memory.
-    pub(crate) fn tally(&self) -> Vec<Tally> {
+    /// How many children there are. Takes a look at each frame that its run has in memory. `None` if
+    /// the records tell more than this process knows.
+    pub(crate) fn tally(&self) -> Option<Vec<Tally>> {
+        let is_over = self.phase == Phase::Ended || self.undoing.has_begun();
+        let is_partial = self.tallies.is_partial || is_over && !self.replayed.is_empty();
+        (!is_partial).then(|| self.tallied())
+    }
+
+    fn tallied(&self) -> Vec<Tally> {
         let mut counts = self.tallies.counts.clone();
         if !counts.is_empty() {
             let mut frames = vec![self.body];
-            while let Some(frame) = frames.pop() {
-                frames.extend(self.frames.inside(frame).map(|(inner, _)| inner));
-                self.count_running(frame, &mut counts);
+            let mut at = 0;
+            while let Some(frame) = frames.get(at) {
+                frames.extend(self.frames.inside(*frame).map(|(inner, _)| inner));
+                at += 1;
+            }
+            for (parent, kind, counted) in self.begun_children(&frames) {
+                let key = (self.parents(parent), kind);
+                counts.entry(key).or_default().add(counted);
             }
         }
         let tallies = counts.into_iter().map(|((parents, kind), counts)| Tally {
@@ -93,24 +141,48 @@ impl<V: Clone> Engine<V> {
         tallies.collect()
     }
 
-    fn count_running(&self, frame: FrameId, counts: &mut BTreeMap<(Vec<NodeId>, NodeId), Counts>) {
-        let Some(children) = self.frames.get(frame).map(|it| &it.children) else {
-            return;
-        };
-        for (node, children) in children {
-            let mut running = BTreeMap::<NodeId, u64>::new();
-            for child in children.all() {
-                if matches!(child.state, ChildState::Open) {
-                    *running.entry(child.kind).or_default() += 1;
-                }
-            }
-            let parents = self.parents(Place { frame, node: *node });
-            for (kind, running) in running {
-                if let Some(counts) = counts.get_mut(&(parents.clone(), kind)) {
-                    counts.running = counts.running.saturating_add(running);
-                    counts.waiting = counts.waiting.saturating_sub(running);
-                }
+    /// The same for a run that was recovered and is not to go on, as it is `now`. What is pure is computed, as in a
+    /// process that goes on with it: the end of a workflow may be nowhere else.
+    pub(crate) fn recount(
+        mut self,
+        now: Timestamp,
+        mut evaluate: impl FnMut(Place, Evaluation, Vec<V>) -> Result<Evaluated<V>, Failure>,
+    ) -> Vec<Tally> {
+        self.tallies.is_recount = true;
+        let mut engine = self.begin(now);
+        while let Some(action) = engine.poll_action() {
+            if let Action::Evaluate {
+                place,
+                what,
+                inputs,
+            } = action
+            {
+                let result = evaluate(place, what, inputs);
+                engine.handle(now, Report::Evaluated { place, result });
             }
         }
+        engine.tallied()
+    }
+
+    /// The parents and kinds of the children among these frames of which something is on record, and
+    /// what becomes of them. The frames inside of others come behind them.
+    fn begun_children(&self, frames: &[FrameId]) -> Vec<(Place, NodeId, Counted)> {
+        let (mut begun, mut children) = (BTreeSet::new(), Vec::new());
+        for id in frames.iter().rev() {
+            let Some(frame) = self.frames.get(*id) else {
+                continue;
+            };
+            let Some(owner) = frame.owner else { continue };
+            if !frame.has_begun && !begun.contains(id) {
+                continue;
+            }
+            begun.insert(owner.frame);
+            let counted = match frame.failure {
+                Some(_) => Counted::Failed,
+                None => Counted::Running,
+            };
+            children.extend(self.child_of(*id).map(|it| (owner, it.kind, counted)));
+        }
+        children
     }
 }

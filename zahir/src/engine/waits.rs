@@ -200,12 +200,12 @@ impl<V: Clone> Engine<V> {
         self.evaluate(place, what, Vec::new());
     }
 
-    /// Whether the run can go on only when somebody sends it a signal.
+    /// Whether the run can go on only when somebody sends it a signal; or when an attempt that waits
+    /// for children is woken by something else.
     pub(crate) fn awaits_signal(&self) -> bool {
         self.live() == 0
             && self.ready_count == 0
-            && self.timers.is_empty()
-            && self.parked.is_empty()
+            && self.poll_timeout().is_none()
             && !self.outbox.is_waiting()
             && self.mailboxes.has_listeners()
     }

@@ -80,6 +80,17 @@ pub(crate) fn steps(entries: Vec<Entry>) -> Vec<StoredStep> {
     steps
 }
 
+/// The records before those of the end of the run, and of what is undone then; and when that is.
+pub(crate) fn before_end(mut entries: Vec<Entry>) -> (Vec<Entry>, Timestamp) {
+    let is_end =
+        |record: &Record| matches!(record, Record::RunFinished(_) | Record::UndoingBegan { .. });
+    let end = entries.iter().position(|entry| is_end(&entry.record));
+    let last = end.or_else(|| entries.len().checked_sub(1));
+    let at = last.and_then(|last| entries.get(last)).map(|last| last.at);
+    entries.truncate(end.unwrap_or(entries.len()));
+    (entries, at.unwrap_or_default())
+}
+
 /// How the run was started; its definition is the one that counts.
 pub(crate) fn start(entries: &[Entry]) -> Option<&RunStart> {
     match entries.first().map(|entry| &entry.record) {

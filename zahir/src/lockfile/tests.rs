@@ -415,6 +415,7 @@ fn what_makes_no_difference_to_results_is_not_in_the_file() {
 }
 
 mod spawning {
+    use super::one;
     use crate::{Context, job, workflow};
 
     #[job(name = "size")]
@@ -461,7 +462,21 @@ mod spawning {
         };
     }
 
+    #[job(name = "pay", at_most_once)]
+    pub(super) async fn pay(order: u64) -> u64 {
+        order
+    }
+
+    #[job(name = "basket", spawns(pay))]
+    pub(super) async fn basket(ctx: &Context, order: u64) -> u64 {
+        let _ = ctx;
+        order
+    }
+
     workflow! { pub(super) async fn sub(order: u64) -> u64 { page(order) } }
+    workflow! { pub(super) async fn shop(order: u64) -> u64 { pay(order) } }
+    workflow! { pub(super) async fn market(order: u64) -> u64 { shop(one(order)) } }
+    workflow! { pub(super) async fn fair(order: u64) -> u64 { shop(page(order)) } }
 
     site!(plain, super::page);
     site!(more, super::page, super::size);
@@ -469,6 +484,10 @@ mod spawning {
     site!(changed, super::changed_page);
     site!(deep, super::deep_page);
     site!(called, super::page, super::sub);
+    site!(paid, super::page, super::basket);
+    site!(paid_more, super::page, super::basket, super::size);
+    site!(bought, super::page, super::shop);
+    site!(bought_more, super::page, super::shop, super::size);
 }
 
 /// Checks what is told when the file is of the first and the program is the second, with all that is
@@ -606,5 +625,56 @@ fn what_may_be_spawned_is_told_with_what_it_means() {
           `plain::site`: `found` (it may not spawn `sub` any more), `end` (what it depends on has changed: `found`)
         blocks unfinished runs in which these have run:
           `sub`: the workflow is gone, and its unfinished runs can't go on
+        if that is meant, write the file anew, and commit it: `ZAHIR_LOCKFILE=update cargo test`"#]]);
+}
+
+#[test]
+fn what_runs_again_blocks_if_what_it_spawned_is_never_started_twice() {
+    use spawning::{bought, bought_more, paid, paid_more, plain};
+    check_spawning::<paid::Site, paid_more::Site>(&expect![[r#"
+        the workflows are not what `zahir.lock` says:
+        safe:
+          `size (spawned)`: it was not spawned before
+        re-runs these nodes of unfinished runs:
+          `crawl (spawned)`: `crawl` (it may spawn `size` now)
+          `paid_more::site`: `found` (it may spawn `size` now), `end` (what it depends on has changed: `found`)
+        blocks unfinished runs in which these have run:
+          `crawl (spawned)`: `pay` (`crawl` runs again, and all that it called or spawned)
+          `paid_more::site`: `pay` (`found` runs again, and all that it called or spawned)
+        if that is meant, write the file anew, and commit it: `ZAHIR_LOCKFILE=update cargo test`"#]]);
+    check_spawning::<bought::Site, bought_more::Site>(&expect![[r#"
+        the workflows are not what `zahir.lock` says:
+        safe:
+          `size (spawned)`: it was not spawned before
+        re-runs these nodes of unfinished runs:
+          `crawl (spawned)`: `crawl` (it may spawn `size` now)
+          `bought_more::site`: `found` (it may spawn `size` now), `end` (what it depends on has changed: `found`)
+        blocks unfinished runs in which these have run:
+          `crawl (spawned)`: `shop: pay` (`crawl` runs again, and all that it called or spawned)
+          `bought_more::site`: `shop: pay` (`found` runs again, and all that it called or spawned)
+        if that is meant, write the file anew, and commit it: `ZAHIR_LOCKFILE=update cargo test`"#]]);
+    // What was not spawned before has not run.
+    check_spawning::<plain::Site, paid::Site>(&expect![[r#"
+        the workflows are not what `zahir.lock` says:
+        safe:
+          `basket (spawned)`: it was not spawned before
+          `pay (spawned)`: it was not spawned before
+        re-runs these nodes of unfinished runs:
+          `crawl (spawned)`: `crawl` (it may spawn `basket` now)
+          `paid::site`: `found` (it may spawn `basket` now), `end` (what it depends on has changed: `found`)
+        if that is meant, write the file anew, and commit it: `ZAHIR_LOCKFILE=update cargo test`"#]]);
+}
+
+#[test]
+fn what_runs_again_blocks_if_what_it_called_is_never_started_twice() {
+    use spawning::{Fair, Market};
+    check_spawning::<Market, Fair>(&expect![[r#"
+        the workflows are not what `zahir.lock` says:
+        safe:
+          `fair`: `page` is new, `one` is gone
+        re-runs these nodes of unfinished runs:
+          `fair`: `shop` (what it depends on has changed: `page`)
+        blocks unfinished runs in which these have run:
+          `fair`: `shop: pay` (`shop` runs again, and all that it called or spawned)
         if that is meant, write the file anew, and commit it: `ZAHIR_LOCKFILE=update cargo test`"#]]);
 }

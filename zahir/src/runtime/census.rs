@@ -1,24 +1,27 @@
 //! What children a run has, counted: [`RunHandle::children`], and the picture of that.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fmt::Write as _;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use zahir_store::{NodeId, Record, Store, StoreError};
+use zahir_store::{NodeId, Store, StoreError, StoredRun};
 
 use crate::engine::Tally;
 use crate::history::entries;
 use crate::plan::index;
 use crate::runtime::core::Core;
 use crate::runtime::executable::Executable;
+use crate::runtime::executor::contain;
 use crate::runtime::handle::RunHandle;
-use crate::runtime::recovery;
 use crate::runtime::run::{Message, Run};
+use crate::runtime::{executor, recovery};
 
 /// How many children the jobs of a run have, of one node and one kind together: see
 /// [`RunHandle::children`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ChildCount {
     parent: String,
     kind: &'static str,
@@ -39,13 +42,13 @@ impl ChildCount {
         self.kind
     }
 
-    /// How many have not begun.
+    /// How many have not begun; in a run that is over, those that never did.
     #[must_use]
     pub const fn waiting(&self) -> u64 {
         self.tally.counts.waiting
     }
 
-    /// How many have begun.
+    /// How many have begun, and are not over; in a run that is over, those that were dropped.
     #[must_use]
     pub const fn running(&self) -> u64 {
         self.tally.counts.running
@@ -57,7 +60,7 @@ impl ChildCount {
         self.tally.counts.done
     }
 
-    /// How many have failed.
+    /// How many have failed, though something in them may be under way still.
     #[must_use]
     pub const fn failed(&self) -> u64 {
         self.tally.counts.failed
@@ -136,6 +139,7 @@ impl<O: Send + Sync + 'static> RunHandle<O> {
 }
 
 impl ChildCount {
+    /// What they are and how many, as in `send_mail: 2 running, 40 done`.
     fn label(&self) -> String {
         let counts = [
             (self.waiting(), "waiting"),
@@ -149,6 +153,26 @@ impl ChildCount {
             .collect();
         let name = self.kind.rsplit("::").next().unwrap_or(self.kind);
         format!("{name}: {}", told.join(", "))
+    }
+}
+
+impl fmt::Debug for ChildCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChildCount")
+            .field("parent", &self.parent())
+            .field("kind", &self.kind())
+            .field("waiting", &self.waiting())
+            .field("running", &self.running())
+            .field("done", &self.done())
+            .field("failed", &self.failed())
+            .finish()
+    }
+}
+
+/// As in `invite has send_mail: 2 running, 40 done`.
+impl fmt::Display for ChildCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} has {}", self.parent, self.label())
     }
 }
 
@@ -173,42 +197,36 @@ async fn tallies(core: &Core, run: &Arc<Run>) -> Result<Vec<Tally>, StoreError> 
     let (answer, answered) = oneshot::channel();
     if run.outcome().is_none() {
         run.inbox.push(Message::Tally { answer });
-        tokio::select! {
+        let told = tokio::select! {
             biased;
-            Ok(tallies) = answered => return Ok(tallies),
-            _ = run.finished() => {}
+            Ok(told) = answered => told,
+            _ = run.finished() => None,
+        };
+        if let Some(tallies) = told {
+            return Ok(tallies);
         }
     }
     if let Some(tallies) = run.tallies() {
         return Ok(tallies.to_vec());
     }
-    let (id, executable) = (run.id, Arc::clone(&run.executable));
-    let read = move |store: &dyn Store| recorded(store, id, &executable);
-    core.reader.ask(read).await
+    let run = Arc::clone(run);
+    core.reader.ask(move |store| recorded(store, &run)).await
 }
 
-/// What the records of a run that is over say of its children.
-fn recorded(
-    store: &dyn Store,
-    id: zahir_store::RunId,
-    executable: &Executable,
-) -> Result<Vec<Tally>, StoreError> {
-    let Some(mut stored) = store.load(id)? else {
+/// What the records of a run that is over, or is being undone, say of its children.
+fn recorded(store: &dyn Store, run: &Run) -> Result<Vec<Tally>, StoreError> {
+    let Some(stored) = store.load(run.id)? else {
         return Ok(Vec::new());
     };
     let head = stored.head.clone();
-    let mut counting = entries::entries(std::mem::replace(
-        &mut stored,
-        zahir_store::StoredRun {
-            head,
-            steps: Vec::new(),
-        },
-    ));
     // As it was before its end: behind that nothing is counted any more.
-    let is_end =
-        |record: &Record| matches!(record, Record::RunFinished(_) | Record::UndoingBegan { .. });
-    let end = counting.iter().position(|entry| is_end(&entry.record));
-    counting.truncate(end.unwrap_or(counting.len()));
-    stored.steps = entries::steps(counting);
-    Ok(recovery::tally(executable, &stored))
+    let (counting, end) = entries::before_end(entries::entries(stored));
+    let steps = entries::steps(counting);
+    let stored = StoredRun { head, steps };
+    let engine = contain(AssertUnwindSafe(|| recovery::to_count(run, &stored)));
+    let Ok(Some(engine)) = engine else {
+        return Ok(Vec::new());
+    };
+    let evaluate = |place, what, inputs| executor::evaluate(run, place, what, inputs);
+    Ok(engine.recount(end, evaluate))
 }

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use zahir_store::{Append, Attempt, Ending, Failure, Position, Record, RunStart, Timestamp};
 
-use crate::engine::{Action, AttemptOutcome, Engine, Evaluation, Place, Refusal, Report, Verdict};
+use crate::engine::{Action, AttemptOutcome, Engine, Evaluation, Place, Refusal, Report};
 use crate::error::{FailedNode, RunError};
 use crate::event::{Event, Pending};
 use crate::plan::SignalId;
@@ -140,7 +140,9 @@ impl Driver {
             match self.turn() {
                 Turn::Over(outcome) => {
                     self.run.publish(self.engine.progress());
-                    self.run.set_tallies(self.engine.tally());
+                    if let Some(tallies) = self.engine.tally() {
+                        self.run.set_tallies(tallies);
+                    }
                     executor::drop_quietly(self);
                     return outcome;
                 }
@@ -281,12 +283,7 @@ impl Driver {
     /// Ends an attempt that did what can't be done.
     fn give_up(&mut self, key: Key, failure: Failure) {
         self.abort(key);
-        let failed = AttemptOutcome::Failed {
-            failure,
-            error: None,
-            verdict: Verdict::Final,
-        };
-        self.end_attempt(key.place, key.attempt, failed);
+        self.end_attempt(key.place, key.attempt, AttemptOutcome::faulty(failure));
     }
 
     /// Lets other runs have the result of an attempt, if it is one that is shared: as soon as it is

@@ -533,7 +533,7 @@ fn conclude(run: &Run, name: &str, outcome: Outcome) -> AttemptOutcome<Value> {
                 })
             }),
         },
-        Outcome::Postponed { wait, state } => AttemptOutcome::Postponed { after: wait, state },
+        Outcome::Postponed { wait, state } => AttemptOutcome::postponed(wait, state),
         Outcome::Failed(failed) => AttemptOutcome::Failed {
             failure: failed.failure,
             error: failed.error.map(|error| (error.value, error.encoded)),

@@ -14,7 +14,7 @@ use futures_util::{FutureExt, StreamExt};
 use uuid::Uuid;
 use zahir_store::{Attempt, Ending, Failure, RunId};
 
-use crate::engine::{Action, AttemptOutcome, ChildrenMax, Engine, Report, Verdict};
+use crate::engine::{Action, AttemptOutcome, ChildrenMax, Engine, Report};
 use crate::error::{FailedNode, RunError, RunErrorKind};
 use crate::graph::Graph;
 use crate::runtime::clock::Clock;
@@ -109,7 +109,7 @@ impl Inline {
             }
             self.drop_aborted();
             let has_more = self.grant() || budget == 0;
-            if !has_more && self.engine.awaits_signal() {
+            if !has_more && self.needs_sender() {
                 return Err(RunError::with_kind(RunErrorKind::NoSender, String::new()));
             }
             if budget == 0 {
@@ -129,6 +129,14 @@ impl Inline {
             self.read_mail();
             self.engine.handle_timeout(self.clock.now());
         }
+    }
+
+    /// Whether only a signal can make the run go on, which nobody can send.
+    fn needs_sender(&self) -> bool {
+        let seats = &self.run.seats;
+        self.engine.awaits_signal()
+            && !(seats.is_used() && seats.may_be_woken())
+            && self.run.inbox.is_empty()
     }
 
     /// Lets as many attempts start as may: tells whether any do.
@@ -182,11 +190,7 @@ impl Inline {
     /// Ends an attempt that did what can't be done.
     fn give_up(&mut self, key: Key, failure: Failure) {
         self.aborted.insert(key);
-        let outcome = AttemptOutcome::Failed {
-            failure,
-            error: None,
-            verdict: Verdict::Final,
-        };
+        let outcome = AttemptOutcome::faulty(failure);
         self.end_attempt(Ended { key, outcome });
     }
 

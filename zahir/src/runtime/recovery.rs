@@ -15,13 +15,14 @@ use zahir_store::{
 };
 
 use crate::definition::Definition;
-use crate::engine::{Engine, RecoverError, Stored, Tally};
+use crate::engine::{Engine, RecoverError, Stored};
 use crate::history::changes::{Changes, quoted};
 use crate::history::entries;
 use crate::history::revise::{self, BlockedJob, Case, Refused, Wish};
 use crate::job::failure;
 use crate::runtime::executable::Executable;
 use crate::runtime::executor::contain;
+use crate::runtime::run::Run;
 use crate::runtime::writer::guard;
 use crate::value::Value;
 
@@ -499,21 +500,12 @@ fn definition(store: &dyn Store, id: DefinitionId) -> Result<Option<Definition>,
     Ok(stored.and_then(|bytes| Definition::decode(id, &bytes)))
 }
 
-/// How many children these records tell of, if they are of this program.
-pub(crate) fn tally(executable: &Executable, stored: &StoredRun) -> Vec<Tally> {
-    let mut records = stored.steps.iter().flat_map(|step| &step.records);
-    let start = records.find_map(|record| {
-        if let Record::RunStarted(start) = record {
-            Some(start.clone())
-        } else {
-            None
-        }
-    });
-    let start = start.filter(|start| start.definition == executable.definition);
-    let replayed = contain(AssertUnwindSafe(|| {
-        Some(replay(executable, stored, &start?).ok()?.tally())
-    }));
-    replayed.ok().flatten().unwrap_or_default()
+/// A run where these records end, for its children to be counted; `None` if it is not one of this
+/// program.
+pub(crate) fn to_count(run: &Run, stored: &StoredRun) -> Option<Engine<Value>> {
+    let start = entries::stored_start(stored)?;
+    let is_known = start.definition == run.executable.definition;
+    is_known.then(|| replay(&run.executable, stored, start).ok())?
 }
 
 fn replay(

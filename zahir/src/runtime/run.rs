@@ -85,7 +85,9 @@ pub(crate) enum Message {
         answer: oneshot::Sender<Result<(), Refusal>>,
     },
     /// Somebody wants to know how many children there are.
-    Tally { answer: oneshot::Sender<Vec<Tally>> },
+    Tally {
+        answer: oneshot::Sender<Option<Vec<Tally>>>,
+    },
     /// Start nothing more, and end when nothing is under way.
     Stop,
     /// Drop what is under way, record that, and end.
@@ -274,6 +276,10 @@ impl Inbox {
             std::mem::swap(&mut *messages, mail);
             self.is_filled.store(false, Ordering::Release);
         }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.is_filled.load(Ordering::Acquire)
     }
 
     pub(crate) fn poll_filled(&self, context: &Context<'_>) -> Poll<()> {

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::mem;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context as TaskContext, Poll, Wake, Waker};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep};
 use zahir_store::{ChildCall, Failure, NodeId, Position};
 
 use crate::engine::{
-    Action, AttemptOutcome, Bequest, ChildEnd, KeptValue, Report, Spawn, Succession, Verdict, Wait,
+    Action, AttemptOutcome, Bequest, ChildEnd, KeptValue, Report, Spawn, Succession, Wait,
 };
 use crate::event::Event;
 use crate::job::children::line;
@@ -82,6 +82,14 @@ impl Seats {
         line.resume(ended);
     }
 
+    /// Whether something besides the end of a child may wake one of these attempts, which are parked.
+    pub(crate) fn may_be_woken(&self) -> bool {
+        let may = lock(&self.seats).values().any(|seat| seat.may_be_woken());
+        // What a waker did before it was dropped has been seen, too.
+        fence(Ordering::Acquire);
+        may
+    }
+
     /// A value that an attempt keeps is durable.
     pub(crate) fn settle(&self, key: Key, name: &str) {
         if let Some(seat) = self.find(key)
@@ -101,6 +109,8 @@ pub(crate) struct Seat {
     may_ask: bool,
     line: OnceLock<Arc<Line>>,
     state: Mutex<SeatState>,
+    /// What wakes it, once it may wait for children.
+    bell: OnceLock<Weak<Bell>>,
     /// Itself, for the table of those that have a line.
     own: Weak<Self>,
 }
@@ -149,6 +159,7 @@ impl Seat {
                 kept,
                 ..SeatState::default()
             }),
+            bell: OnceLock::new(),
             own: Weak::clone(own),
         })
     }
@@ -188,7 +199,7 @@ impl Seat {
             return outcome;
         };
         if let Some(fault) = line.fault() {
-            return faulty(fault);
+            return AttemptOutcome::faulty(fault);
         }
         match outcome {
             AttemptOutcome::Succeeded {
@@ -208,21 +219,32 @@ impl Seat {
                     extra,
                 }
             }
-            AttemptOutcome::Postponed { .. } => {
-                let spawned = line.postpone();
-                if !spawned.is_empty() {
-                    self.push(|key| Message::Parked {
-                        key,
-                        spawned: spawns(spawned),
-                        waits: Vec::new(),
-                    });
+            AttemptOutcome::Postponed { after, state, .. } => {
+                let leaving = line.conclude();
+                AttemptOutcome::Postponed {
+                    after,
+                    state,
+                    spawned: spawns(leaving.spawned),
+                    left: leaving.left,
                 }
-                outcome
             }
             AttemptOutcome::Failed { .. }
             | AttemptOutcome::Continued { .. }
             | AttemptOutcome::Interrupted => outcome,
         }
+    }
+
+    /// Whether something besides the end of a child may wake the attempt, which is parked: somebody
+    /// has a waker of it.
+    fn may_be_woken(&self) -> bool {
+        let (Some(bell), Some(line)) = (self.bell.get().and_then(Weak::upgrade), self.line.get())
+        else {
+            return true;
+        };
+        let waker = Waker::from(Arc::clone(&bell));
+        // These two, the one of the berth, and those that wait for children.
+        let known = 3 + line.waits_with(&waker);
+        Arc::strong_count(&bell) > known
     }
 
     fn close(&self) {
@@ -300,15 +322,19 @@ impl Host for Seat {
     }
 }
 
-/// Wakes an attempt that has a line: something that it waits for besides its children.
-impl Wake for Seat {
+/// Wakes an attempt that may wait for children: for something besides these.
+#[derive(Debug)]
+struct Bell(Arc<Seat>);
+
+impl Wake for Bell {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.line.get().is_some_and(|line| line.wake()) {
-            self.push(|key| Message::Woken { key });
+        let Self(seat) = &**self;
+        if seat.line.get().is_some_and(|line| line.wake()) {
+            seat.push(|key| Message::Woken { key });
         }
     }
 }
@@ -334,9 +360,12 @@ impl Berth {
     ) -> Option<Box<Self>> {
         let may_spawn = !seat.run.executable.kinds(seat.key.place.node).is_empty();
         let line = if may_spawn { seat.line()? } else { return None };
+        let bell = Arc::new(Bell(Arc::clone(seat)));
+        // A seat has one berth.
+        drop(seat.bell.set(Arc::downgrade(&bell)));
         Some(Box::new(Self {
             line: Arc::clone(line),
-            waker: Waker::from(Arc::clone(seat)),
+            waker: Waker::from(bell),
             limit: timeout.map(Limit::new),
             asker,
             seat: Arc::clone(seat),
@@ -371,7 +400,7 @@ impl Berth {
                 spawned: spawns(spawned),
                 heir: Box::new(succession(*heir)),
             }),
-            Petition::Fail(fault) => Poll::Ready(faulty(fault)),
+            Petition::Fail(fault) => Poll::Ready(AttemptOutcome::faulty(fault)),
         }
     }
 
@@ -510,15 +539,6 @@ pub(crate) fn line_report(message: Message) -> Option<Report<Value>> {
         | Message::Stop
         | Message::Interrupt
         | Message::Leave(_) => None,
-    }
-}
-
-/// An attempt that did what can't be done: the next one would, too.
-fn faulty(failure: Failure) -> AttemptOutcome<Value> {
-    AttemptOutcome::Failed {
-        failure,
-        error: None,
-        verdict: Verdict::Final,
     }
 }
 

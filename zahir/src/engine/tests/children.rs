@@ -905,8 +905,8 @@ fn after_a_repair_a_workflow_that_is_not_called_again_does_not_go_on() {
 #[test]
 fn after_a_repair_the_same_call_may_mean_another_child_behind_an_attempt_that_was_postponed() {
     let mut story = Story::new(plain());
-    let (after, state) = (Duration::from_millis(5), vec![1]);
-    story.end("0", AttemptOutcome::Postponed { after, state });
+    let postponed = AttemptOutcome::postponed(Duration::from_millis(5), vec![1]);
+    story.end("0", postponed);
     story.pass(10);
     story.park("0", held(0..1), &[(&[0], 0)]);
     story.succeed("0[0]/2", 10);
@@ -1010,7 +1010,7 @@ fn an_attempt_that_asks_for_another_one_begins_anew() {
         story.park("0", held(0..2), &[(&[0], 0)]);
         story.succeed("0[0]/2", 10);
         let (after, state) = (Duration::from_millis(5), vec![8]);
-        story.end("0", AttemptOutcome::Postponed { after, state });
+        story.end("0", AttemptOutcome::postponed(after, state));
         if crashes {
             story.crash();
         }
@@ -1029,6 +1029,83 @@ fn an_attempt_that_asks_for_another_one_begins_anew() {
         story.succeed("0[2]/2", 1);
         story.expect(&["failed: no"]);
     }
+}
+
+/// An attempt that asks for another one with these children and without the outcome of `left`.
+fn postponed(spawned: Vec<Spawn>, left: &[u32]) -> AttemptOutcome<u64> {
+    AttemptOutcome::Postponed {
+        after: Duration::from_millis(5),
+        state: vec![8],
+        spawned,
+        left: left.iter().copied().map(ChildCall::Number).collect(),
+    }
+}
+
+#[test]
+fn what_an_attempt_spawned_that_asks_for_another_one_is_on_record_with_that() {
+    for crashes in [false, true] {
+        let mut story = Story::new(plain());
+        let followers = vec![child(JOB, 0, Bond::Followed), child(JOB, 1, Bond::Detached)];
+        let (appends, records) = (story.appends.len(), story.records.len());
+        story.end("0", postponed(followers, &[]));
+        let together = &story.records[records..][..story.appends[appends]];
+        let [
+            Record::ChildrenSpawned { children, .. },
+            Record::AttemptPostponed { .. },
+            ..,
+        ] = together
+        else {
+            panic!("{together:?}")
+        };
+        assert_eq!(children.len(), 2);
+        if crashes {
+            story.crash();
+        }
+        story.fail("0[1]/2", "nobody");
+        story.log.clear();
+        story.pass(5);
+        story.expect(&["start 0 #2"]);
+        // Another attempt calls other children.
+        story.end("0", postponed(vec![child(JOB, 0, Bond::Followed)], &[]));
+        story.expect(&["start 0[2]/2 #1"]);
+        story.succeed("0[0]/2", 1);
+        story.fail("0[2]/2", "no");
+        story.expect(&["failed: no"]);
+    }
+}
+
+#[test]
+fn a_failure_that_an_attempt_left_when_it_asked_for_another_one_is_one_of_the_block() {
+    for (fails_before, crashes) in [(true, false), (false, false), (false, true)] {
+        let mut story = Story::new(plain());
+        story.park("0", held(0..2), &[(&[1], 0)]);
+        if fails_before {
+            story.fail("0[0]/2", "no");
+        }
+        story.succeed("0[1]/2", 1);
+        story.end("0", postponed(vec![], &[0]));
+        if crashes {
+            story.crash();
+        }
+        if !fails_before {
+            story.fail("0[0]/2", "no");
+        }
+        assert_eq!(story.log.pop().unwrap(), "failed: no");
+    }
+}
+
+#[test]
+fn an_attempt_that_asks_for_another_one_spawns_what_it_spawned_before() {
+    let mut story = Story::new(plain());
+    story.park("0", held(0..1), &[(&[0], 0)]);
+    story.crash();
+    story.log.clear();
+    let other = Spawn {
+        arguments: vec![77],
+        ..child(JOB, 0, Bond::Followed)
+    };
+    story.end("0", postponed(vec![other], &[]));
+    story.expect(&["diverge (2, [0]) (2, [77])"]);
 }
 
 /// A parent with a job beside it.

@@ -213,10 +213,7 @@ fn a_postponed_attempt_is_given_what_the_last_one_left_and_no_failure_is_counted
     session.pass(200);
     for state in 0..3 {
         let started = session.start_one();
-        let postponed = AttemptOutcome::Postponed {
-            after: Duration::from_secs(1),
-            state: vec![state],
-        };
+        let postponed = AttemptOutcome::postponed(Duration::from_secs(1), vec![state]);
         session.end(&started, postponed);
         assert_eq!(session.engine.wanted(), 0, "its slot is given back");
         session.pass(999);

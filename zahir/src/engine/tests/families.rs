@@ -63,7 +63,7 @@ pub(super) struct Child {
     pub(super) is_unclaimed: bool,
     /// Whether nothing in it was under way then.
     pub(super) is_asleep: bool,
-    /// Whether it turned into a follower behind the result of its parent.
+    /// Whether it follows its parent and was there before that had its result.
     pub(super) is_left: bool,
     /// Whether it is a job without children.
     pub(super) is_plain: bool,
@@ -261,7 +261,8 @@ impl Families {
 impl Child {
     /// Whether it is there because its parent has its result.
     pub(super) fn is_late(&self, family: &Family) -> bool {
-        self.bond == Bond::Followed && self.was == Bond::Followed && family.output.is_some()
+        let follows = self.bond == Bond::Followed && self.was == Bond::Followed;
+        follows && !self.is_left && family.output.is_some()
     }
 }
 
@@ -320,8 +321,9 @@ impl Family {
 
     /// An attempt asked for another one, which begins with nothing. What it held is over, or follows.
     fn begin_again(&mut self) {
-        for child in &self.children {
+        for child in &mut self.children {
             assert!(child.bond != Bond::Held || !child.is_plain || child.plain_end.is_some());
+            child.is_left |= child.bond == Bond::Followed;
         }
         self.epoch += 1;
         self.is_parked = false;

@@ -450,8 +450,7 @@ impl Maker {
         }
         let leaves = kinds.clone();
         if rng.chance(1, 3) {
-            let mut kind = self.job_kind(rng);
-            kind.is_plain = false;
+            let kind = self.job_kind(rng);
             let own = rng.chance(2, 3).then_some(kind.node);
             self.script(rng, kind.node, &leaves, own);
             kinds.push(kind);
@@ -489,7 +488,6 @@ impl Maker {
             kinds,
             own,
             may_fail: self.may_fail,
-            postpones: self.habits[at].postpones > 0,
         };
         let script = scripts::random(rng, scope);
         self.nodes[at].kinds = script.kinds();
@@ -507,11 +505,7 @@ impl Maker {
         self.habits[at].recovery_fails = 0;
         self.habits[at].is_moody = self.may_fail && rng.chance(1, 2);
         self.nodes[at].keeps_error = rng.chance(1, 2);
-        Kind {
-            node,
-            is_plain: true,
-            is_job: true,
-        }
+        Kind { node, is_job: true }
     }
 
     /// A workflow that can be a child, and the nodes in it.
@@ -526,7 +520,6 @@ impl Maker {
         self.nodes[index(node)].inside = vec![body];
         let kind = Kind {
             node,
-            is_plain: false,
             is_job: false,
         };
         (kind, first..self.nodes.len())

@@ -625,6 +625,8 @@ impl Interpreter<'_> {
         if family.has_failed {
             self.diverges |= self.oracle.diverged.contains(&at);
             let keeps = self.program.plan.node(id).keeps_error;
+            // That of an heir is none of its own, also behind a recovery in vain.
+            let keeps = keeps && family.heir.is_none();
             let keeps = keeps && !self.program.panics[index(id)] && !is_lost;
             // The error of an heir is not one of its parent.
             let keeps = keeps && family.heir.is_none();

@@ -71,8 +71,6 @@ enum How {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kind {
     pub(super) node: NodeId,
-    /// Whether it is a job without children.
-    pub(super) is_plain: bool,
     pub(super) is_job: bool,
 }
 
@@ -83,8 +81,6 @@ pub(super) struct Scope<'a> {
     /// The job itself, if it may spawn itself.
     pub(super) own: Option<NodeId>,
     pub(super) may_fail: bool,
-    /// Whether it asks for other attempts.
-    pub(super) postpones: bool,
 }
 
 /// A script that is being written.
@@ -116,7 +112,7 @@ pub(super) fn random(rng: &mut Rng, scope: Scope<'_>) -> Script {
     for _ in 0..=rng.below(2) {
         writer.passage(rng);
     }
-    let heir = rng.chance(1, 4).then(|| writer.kind(rng, false).node);
+    let heir = rng.chance(1, 4).then(|| writer.kind(rng).node);
     Script {
         fails_at: rng.below(writer.parts.len() + 1),
         parts: writer.parts,
@@ -196,10 +192,7 @@ impl Writer<'_> {
                 self.spawn(detached);
             }
             3 | 9 => {
-                let mut left = self.held(rng);
-                if self.scope.postpones {
-                    left.kind = self.kind(rng, true).node;
-                }
+                let left = self.held(rng);
                 self.spawn(left);
             }
             4 | 5 => self.fan(rng),
@@ -252,7 +245,7 @@ impl Writer<'_> {
     }
 
     fn held(&self, rng: &mut Rng) -> Sprout {
-        let kind = self.kind(rng, false);
+        let kind = self.kind(rng);
         let mut limits = ChildLimits::default();
         if kind.is_job && rng.chance(1, 5) {
             limits.retry = Some(u32::try_from(rng.below(3)).unwrap());
@@ -272,10 +265,8 @@ impl Writer<'_> {
         }
     }
 
-    fn kind(&self, rng: &mut Rng, plain: bool) -> Kind {
-        let kinds = self.scope.kinds.iter().filter(|it| it.is_plain || !plain);
-        let kinds: Vec<_> = kinds.collect();
-        *kinds[rng.below(kinds.len())]
+    fn kind(&self, rng: &mut Rng) -> Kind {
+        self.scope.kinds[rng.below(self.scope.kinds.len())]
     }
 
     fn spawn(&mut self, mut sprout: Sprout) -> usize {

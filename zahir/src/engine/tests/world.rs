@@ -19,7 +19,7 @@ use super::scripts::{self, Asked, Attempted, Heard, Want};
 use super::versions::Version;
 use crate::engine::{
     Action, AttemptOutcome, ChildEnd, Engine, Evaluated, Evaluation, Extra, Place, Refusal, Report,
-    Spawn, Verdict, Wait, Work,
+    Spawn, Tally, Verdict, Wait, Work,
 };
 use crate::history::entries::{self, Entry};
 use crate::history::revise::{self, Case, Refused, Wish};
@@ -58,6 +58,28 @@ enum Stage {
     Keeping(String, u64),
     /// It waits for children.
     Waiting(Vec<Wait>),
+}
+
+impl Doing {
+    /// The children that it told of and whose end it was not told.
+    fn left(&self, asked: &Asked) -> Vec<ChildCall> {
+        let left = asked.spawned.iter().filter(|(spawn, _)| {
+            spawn.bond == Bond::Held
+                && self.told.contains(&spawn.call)
+                && !self.heard.ended.contains_key(&spawn.call)
+        });
+        left.map(|(spawn, _)| spawn.call.clone()).collect()
+    }
+}
+
+/// What is told of only with the end of an attempt, which nobody holds.
+fn followers(mut spawned: Vec<Spawn>) -> Vec<Spawn> {
+    for spawn in &mut spawned {
+        if spawn.bond == Bond::Held {
+            spawn.bond = Bond::Followed;
+        }
+    }
+    spawned
 }
 
 impl Live {
@@ -144,6 +166,8 @@ pub(super) struct World<'a> {
     written: Families,
     /// The children that the engine is being told of.
     spawning: Vec<Spawn>,
+    /// What the attempt that ends has left.
+    leaving: Vec<ChildCall>,
     /// How many values were computed that are to be kept.
     computed: u64,
     cancel_asked: bool,
@@ -179,6 +203,7 @@ impl<'a> World<'a> {
             families: Arc::default(),
             written: Families::default(),
             spawning: Vec::new(),
+            leaving: Vec::new(),
             computed: 0,
             cancel_asked: false,
             cancel_answered: false,
@@ -662,12 +687,13 @@ impl<'a> World<'a> {
         } else {
             self.outcome(live)
         };
-        self.spawning = match &outcome {
+        (self.spawning, self.leaving) = match &outcome {
             AttemptOutcome::Succeeded {
                 extra: Some(extra), ..
-            } => extra.spawned.clone(),
-            AttemptOutcome::Continued { spawned, .. } => spawned.clone(),
-            _ => vec![],
+            } => (extra.spawned.clone(), extra.left.clone()),
+            AttemptOutcome::Postponed { spawned, left, .. } => (spawned.clone(), left.clone()),
+            AttemptOutcome::Continued { spawned, .. } => (spawned.clone(), vec![]),
+            _ => (vec![], vec![]),
         };
         self.report(Report::AttemptEnded {
             place: live.place,
@@ -675,6 +701,7 @@ impl<'a> World<'a> {
             outcome,
         });
         self.spawning.clear();
+        self.leaving.clear();
     }
 
     /// What an attempt comes to.
@@ -708,10 +735,8 @@ impl<'a> World<'a> {
                     let error = is_error.then(|| plans::error(salt, &live.inputs));
                     failed(verdict(habit.is_fatal), error)
                 } else if past.postponed < habit.postpones {
-                    AttemptOutcome::Postponed {
-                        after: Duration::from_millis(30),
-                        state: vec![u8::try_from(past.postponed).unwrap() + 1],
-                    }
+                    let state = vec![u8::try_from(past.postponed).unwrap() + 1];
+                    AttemptOutcome::postponed(Duration::from_millis(30), state)
                 } else {
                     self.succeeded(live, plans::output(salt, &live.inputs))
                 }
@@ -725,7 +750,7 @@ impl<'a> World<'a> {
         let doing = live.doing.as_ref().expect("it has children");
         let new = asked.spawned.iter();
         let new = new.filter(|(spawn, _)| !doing.told.contains(&spawn.call));
-        let mut new: Vec<_> = new.map(|(spawn, _)| spawn.clone()).collect();
+        let new: Vec<_> = new.map(|(spawn, _)| spawn.clone()).collect();
         match asked.want {
             Want::Fails => {
                 let habit = self.program.habits[index(node)];
@@ -741,27 +766,18 @@ impl<'a> World<'a> {
             Want::Postpones => AttemptOutcome::Postponed {
                 after: Duration::from_millis(30),
                 state: vec![u8::try_from(self.past(&live.position).postponed).unwrap() + 1],
+                spawned: followers(new),
+                left: doing.left(&asked),
             },
             Want::Gives(value) => {
-                for spawn in &mut new {
-                    if spawn.bond == Bond::Held {
-                        spawn.bond = Bond::Followed;
-                    }
-                }
-                let spawned = asked.spawned.into_iter();
-                let left = spawned.filter(|(spawn, _)| {
-                    spawn.bond == Bond::Held
-                        && doing.told.contains(&spawn.call)
-                        && !doing.heard.ended.contains_key(&spawn.call)
-                });
                 let is_owed = self.plan.node(node).undo.is_some();
                 AttemptOutcome::Succeeded {
                     value,
                     encoded: value.to_be_bytes().to_vec(),
                     extra: Some(Box::new(Extra {
                         undo: is_owed.then(|| plans::arguments(&live.inputs)),
-                        spawned: new,
-                        left: left.map(|(spawn, _)| spawn.call).collect(),
+                        spawned: followers(new),
+                        left: doing.left(&asked),
                         ..Extra::default()
                     })),
                 }
@@ -790,10 +806,16 @@ impl<'a> World<'a> {
     /// An evaluation comes back.
     pub(super) fn end_evaluation(&mut self, at: usize) {
         let (place, what, inputs) = self.process().evaluations.swap_remove(at);
-        let node = self.plan.node(place.node);
-        let salt = self.program.salt(place.node);
-        let result = match (what, node.kind) {
-            (Evaluation::Join, _) => Evaluated::Value(plans::join(&inputs)),
+        let result = Ok(self.evaluated(place.node, what, &inputs));
+        self.report(Report::Evaluated { place, result });
+    }
+
+    /// What an evaluation gives.
+    fn evaluated(&self, id: NodeId, what: Evaluation, inputs: &[u64]) -> Evaluated<u64> {
+        let node = self.plan.node(id);
+        let salt = self.program.salt(id);
+        match (what, node.kind) {
+            (Evaluation::Join, _) => Evaluated::Value(plans::join(inputs)),
             (Evaluation::Succeeded, _) => Evaluated::Value(plans::succeeded(inputs[0])),
             (Evaluation::Won(entry), _) => Evaluated::Value(plans::won(entry, inputs[0])),
             (Evaluation::TimedOut, _) => Evaluated::Value(plans::TIMED_OUT),
@@ -809,26 +831,74 @@ impl<'a> World<'a> {
                 })
             }
             (Evaluation::Step, PlanKind::Each { .. }) => {
-                Evaluated::Items(plans::items(salt, &inputs))
+                Evaluated::Items(plans::items(salt, inputs))
             }
             (Evaluation::Step, PlanKind::Call) => {
                 let count = self.plan.region(node.inside[0]).inputs.len();
-                Evaluated::Inputs(plans::call_inputs(salt, &inputs, count))
+                Evaluated::Inputs(plans::call_inputs(salt, inputs, count))
             }
             (Evaluation::Step, PlanKind::Branch) => {
-                Evaluated::Arm(plans::arm(salt, &inputs, node.inside.len()))
+                Evaluated::Arm(plans::arm(salt, inputs, node.inside.len()))
             }
-            (Evaluation::Step, PlanKind::Sleep) => Evaluated::Sleep(plans::nap(salt, &inputs)),
-            (Evaluation::Step, _) => Evaluated::Value(plans::output(salt, &inputs)),
+            (Evaluation::Step, PlanKind::Sleep) => Evaluated::Sleep(plans::nap(salt, inputs)),
+            (Evaluation::Step, _) => Evaluated::Value(plans::output(salt, inputs)),
             (Evaluation::Given(arguments), _) => Evaluated::Inputs(plans::decoded(&arguments)),
             (Evaluation::Arguments { inputs: given, .. }, _) => {
-                Evaluated::Arguments(heir_arguments(&given, &inputs))
+                Evaluated::Arguments(heir_arguments(&given, inputs))
             }
-        };
-        self.report(Report::Evaluated {
-            place,
-            result: Ok(result),
+        }
+    }
+
+    /// How many children another process counts that finds what is on the disk before the end.
+    fn recounted(&self) -> Vec<Tally> {
+        let mut stored = self.stored();
+        let (counting, end) = entries::before_end(entries::entries(stored.clone()));
+        stored.steps = entries::steps(counting);
+        let decode = &mut |_, _, bytes: &[u8]| Ok(u64::from_be_bytes(bytes.try_into().unwrap()));
+        let plan = Arc::clone(&self.plan);
+        let engine = Engine::recover(plan, &stored, self.inputs.clone(), 0, decode)
+            .expect("a run goes on from its own records");
+        engine.recount(end, |place, what, inputs| {
+            Ok(self.evaluated(place.node, what, &inputs))
+        })
+    }
+
+    /// Whether something is on record of a region, however it ends.
+    fn is_recorded(&self, region: RegionId) -> bool {
+        let nodes = self.plan.region(region).nodes.iter();
+        let mut nodes = nodes.map(|id| self.plan.node(*id)).filter(|node| {
+            let is_plain = matches!(
+                node.kind,
+                PlanKind::Input | PlanKind::Assigned | PlanKind::Value
+            );
+            !is_plain
         });
+        // Behind the first of the others the region may be left.
+        nodes.next().is_some_and(|node| match node.kind {
+            PlanKind::Call
+            | PlanKind::Loop { .. }
+            | PlanKind::Rescue { .. }
+            | PlanKind::Result { .. } => self.is_recorded(node.inside[0]),
+            _ => true,
+        })
+    }
+
+    /// Whoever counts the children counts the same as a process that comes later. Unless nothing is on
+    /// record of the end of some, which has come, or has not, before all came to its end.
+    fn check_counts(&self, ending: &Ending) {
+        let mut nodes = self.plan.nodes.iter();
+        let sleeps = nodes.any(|node| node.kind == PlanKind::Sleep);
+        if sleeps && !matches!(ending, Ending::Succeeded { .. }) {
+            return;
+        }
+        let mut kinds = self.plan.nodes.iter().flat_map(|node| &node.kinds);
+        if !kinds.all(|kind| self.is_recorded(self.plan.node(*kind).region)) {
+            return;
+        }
+        let process = self.process.as_ref();
+        if let Some(tally) = process.and_then(|process| process.engine.tally()) {
+            assert_eq!(tally, self.recounted(), "children");
+        }
     }
 
     /// Time passes.
@@ -882,14 +952,9 @@ impl<'a> World<'a> {
 
     /// Whether the run can only go on with a signal.
     pub(super) fn awaits_signal(&self) -> bool {
-        self.process.as_ref().is_some_and(|process| {
-            // An attempt that waits for children might go on by itself; here, none does.
-            let is_parked = !process.live.is_empty() && process.live.iter().all(Live::is_parked);
-            process.engine.awaits_signal()
-                || is_parked
-                    && process.engine.poll_timeout().is_none()
-                    && process.engine.wanted() == 0
-        })
+        // An attempt that waits for children might be woken by something else; here, none is.
+        let process = self.process.as_ref();
+        process.is_some_and(|process| process.engine.awaits_signal())
     }
 
     pub(super) fn cancel(&mut self) {
@@ -1435,6 +1500,9 @@ impl<'a> World<'a> {
                 }
                 Record::AttemptParked { at, attempt } => self.park_at(at, *attempt, true),
                 Record::AttemptResumed { at, attempt } => self.park_at(at, *attempt, false),
+                Record::AttemptSucceeded { at, .. } | Record::AttemptPostponed { at, .. } => {
+                    self.check_left(at);
+                }
                 _ => {}
             }
             self.written.apply(self.program, record);
@@ -1456,6 +1524,7 @@ impl<'a> World<'a> {
         self.spawning.remove(told);
         let has_ended = |it: &Record| match it {
             Record::AttemptSucceeded { at: ended, .. }
+            | Record::AttemptPostponed { at: ended, .. }
             | Record::AttemptContinued { at: ended, .. } => ended == at,
             _ => false,
         };
@@ -1463,6 +1532,21 @@ impl<'a> World<'a> {
             child.bond != Bond::Followed || records.iter().any(has_ended),
             "a follower of {at:?} comes before its result"
         );
+    }
+
+    /// What an attempt spawned is there when its end is, and nobody holds what it left.
+    fn check_left(&self, at: &Position) {
+        let family = self.written.get(at);
+        for Spawn { call, .. } in &self.spawning {
+            let is_there = family.is_some_and(|family| family.bound.contains_key(call));
+            assert!(is_there, "{at:?} ends without {call:?}");
+        }
+        for call in &self.leaving {
+            let family = family.expect("it has children");
+            let number = family.bound[call];
+            let child = &family.children[usize::try_from(number).unwrap()];
+            assert_ne!(child.bond, Bond::Held, "child {number} of {at:?} is left");
+        }
     }
 
     fn park_at(&mut self, position: &Position, attempt: Attempt, parks: bool) {
@@ -1790,6 +1874,7 @@ impl<'a> World<'a> {
             self.judge_finallys(&successes);
         }
         self.judge_undoing(ending);
+        self.check_counts(ending);
         match ending {
             Ending::Cancelled => assert!(self.cancel_asked, "cancelled, but nobody asked"),
             Ending::Succeeded { output } => {

@@ -255,7 +255,8 @@ pub(crate) enum Petition {
     Fail(Failure),
 }
 
-/// What is told of the children of an attempt that has a result.
+/// What is told of the children of an attempt that has a result, or asks to be followed by another
+/// one.
 #[derive(Debug, Default)]
 pub(crate) struct Leaving {
     /// Those that were not reported.
@@ -698,12 +699,19 @@ impl Line {
         }
     }
 
+    /// How many waits for children end with this waker.
+    pub(crate) fn waits_with(&self, waker: &Waker) -> usize {
+        let state = self.lock();
+        let wakers = state.groups.values().filter_map(|it| it.waker.as_ref());
+        wakers.filter(|it| it.will_wake(waker)).count()
+    }
+
     /// What is wrong with what the attempt did, if it has ended meanwhile.
     pub(crate) fn fault(&self) -> Option<Failure> {
         self.lock().fault.take()
     }
 
-    /// The attempt has a result.
+    /// The attempt has a result, or asks to be followed by another one.
     pub(crate) fn conclude(&self) -> Leaving {
         let mut guard = self.lock();
         let state = &mut *guard;
@@ -715,11 +723,6 @@ impl Line {
             spawned,
             left: left.into_iter().collect(),
         }
-    }
-
-    /// The attempt asks to be followed by another one: what it has spawned and not reported follows.
-    pub(crate) fn postpone(&self) -> Vec<Spawned> {
-        self.lock().unreported_all(&BTreeSet::new())
     }
 
     /// The attempt is over, whatever came of it.

@@ -675,6 +675,56 @@ async fn children_are_counted_and_drawn_folded() {
     assert_eq!(run.to_mermaid().await.unwrap(), picture);
 }
 
+#[job(spawns(pong))]
+async fn ping(ctx: &Context, depth: u64) -> u64 {
+    ctx.spawn(pong(depth)).await.unwrap_or(0)
+}
+
+#[job(spawns(ping))]
+async fn pong(ctx: &Context, depth: u64) -> u64 {
+    if depth == 0 {
+        return 0;
+    }
+    ctx.spawn(ping(depth - 1)).await.unwrap_or(0) + 1
+}
+
+workflow! {
+    async fn ping_pong(depth: u64) -> u64 {
+        ping(depth)
+    }
+}
+
+#[tokio::test]
+async fn jobs_that_spawn_each_other_are_counted_by_kind_however_deep() {
+    for builder in both() {
+        let runtime = builder.workflow::<PingPong>().start().await.unwrap();
+        let run = runtime.run(ping_pong(40)).start().await.unwrap();
+        assert_eq!(run.output().await.unwrap(), 40);
+        let counts = run.children().await.unwrap();
+        let told: Vec<String> = counts.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "ping has pong: 1 done",
+                "ping/pong has ping: 40 done",
+                "ping/pong/ping has pong: 40 done",
+            ]
+        );
+        let picture = run.to_mermaid().await.unwrap();
+        assert!(picture.contains("c1 -- has --> c2"), "{picture}");
+        expect_test::expect![[r#"
+            ChildCount {
+                parent: "ping",
+                kind: "zahir::runtime::tests::children::pong",
+                waiting: 0,
+                running: 0,
+                done: 1,
+                failed: 0,
+            }"#]]
+        .assert_eq(&format!("{:#?}", counts[0]));
+    }
+}
+
 /// What can't be told apart, or comes too late.
 #[job(spawns(plus_one))]
 async fn misuses(ctx: &Context, how: &str) -> Result<u64, ChildError<Infallible>> {

@@ -102,9 +102,7 @@ pub(crate) use calls::Calls;
 pub(crate) use children::ChildrenMax;
 pub(crate) use frame::Place;
 pub(crate) use replay::{RecoverError, Stored};
-pub(crate) use report::{
-    AttemptOutcome, Bequest, Evaluated, Extra, Report, Spawn, Succession, Verdict, Wait,
-};
+pub(crate) use report::{AttemptOutcome, Evaluated, Extra, Report, Verdict};
 pub(crate) use tally::Tally;
 pub(crate) use waits::SIGNALS_MAX;
 

@@ -9,11 +9,11 @@ use super::action::Evaluation;
 use super::children::ChildState;
 use super::frame::Place;
 use super::parents::misspawned;
-use super::report::{Bequest, Succession};
 use super::spawning::Asked;
 use super::state::{Change, Failing, State};
 use super::tally::Counted;
 use super::{Engine, Phase};
+use crate::job::children::asked::{Bequest, Successor};
 use crate::plan::PlanKind;
 
 /// How many failures of children are told when their parent fails because of them.
@@ -49,15 +49,15 @@ impl<V: Clone> Engine<V> {
         place: Place,
         attempt: Attempt,
         asked: Asked,
-        succession: Succession,
+        successor: Successor,
     ) {
         let detached = asked.known_as(Bond::Detached);
         self.spawn(place, attempt, asked);
-        let Succession {
+        let Successor {
             kind,
             inputs,
             limits,
-        } = succession;
+        } = successor;
         let inputs = inputs.into_iter();
         let inputs = inputs.map(|(name, bequest)| self.bequeath(place, name, bequest));
         let inputs: Option<Vec<HeirInput>> = inputs.collect();

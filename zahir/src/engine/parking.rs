@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use zahir_store::{Attempt, ChildCall, Record};
+use zahir_store::{Attempt, ChildCall, Record, SpawnedChild};
 
 use super::action::{Action, ChildEnd};
 use super::children::Children;
 use super::frame::Place;
 use super::parents::misspawned;
-use super::report::{AttemptOutcome, Spawn, Wait};
+use super::report::AttemptOutcome;
 use super::spawning::Denied;
 use super::state::{Change, State};
 use super::{Engine, Phase};
+use crate::job::children::asked::Wait;
 
 /// What an attempt waits for.
 #[derive(Debug)]
@@ -83,7 +84,7 @@ impl<V: Clone> Engine<V> {
         &mut self,
         place: Place,
         attempt: Attempt,
-        spawned: Vec<Spawn>,
+        spawned: Vec<SpawnedChild>,
         waits: &[Wait],
     ) {
         if !self.is_live(place, attempt) {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use zahir_store::{Attempt, Bond, ChildCall, ChildLimits, Failure, Fan, NodeId, Timestamp};
+use zahir_store::{Attempt, ChildCall, Failure, SpawnedChild, Timestamp};
 
 use super::frame::Place;
+use crate::job::children::asked::{Successor, Wait};
 use crate::plan::SignalId;
 
 /// What has happened.
@@ -69,7 +70,7 @@ pub(crate) enum Report<V> {
         /// Which try of it.
         attempt: Attempt,
         /// The children that it spawned since its last report.
-        spawned: Vec<Spawn>,
+        spawned: Vec<SpawnedChild>,
         /// What it waits for: all of that which is not over, also what it waited for before.
         waits: Vec<Wait>,
     },
@@ -124,16 +125,16 @@ pub(crate) enum AttemptOutcome<V> {
         /// What that one is given, encoded.
         state: Vec<u8>,
         /// The children that it spawned since its last report: they follow.
-        spawned: Vec<Spawn>,
+        spawned: Vec<SpawnedChild>,
         /// As [`Extra::left`].
         left: Vec<ChildCall>,
     },
     /// It is over, and another job gives the result.
     Continued {
         /// The children that it spawned since its last report.
-        spawned: Vec<Spawn>,
+        spawned: Vec<SpawnedChild>,
         /// The job that gives the result.
-        heir: Box<Succession>,
+        heir: Box<Successor>,
     },
     /// It was dropped by an orderly shutdown.
     Interrupted,
@@ -160,46 +161,6 @@ impl<V> AttemptOutcome<V> {
     }
 }
 
-/// A child that an attempt spawned.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Spawn {
-    /// One of the kinds of its node.
-    pub(crate) kind: NodeId,
-    pub(crate) call: ChildCall,
-    pub(crate) bond: Bond,
-    /// Its inputs, encoded.
-    pub(crate) arguments: Vec<u8>,
-    pub(crate) fan: Option<Fan>,
-    pub(crate) limits: ChildLimits,
-}
-
-/// What a parked attempt waits for: that of these children at most so many are not over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Wait {
-    pub(crate) children: Vec<ChildCall>,
-    pub(crate) open_max: usize,
-}
-
-/// The job that gives the result of another, and what it is given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Succession {
-    pub(crate) kind: NodeId,
-    /// The names of its inputs and where they come from.
-    pub(crate) inputs: Vec<(String, Bequest)>,
-    pub(crate) limits: ChildLimits,
-}
-
-/// Where an input of the job that gives the result of another comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Bequest {
-    /// An encoded value.
-    Value(Vec<u8>),
-    /// The result of a child.
-    Child(ChildCall),
-    /// The list of the results of children.
-    Children(Vec<ChildCall>),
-}
-
 /// What is recorded with a result.
 #[derive(Debug, Default)]
 pub(crate) struct Extra {
@@ -208,7 +169,7 @@ pub(crate) struct Extra {
     /// What other runs find the result by, and for how long if not for ever.
     pub(crate) shared: Option<(u128, Option<Duration>)>,
     /// The children that it spawned since its last report: they follow.
-    pub(crate) spawned: Vec<Spawn>,
+    pub(crate) spawned: Vec<SpawnedChild>,
     /// The children that are on record and whose outcome the job was not given, or did not ask for.
     pub(crate) left: Vec<ChildCall>,
 }

@@ -10,7 +10,8 @@ use super::action::Action;
 use super::bonds::NUMBERS_MAX;
 use super::frame::Place;
 use super::parents::misspawned;
-use super::report::{AttemptOutcome, Spawn};
+use super::report::AttemptOutcome;
+use crate::job::children::asked::weight;
 use crate::plan::PlanKind;
 
 /// The most children that one record holds.
@@ -27,7 +28,7 @@ const LINKS_MAX: usize = 2048;
 #[derive(Debug, Default)]
 pub(super) struct Asked {
     /// What it is the first to ask for.
-    fresh: Vec<Spawn>,
+    fresh: Vec<SpawnedChild>,
     /// The numbers of what is there already, and what it is to be to its parent.
     known: Vec<(u32, Bond)>,
 }
@@ -56,7 +57,7 @@ impl<V: Clone> Engine<V> {
         &mut self,
         parent: Place,
         attempt: Attempt,
-        spawned: Vec<Spawn>,
+        spawned: Vec<SpawnedChild>,
         heirs: usize,
     ) -> Result<Asked, Denied> {
         let mut asked = Asked::default();
@@ -64,7 +65,7 @@ impl<V: Clone> Engine<V> {
             return Ok(asked);
         }
         let kinds = &self.plan.node(parent.node).kinds;
-        let is_listed = |spawn: &Spawn| kinds.contains(&spawn.kind);
+        let is_listed = |spawn: &SpawnedChild| kinds.contains(&spawn.kind);
         if !spawned.iter().all(is_listed) || self.is_recovering(parent) {
             self.halt(misspawned(parent));
             return Err(Denied::Told);
@@ -136,7 +137,7 @@ impl<V: Clone> Engine<V> {
         place: Place,
         attempt: Attempt,
         before: (NodeId, Arc<[u8]>),
-        spawn: Spawn,
+        spawn: SpawnedChild,
     ) {
         self.outbox.gate(Action::Diverge {
             place,
@@ -227,30 +228,10 @@ impl<V: Clone> Engine<V> {
         let first = self.children(parent).map_or(0, |children| children.len());
         let first = u32::try_from(first).unwrap_or(u32::MAX);
         let (mut record, mut bytes) = (Vec::new(), 0);
-        for (number, spawn) in (first..).zip(asked.fresh) {
-            let Spawn {
-                kind,
-                call,
-                bond,
-                arguments,
-                fan,
-                limits,
-            } = spawn;
-            let child = SpawnedChild {
-                kind,
-                call,
-                bond,
-                arguments,
-                fan,
-                limits,
-            };
+        for (number, child) in (first..).zip(asked.fresh) {
             self.adopt(parent, &child);
             self.claim_child(parent, number, attempt.number());
-            let key = match &child.call {
-                ChildCall::Number(_) => 0,
-                ChildCall::Key(key) => key.len(),
-            };
-            let size = child.arguments.len() + key;
+            let size = weight(&child);
             let is_full = record.len() >= RECORD_CHILDREN_MAX || bytes + size > RECORD_BYTES_MAX;
             if is_full && !record.is_empty() {
                 self.record_spawned(parent, std::mem::take(&mut record));

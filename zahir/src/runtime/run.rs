@@ -8,11 +8,12 @@ use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 use tokio::sync::{Notify, oneshot};
-use zahir_store::{Attempt, Failure, Position, RunId};
+use zahir_store::{Attempt, Failure, Position, RunId, SpawnedChild};
 
-use crate::engine::{AttemptOutcome, Place, Progress, Refusal, Spawn, Tally, Wait};
+use crate::engine::{AttemptOutcome, Place, Progress, Refusal, Tally};
 use crate::error::{Halted, RunError};
 use crate::history::changes::Changes;
+use crate::job::children::asked::Wait;
 use crate::plan::SignalId;
 use crate::runtime::CHILDREN_PER_JOB_MAX;
 use crate::runtime::executable::Executable;
@@ -61,7 +62,7 @@ pub(crate) enum Message {
     /// An attempt waits for children, and for nothing else that could not as well wait for a slot.
     Parked {
         key: Key,
-        spawned: Vec<Spawn>,
+        spawned: Vec<SpawnedChild>,
         waits: Vec<Wait>,
     },
     /// An attempt that is parked was woken by something else.

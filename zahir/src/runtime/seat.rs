@@ -14,16 +14,13 @@ use std::task::{Context as TaskContext, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
-use zahir_store::{ChildCall, Failure, NodeId, Position};
+use zahir_store::{ChildCall, Failure, NodeId, Position, SpawnedChild};
 
-use crate::engine::{
-    Action, AttemptOutcome, Bequest, ChildEnd, KeptValue, Report, Spawn, Succession, Wait,
-};
+use crate::engine::{Action, AttemptOutcome, ChildEnd, KeptValue, Report};
 use crate::event::Event;
+use crate::job::children::asked::Wait;
 use crate::job::children::line;
-use crate::job::children::line::{
-    Awaited, Entrance, Heir, Host, Kind, Legacy, Line, Petition, Spawned, Told,
-};
+use crate::job::children::line::{Entrance, Host, Kind, Line, Petition, Told};
 use crate::runtime::diverged;
 use crate::runtime::executor::{self, Key};
 use crate::runtime::run::{Message, Run, lock};
@@ -210,7 +207,7 @@ impl Seat {
                 let leaving = line.conclude();
                 if !leaving.spawned.is_empty() || !leaving.left.is_empty() {
                     let extra = extra.get_or_insert_default();
-                    extra.spawned = spawns(leaving.spawned);
+                    extra.spawned = leaving.spawned;
                     extra.left = leaving.left;
                 }
                 AttemptOutcome::Succeeded {
@@ -224,7 +221,7 @@ impl Seat {
                 AttemptOutcome::Postponed {
                     after,
                     state,
-                    spawned: spawns(leaving.spawned),
+                    spawned: leaving.spawned,
                     left: leaving.left,
                 }
             }
@@ -396,15 +393,14 @@ impl Berth {
                 self.park(spawned, waits);
                 Poll::Pending
             }
-            Petition::Continue { spawned, heir } => Poll::Ready(AttemptOutcome::Continued {
-                spawned: spawns(spawned),
-                heir: Box::new(succession(*heir)),
-            }),
+            Petition::Continue { spawned, heir } => {
+                Poll::Ready(AttemptOutcome::Continued { spawned, heir })
+            }
             Petition::Fail(fault) => Poll::Ready(AttemptOutcome::faulty(fault)),
         }
     }
 
-    fn park(&mut self, spawned: Vec<Spawned>, waits: Vec<Awaited>) {
+    fn park(&mut self, spawned: Vec<SpawnedChild>, waits: Vec<Wait>) {
         if let Some(limit) = &mut self.limit {
             // Set again when the attempt goes on.
             limit.sleep = None;
@@ -412,8 +408,8 @@ impl Berth {
         lock(&self.seat.state).parked.begin();
         self.seat.push(|key| Message::Parked {
             key,
-            spawned: spawns(spawned),
-            waits: waits.into_iter().map(wait).collect(),
+            spawned,
+            waits,
         });
         if self.line.park() {
             self.seat.push(|key| Message::Woken { key });
@@ -539,40 +535,5 @@ pub(crate) fn line_report(message: Message) -> Option<Report<Value>> {
         | Message::Stop
         | Message::Interrupt
         | Message::Leave(_) => None,
-    }
-}
-
-fn spawns(spawned: Vec<Spawned>) -> Vec<Spawn> {
-    let spawns = spawned.into_iter().map(|child| Spawn {
-        kind: child.kind,
-        call: child.call,
-        bond: child.bond,
-        arguments: child.arguments,
-        fan: child.fan,
-        limits: child.limits,
-    });
-    spawns.collect()
-}
-
-fn wait(awaited: Awaited) -> Wait {
-    Wait {
-        children: awaited.children,
-        open_max: awaited.open_max,
-    }
-}
-
-fn succession(heir: Heir) -> Succession {
-    let inputs = heir.inputs.into_iter().map(|(name, legacy)| {
-        let bequest = match legacy {
-            Legacy::Value(value) => Bequest::Value(value),
-            Legacy::Child(call) => Bequest::Child(call),
-            Legacy::Children(calls) => Bequest::Children(calls),
-        };
-        (name, bequest)
-    });
-    Succession {
-        kind: heir.kind,
-        inputs: inputs.collect(),
-        limits: heir.limits,
     }
 }

@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use zahir_store::{
     Attempt, Bond, ChildCall, ChildLimits, DefinitionId, Ending, Failure, FailureKind, Fan, Heir,
-    NodeId, Position, Record, RunHead, RunId, RunStart, RunStatus, StoredRun, StoredStep,
-    Timestamp,
+    NodeId, Position, Record, RunHead, RunId, RunStart, RunStatus, SpawnedChild, StoredRun,
+    StoredStep, Timestamp,
 };
 
 use super::plans::{here, node, region};
 use crate::engine::{
-    Action, AttemptOutcome, Bequest, ChildEnd, ChildrenMax, Engine, Evaluated, Evaluation, Extra,
-    Place, Report, Spawn, Succession, Verdict, Wait, Work,
+    Action, AttemptOutcome, ChildEnd, ChildrenMax, Engine, Evaluated, Evaluation, Extra, Place,
+    Report, Verdict, Work,
 };
+use crate::job::children::asked::{Bequest, Successor, Wait};
 use crate::job::policy::Policy;
 use crate::plan::{Plan, PlanKind, PlanNode, PlanRegion, Recovery, RegionId};
 
@@ -355,7 +356,7 @@ impl Story {
     }
 
     #[track_caller]
-    fn park(&mut self, path: &str, spawned: Vec<Spawn>, waits: &[(&[u32], usize)]) {
+    fn park(&mut self, path: &str, spawned: Vec<SpawnedChild>, waits: &[(&[u32], usize)]) {
         let wait = |(calls, open_max): &(&[u32], usize)| Wait {
             children: calls.iter().copied().map(ChildCall::Number).collect(),
             open_max: *open_max,
@@ -369,13 +370,19 @@ impl Story {
         });
     }
 
-    fn continue_as(&mut self, path: &str, spawned: Vec<Spawn>, given: &[u32]) {
+    fn continue_as(&mut self, path: &str, spawned: Vec<SpawnedChild>, given: &[u32]) {
         self.continue_as_kind(JOB, path, spawned, given);
     }
 
-    fn continue_as_kind(&mut self, kind: NodeId, path: &str, spawned: Vec<Spawn>, given: &[u32]) {
+    fn continue_as_kind(
+        &mut self,
+        kind: NodeId,
+        path: &str,
+        spawned: Vec<SpawnedChild>,
+        given: &[u32],
+    ) {
         let calls = given.iter().copied().map(ChildCall::Number).collect();
-        let heir = Succession {
+        let heir = Successor {
             kind,
             inputs: vec![("all".into(), Bequest::Children(calls))],
             limits: ChildLimits::default(),
@@ -395,8 +402,8 @@ impl Story {
     }
 }
 
-fn child(kind: NodeId, call: u32, bond: Bond) -> Spawn {
-    Spawn {
+fn child(kind: NodeId, call: u32, bond: Bond) -> SpawnedChild {
+    SpawnedChild {
         kind,
         call: ChildCall::Number(call),
         bond,
@@ -407,7 +414,7 @@ fn child(kind: NodeId, call: u32, bond: Bond) -> Spawn {
 }
 
 /// Jobs that the parent holds, called by these numbers.
-fn held(calls: std::ops::Range<u32>) -> Vec<Spawn> {
+fn held(calls: std::ops::Range<u32>) -> Vec<SpawnedChild> {
     calls.map(|call| child(JOB, call, Bond::Held)).collect()
 }
 
@@ -418,10 +425,10 @@ fn following(bond: Bond, calls: std::ops::Range<u32>) -> Extra {
     }
 }
 
-fn in_fan(calls: std::ops::Range<u32>, limit: u32) -> Vec<Spawn> {
+fn in_fan(calls: std::ops::Range<u32>, limit: u32) -> Vec<SpawnedChild> {
     let fan = Some(Fan { number: 0, limit });
     let all = held(calls).into_iter();
-    all.map(|spawn| Spawn { fan, ..spawn }).collect()
+    all.map(|spawn| SpawnedChild { fan, ..spawn }).collect()
 }
 
 #[test]
@@ -520,7 +527,7 @@ fn another_child_under_the_same_call_is_told_with_both() {
     story.park("0", held(0..1), &[(&[0], 0)]);
     story.crash();
     story.log.clear();
-    let other = Spawn {
+    let other = SpawnedChild {
         arguments: vec![9],
         ..child(CALL, 0, Bond::Held)
     };
@@ -557,7 +564,7 @@ fn a_process_that_dies_while_an_attempt_waits_is_no_crash_of_it() {
             ..story
         })
     };
-    let spawn = || Spawn {
+    let spawn = || SpawnedChild {
         limits: ChildLimits {
             retry: Some(1),
             ..ChildLimits::default()
@@ -730,7 +737,7 @@ fn the_next_attempt_may_call_another_child_by_the_same_number() {
         }
         story.pass(60_000);
         story.log.clear();
-        let other = Spawn {
+        let other = SpawnedChild {
             arguments: vec![9],
             ..child(JOB, 1, Bond::Held)
         };
@@ -741,7 +748,7 @@ fn the_next_attempt_may_call_another_child_by_the_same_number() {
         story.succeed("0[2]/2", 12);
         story.expect(&["resume 0 1=12"]);
         // From here on the call means this one.
-        let another = Spawn {
+        let another = SpawnedChild {
             arguments: vec![8],
             ..other
         };
@@ -758,7 +765,7 @@ fn a_child_that_is_replaced_before_it_has_begun_runs_once_all_the_same() {
     let fan = Some(Fan { number, limit });
     for crashes in [false, true] {
         let mut story = Story::new(family(retry));
-        let fanned = |call: u32, argument| Spawn {
+        let fanned = |call: u32, argument| SpawnedChild {
             arguments: vec![argument],
             fan,
             ..child(JOB, call, Bond::Held)
@@ -1032,7 +1039,7 @@ fn an_attempt_that_asks_for_another_one_begins_anew() {
 }
 
 /// An attempt that asks for another one with these children and without the outcome of `left`.
-fn postponed(spawned: Vec<Spawn>, left: &[u32]) -> AttemptOutcome<u64> {
+fn postponed(spawned: Vec<SpawnedChild>, left: &[u32]) -> AttemptOutcome<u64> {
     AttemptOutcome::Postponed {
         after: Duration::from_millis(5),
         state: vec![8],
@@ -1100,7 +1107,7 @@ fn an_attempt_that_asks_for_another_one_spawns_what_it_spawned_before() {
     story.park("0", held(0..1), &[(&[0], 0)]);
     story.crash();
     story.log.clear();
-    let other = Spawn {
+    let other = SpawnedChild {
         arguments: vec![77],
         ..child(JOB, 0, Bond::Followed)
     };
@@ -1410,7 +1417,7 @@ fn a_call_overrides_the_policy_of_the_job() {
         total_timeout: Some(50_000),
         timeout: None,
     };
-    let spawn = Spawn {
+    let spawn = SpawnedChild {
         limits,
         ..child(JOB, 0, Bond::Held)
     };

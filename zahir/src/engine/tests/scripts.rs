@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use zahir_store::{Bond, ChildCall, ChildLimits, Fan, NodeId};
+use zahir_store::{Bond, ChildCall, ChildLimits, Fan, NodeId, SpawnedChild};
 
 use super::plans::{self, Program};
 use super::rng::Rng;
-use crate::engine::{Bequest, Spawn, Succession, Wait};
+use crate::job::children::asked::{Bequest, Successor, Wait};
 use crate::plan::index;
 
 /// How many inputs a child has: first how deep its own children may go, then something.
@@ -346,13 +346,13 @@ pub(super) enum Want {
     Fails,
     Postpones,
     Gives(u64),
-    Continues(Succession),
+    Continues(Successor),
 }
 
 #[derive(Debug)]
 pub(super) struct Asked {
     /// The children so far; whether they are told of only with the result.
-    pub(super) spawned: Vec<(Spawn, bool)>,
+    pub(super) spawned: Vec<(SpawnedChild, bool)>,
     /// Those that were waited for.
     pub(super) awaited: Vec<ChildCall>,
     pub(super) want: Want,
@@ -471,7 +471,7 @@ impl Follower<'_> {
             self.fuel
         };
         self.calls.push(Some(call.clone()));
-        let spawn = Spawn {
+        let spawn = SpawnedChild {
             kind: sprout.kind,
             call,
             bond: sprout.bond,
@@ -519,7 +519,7 @@ impl Follower<'_> {
     }
 
     /// The heir is given the results of all children that nobody asked for.
-    fn succession(&self, kind: NodeId) -> Succession {
+    fn succession(&self, kind: NodeId) -> Successor {
         let spawned = self.asked.spawned.iter();
         let held = spawned.filter(|(spawn, _)| spawn.bond == Bond::Held);
         let left = held.filter(|(spawn, _)| !self.asked.awaited.contains(&spawn.call));
@@ -530,7 +530,7 @@ impl Follower<'_> {
             Bequest::Children(left)
         };
         let fuel = plans::arguments(&[self.fuel]);
-        Succession {
+        Successor {
             kind,
             inputs: vec![
                 ("fuel".to_owned(), Bequest::Value(fuel)),

@@ -19,10 +19,11 @@ use super::scripts::{self, Asked, Attempted, Heard, Want};
 use super::versions::Version;
 use crate::engine::{
     Action, AttemptOutcome, ChildEnd, Engine, Evaluated, Evaluation, Extra, Place, Refusal, Report,
-    Spawn, Tally, Verdict, Wait, Work,
+    Tally, Verdict, Work,
 };
 use crate::history::entries::{self, Entry};
 use crate::history::revise::{self, Case, Refused, Wish};
+use crate::job::children::asked::Wait;
 use crate::job::policy::Policy;
 use crate::plan::{Plan, PlanKind, RegionId, SignalId, index};
 
@@ -73,7 +74,7 @@ impl Doing {
 }
 
 /// What is told of only with the end of an attempt, which nobody holds.
-fn followers(mut spawned: Vec<Spawn>) -> Vec<Spawn> {
+fn followers(mut spawned: Vec<SpawnedChild>) -> Vec<SpawnedChild> {
     for spawn in &mut spawned {
         if spawn.bond == Bond::Held {
             spawn.bond = Bond::Followed;
@@ -105,7 +106,7 @@ impl Live {
 #[derive(Debug, Clone)]
 enum Echo {
     Ended(Live),
-    Parked(Live, Vec<Spawn>, Vec<Wait>),
+    Parked(Live, Vec<SpawnedChild>, Vec<Wait>),
     Woken(Live),
     Kept(Live, String, u64),
 }
@@ -165,7 +166,7 @@ pub(super) struct World<'a> {
     /// .. and those of them and of what is being written.
     written: Families,
     /// The children that the engine is being told of.
-    spawning: Vec<Spawn>,
+    spawning: Vec<SpawnedChild>,
     /// What the attempt that ends has left.
     leaving: Vec<ChildCall>,
     /// How many values were computed that are to be kept.
@@ -606,7 +607,7 @@ impl<'a> World<'a> {
         policy
     }
 
-    fn park(&mut self, live: &Live, spawned: &[Spawn], waits: &[Wait]) {
+    fn park(&mut self, live: &Live, spawned: &[SpawnedChild], waits: &[Wait]) {
         self.spawning = spawned.to_vec();
         self.report(Report::Parked {
             place: live.place,
@@ -1511,7 +1512,7 @@ impl<'a> World<'a> {
     }
 
     fn check_spawned(&mut self, at: &Position, child: &SpawnedChild, records: &[Record]) {
-        let like = Spawn {
+        let like = SpawnedChild {
             kind: child.kind,
             call: child.call.clone(),
             bond: child.bond,
@@ -1537,7 +1538,7 @@ impl<'a> World<'a> {
     /// What an attempt spawned is there when its end is, and nobody holds what it left.
     fn check_left(&self, at: &Position) {
         let family = self.written.get(at);
-        for Spawn { call, .. } in &self.spawning {
+        for SpawnedChild { call, .. } in &self.spawning {
             let is_there = family.is_some_and(|family| family.bound.contains_key(call));
             assert!(is_there, "{at:?} ends without {call:?}");
         }

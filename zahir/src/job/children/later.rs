@@ -11,9 +11,10 @@ use serde::Serialize;
 use zahir_store::{ChildLimits, Failure, FailureKind};
 
 use crate::job::children::alone;
+use crate::job::children::asked::{Bequest, Successor};
 use crate::job::children::child::{Child, Spawned, millis};
 use crate::job::children::kind::{Declaration, KindDef};
-use crate::job::children::line::{self, ChildEnd, Legacy, Line};
+use crate::job::children::line::{ChildEnd, Line};
 use crate::job::effect::{Attempts, Retries};
 use crate::job::{BoxFuture, Call, Job, failure};
 use crate::value::{self, CodecError, DEPTH_MAX, Value};
@@ -117,7 +118,7 @@ impl Line {
                     if let Err(refused) = self.check_inputs(&of, bytes) {
                         return self.fail(refused);
                     }
-                    Legacy::Value(value.clone())
+                    Bequest::Value(value.clone())
                 }
                 Source::Value(Err(error)) => {
                     let text = format!(
@@ -127,20 +128,20 @@ impl Line {
                     return self.fail(failure(FailureKind::Unencodable, text));
                 }
                 Source::Child(child) => match child.call() {
-                    Some(call) => Legacy::Child(call),
+                    Some(call) => Bequest::Child(call),
                     None => return self.fail(foreign(name)),
                 },
                 Source::Children(children) => {
                     let calls: Option<Vec<_>> = children.iter().map(Spawned::call).collect();
                     match calls {
-                        Some(calls) => Legacy::Children(calls),
+                        Some(calls) => Bequest::Children(calls),
                         None => return self.fail(foreign(name)),
                     }
                 }
             };
             legacies.push((name.clone(), legacy));
         }
-        self.bequeath(line::Heir {
+        self.bequeath(Successor {
             kind: node,
             inputs: legacies,
             limits,

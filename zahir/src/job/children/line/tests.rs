@@ -1,7 +1,9 @@
 //! Lines, driven by hand.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Wake;
+use std::task::{Context, Poll, Wake};
+
+use zahir_store::ChildLimits;
 
 use super::*;
 
@@ -72,7 +74,11 @@ impl Test {
     }
 
     /// A wait for these, which is pending: what is asked for.
-    fn park(&self, children: &[ChildId], open_max: usize) -> (GroupId, Vec<Spawned>, Vec<Awaited>) {
+    fn park(
+        &self,
+        children: &[ChildId],
+        open_max: usize,
+    ) -> (GroupId, Vec<SpawnedChild>, Vec<Wait>) {
         let group = self.line.group();
         self.line.join(group, children.iter().copied());
         let (polled, petition) = self.poll(|| self.poll_group(group, open_max));
@@ -96,7 +102,7 @@ fn succeeded(number: u32, value: u8) -> (ChildCall, ChildEnd) {
     (ChildCall::Number(number), end)
 }
 
-fn calls(spawned: &[Spawned]) -> Vec<ChildCall> {
+fn calls(spawned: &[SpawnedChild]) -> Vec<ChildCall> {
     spawned.iter().map(|child| child.call.clone()).collect()
 }
 
@@ -297,9 +303,9 @@ fn an_heir_ends_the_attempt() {
     test.line.release(dropped);
     let (_, petition) = test.poll(|| {
         let children = vec![ChildCall::Number(0)];
-        test.line.bequeath(Heir {
+        test.line.bequeath(Successor {
             kind: KIND,
-            inputs: vec![("words".to_owned(), Legacy::Children(children))],
+            inputs: vec![("words".to_owned(), Bequest::Children(children))],
             limits: ChildLimits::default(),
         });
         test.line.release(a);

@@ -1,10 +1,10 @@
 //! The *line* of an attempt: what it and the driver of its run have to tell each other while it is
 //! under way, about its children and the values that it keeps.
 //!
-//! The job's side (`job.rs`) spawns, waits and drops. What comes of that is kept here until the attempt can go
-//! on with nothing but a child: then it *parks*, and what it has asked for since it was last heard
-//! of is reported. The run's side (`run.rs`) brings how children ended, which wakes whoever waits.
-//! `kept.rs` has the values.
+//! The job's side (`job.rs`) spawns, waits and drops. What comes of that is kept here until the
+//! attempt can go on with nothing but a child: then it *parks*, and what it has asked for since it was
+//! last heard of is reported. The run's side (`run.rs`) brings how children ended, which wakes whoever
+//! waits for them. `kept.rs` has the values.
 //!
 //! Nothing of the user's runs under the lock, and it is never held over an await: wakers are called,
 //! and values dropped, outside of it.

@@ -10,6 +10,7 @@ mod failure;
 mod guide;
 mod kill;
 mod language;
+mod ledger;
 mod limits;
 mod many;
 mod poison;

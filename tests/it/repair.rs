@@ -1,8 +1,6 @@
 //! Repairs: what runs again, how often, and what comes out, over a store in memory and a file.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,58 +9,7 @@ use zahir::{
 };
 use zahir_store::MemoryStore;
 
-/// How often each job of each test was run, and what fails.
-static LEDGER: Mutex<BTreeMap<(u64, String), u32>> = Mutex::new(BTreeMap::new());
-static BROKEN: Mutex<Vec<(u64, String)>> = Mutex::new(Vec::new());
-
-/// One test: its jobs are told apart from those of others by a number.
-fn test() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-fn run(test: u64, job: &str) -> Result<(), String> {
-    *LEDGER
-        .lock()
-        .unwrap()
-        .entry((test, job.to_owned()))
-        .or_default() += 1;
-    let broken = BROKEN.lock().unwrap();
-    let is_broken = broken.iter().any(|(of, name)| *of == test && name == job);
-    if is_broken {
-        Err(format!("{job} is broken"))
-    } else {
-        Ok(())
-    }
-}
-
-fn break_job(test: u64, job: &str) {
-    BROKEN.lock().unwrap().push((test, job.to_owned()));
-}
-
-fn mend(test: u64) {
-    BROKEN.lock().unwrap().retain(|(of, _)| *of != test);
-}
-
-/// What was run since this was asked last.
-fn ran(test: u64) -> String {
-    let mut ledger = LEDGER.lock().unwrap();
-    let mine: Vec<_> = ledger
-        .keys()
-        .filter(|(of, _)| *of == test)
-        .cloned()
-        .collect();
-    let mine = mine.into_iter().map(|key| {
-        let times = ledger.remove(&key).unwrap();
-        let (_, job) = key;
-        if times == 1 {
-            job
-        } else {
-            format!("{job} x{times}")
-        }
-    });
-    mine.collect::<Vec<_>>().join(", ")
-}
+use crate::ledger::{break_job, mend, ran, run, test};
 
 #[job]
 pub async fn quote(test: u64, order: u64) -> Result<u64, String> {

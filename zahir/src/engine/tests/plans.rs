@@ -500,9 +500,6 @@ impl Maker {
     fn job_kind(&mut self, rng: &mut Rng) -> Kind {
         let node = self.kind(rng, PlanKind::Job);
         let at = index(node);
-        // It has no inputs but those that it is given as a child.
-        self.nodes[at].recovery = None;
-        self.habits[at].recovery_fails = 0;
         self.habits[at].is_moody = self.may_fail && rng.chance(1, 2);
         self.nodes[at].keeps_error = rng.chance(1, 2);
         Kind { node, is_job: true }

@@ -1260,10 +1260,16 @@ impl<'a> World<'a> {
 
     /// An attempt that is about to start is given what it needs.
     fn prepare(&self, live: &mut Live) {
-        if let Some(Work::Resume {
-            arguments: Some(arguments),
-            ..
-        }) = live.work.as_deref()
+        if let Some(
+            Work::Resume {
+                arguments: Some(arguments),
+                ..
+            }
+            | Work::Recover {
+                arguments: Some(arguments),
+                ..
+            },
+        ) = live.work.as_deref()
         {
             assert!(live.inputs.is_empty());
             live.inputs = plans::decoded(arguments);
@@ -1760,7 +1766,7 @@ impl<'a> World<'a> {
                 error, arguments, ..
             }) => {
                 assert!(past.recovers, "recovers before that is durable");
-                assert_eq!(*arguments, None);
+                assert_eq!(arguments.is_some(), is_child);
                 let recovery = node.recovery.as_ref().expect("it has a recovery job");
                 let expected = plans::error(self.program.salt(live.position.node), &live.inputs);
                 assert_eq!(*error, recovery.is_typed.then_some(expected));

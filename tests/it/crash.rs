@@ -161,7 +161,8 @@ fn results(store: &MemoryStore) -> BTreeMap<String, Vec<u8>> {
                 | Record::AttemptResumed { .. }
                 | Record::ChildrenLeft { .. }
                 | Record::AttemptsDropped { .. }
-                | Record::ChildrenRecalled { .. }
+                | Record::ChildrenSuspended { .. }
+                | Record::ChildrenResumed { .. }
                 | Record::AttemptStarted { .. }
                 | Record::AttemptFailed { .. }
                 | Record::AttemptInterrupted { .. }

@@ -282,15 +282,21 @@ pub enum Record {
         heir: Heir,
     },
     /// The attempts of this node instance so far no longer count: it is tried as if there had been
-    /// none. Its children, and the values that it keeps, stay; but those that it holds go on only when
-    /// it calls them again. Follows a [`Record::RunRevised`].
+    /// none. Its children, and the values that it keeps, stay. Follows a [`Record::RunRevised`].
     AttemptsDropped {
         /// The node instance.
         at: Position,
     },
-    /// An attempt behind a [`Record::AttemptsDropped`] calls these children, which its parent holds,
-    /// for the first time: those that are not over go on.
-    ChildrenRecalled {
+    /// These children, of attempts that no longer count, go on only if an attempt calls them again.
+    /// Follows a [`Record::AttemptsDropped`].
+    ChildrenSuspended {
+        /// The node instance of the parent.
+        at: Position,
+        /// Their numbers.
+        children: Vec<u32>,
+    },
+    /// An attempt calls these children again: those that are not over go on.
+    ChildrenResumed {
         /// The node instance of the parent.
         at: Position,
         /// Their numbers.

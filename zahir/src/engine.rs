@@ -98,6 +98,7 @@ pub(crate) use action::{
     Action, Caught, ChildEnd, Evaluation, KeptValue, Refusal, Violation, Work,
 };
 pub(crate) use blocks::can_be_handled;
+pub(crate) use bonds::NUMBERS_MAX;
 pub(crate) use calls::Calls;
 pub(crate) use children::ChildrenMax;
 pub(crate) use frame::Place;

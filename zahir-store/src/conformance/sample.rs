@@ -355,9 +355,13 @@ fn child_records() -> Vec<Record> {
             heir: heir(),
         },
         Record::AttemptsDropped { at: at.clone() },
-        Record::ChildrenRecalled {
-            at,
+        Record::ChildrenSuspended {
+            at: at.clone(),
             children: vec![0, 300],
+        },
+        Record::ChildrenResumed {
+            at,
+            children: vec![300],
         },
     ]
 }

@@ -45,7 +45,8 @@
 //! | 35 | `ValueKept` | position; name, text; value, payload |
 //! | 36 | `AttemptContinued` | position; attempt, number; heir |
 //! | 37 | `AttemptsDropped` | position |
-//! | 38 | `ChildrenRecalled` | position; the count of the children, and the number of each |
+//! | 38 | `ChildrenSuspended` | position; the count of the children, and the number of each |
+//! | 39 | `ChildrenResumed` | position; the count of the children, and the number of each |
 //!
 //! A time is its milliseconds; all numbers but times and lengths have at most 32 bits. A definition
 //! id is little-endian. A failure is its kind, one byte, and its message, text: 1 `Error`,
@@ -108,7 +109,8 @@ pub(super) const CHILDREN_LEFT: u8 = 34;
 pub(super) const VALUE_KEPT: u8 = 35;
 pub(super) const ATTEMPT_CONTINUED: u8 = 36;
 pub(super) const ATTEMPTS_DROPPED: u8 = 37;
-pub(super) const CHILDREN_RECALLED: u8 = 38;
+pub(super) const CHILDREN_SUSPENDED: u8 = 38;
+pub(super) const CHILDREN_RESUMED: u8 = 39;
 
 pub(super) const ENDED_SUCCEEDED: u8 = 1;
 pub(super) const ENDED_FAILED: u8 = 2;
@@ -230,7 +232,9 @@ impl Record {
                     put_child(out, child)?;
                 }
             }
-            Self::ChildrenLeft { at, children } | Self::ChildrenRecalled { at, children } => {
+            Self::ChildrenLeft { at, children }
+            | Self::ChildrenSuspended { at, children }
+            | Self::ChildrenResumed { at, children } => {
                 put_position(out, at);
                 put_numbers(out, children);
             }
@@ -291,7 +295,8 @@ impl Record {
             Self::ValueKept { .. } => VALUE_KEPT,
             Self::AttemptContinued { .. } => ATTEMPT_CONTINUED,
             Self::AttemptsDropped { .. } => ATTEMPTS_DROPPED,
-            Self::ChildrenRecalled { .. } => CHILDREN_RECALLED,
+            Self::ChildrenSuspended { .. } => CHILDREN_SUSPENDED,
+            Self::ChildrenResumed { .. } => CHILDREN_RESUMED,
         }
     }
 }

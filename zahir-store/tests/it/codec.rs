@@ -120,7 +120,9 @@ fn any_record(rng: &mut Rng) -> Record {
             let count = rng.below(40);
             *children = (0..count).map(|_| any_child(rng)).collect();
         }
-        Record::ChildrenLeft { at, children } | Record::ChildrenRecalled { at, children } => {
+        Record::ChildrenLeft { at, children }
+        | Record::ChildrenSuspended { at, children }
+        | Record::ChildrenResumed { at, children } => {
             *at = any_position(rng);
             *children = any_numbers(rng);
         }

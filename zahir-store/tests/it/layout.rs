@@ -263,11 +263,16 @@ fn a_record_of_a_parent_is_its_tag_and_its_fields_in_order() {
         children: vec![0, 300],
     };
     check(&left, &[34, 1, 2, 0xac, 2, 4, 2, 0, 0xac, 2]);
-    let recalled = Record::ChildrenRecalled {
+    let suspended = Record::ChildrenSuspended {
         at: at.clone(),
         children: vec![0, 300],
     };
-    check(&recalled, &[38, 1, 2, 0xac, 2, 4, 2, 0, 0xac, 2]);
+    check(&suspended, &[38, 1, 2, 0xac, 2, 4, 2, 0, 0xac, 2]);
+    let resumed = Record::ChildrenResumed {
+        at: at.clone(),
+        children: vec![300],
+    };
+    check(&resumed, &[39, 1, 2, 0xac, 2, 4, 1, 0xac, 2]);
     let kept = Record::ValueKept {
         at: at.clone(),
         name: "é".to_owned(),

@@ -8,7 +8,7 @@ use super::frame::Place;
 use super::spawning::Asked;
 
 /// The most children that one record numbers.
-pub(super) const NUMBERS_MAX: usize = 1 << 14;
+pub(crate) const NUMBERS_MAX: usize = 1 << 14;
 
 impl<V: Clone> Engine<V> {
     /// A job has its result, or begins anew later: what it asked for last follows it, and so does what
@@ -41,7 +41,7 @@ impl<V: Clone> Engine<V> {
         let inheritance = children.inheritance.as_ref();
         let is_inherited = |number| inheritance.is_some_and(|it| it.children.contains(&number));
         let recent = children.recent().filter(|(number, child)| {
-            let is_open = child.is_held() && !child.is_over() && !child.is_asleep();
+            let is_open = child.is_held() && !child.is_over() && !child.is_suspended();
             is_open && children.is_called(*number) && !is_inherited(*number)
         });
         recent.map(|(number, _)| number).collect()
@@ -92,10 +92,10 @@ impl<V: Clone> Engine<V> {
         }
     }
 
-    /// What a job calls its children means nothing any more. What still sleeps is not called again.
+    /// What a job calls its children means nothing any more. What is suspended is not called again.
     pub(super) fn release_children(&mut self, parent: Place) {
-        let asleep = self.children(parent).map(Children::sleeping_numbers);
-        for number in asleep.unwrap_or_default() {
+        let suspended = self.children(parent).map(Children::suspended_numbers);
+        for number in suspended.unwrap_or_default() {
             self.forget_child(parent, number);
         }
         if let Some(children) = self.children_mut(parent) {

@@ -8,10 +8,10 @@
 //! attempt fails. An attempt behind one that failed may take another way: what it calls means the
 //! same child only if it is the same call.
 //!
-//! When a run is repaired, the attempts of a job may no longer count. A child from these that is not
-//! over, and has nothing under way, sleeps until an attempt calls it; if none does, it is forgotten.
+//! When a run is repaired, the attempts of a job may no longer count. Children from these are suspended
+//! until an attempt calls them again; if none does, they are forgotten.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use zahir_store::{Attempt, Bond, ChildCall, ChildLimits, Fan, NodeId, SpawnedChild};
@@ -76,10 +76,8 @@ pub(super) struct Child<V> {
     pub(super) kind: NodeId,
     pub(super) bond: Bond,
     fan: Option<u32>,
-    /// Whether it does nothing until its parent calls it again.
-    is_asleep: bool,
-    /// Whether its parent holds it, but no attempt that counts has called it.
-    is_disclaimed: bool,
+    /// Whether it does nothing more until its parent calls it again.
+    is_suspended: bool,
     /// The last attempt of its parent that asked for it; 0 if that does not count.
     pub(super) asked: u32,
     /// The last attempt of its parent that was told of its end.
@@ -127,9 +125,9 @@ impl<V> Child<V> {
         self.bond == Bond::Held
     }
 
-    /// Whether it does nothing until its parent calls it again.
-    pub(super) const fn is_asleep(&self) -> bool {
-        self.is_asleep && !self.is_over()
+    /// Whether it does nothing more until its parent calls it again.
+    pub(super) const fn is_suspended(&self) -> bool {
+        self.is_suspended && !self.is_over()
     }
 }
 
@@ -188,39 +186,36 @@ impl<V> Children<V> {
         child.asked <= self.failed_attempt
     }
 
-    /// The attempts since calls were forgotten do not count any more, but these children are under
-    /// way.
-    pub(super) fn disclaim(&mut self, under_way: &BTreeSet<u32>) {
-        let called = self.recent().filter(|(number, _)| self.is_called(*number));
-        let called: Vec<u32> = called.map(|(number, _)| number).collect();
-        for number in called {
-            if let Some(child) = self.get_mut(number) {
-                child.asked = 0;
-                child.is_disclaimed = child.is_held();
-                child.is_asleep = child.is_disclaimed && !under_way.contains(&number);
-            }
+    /// The attempts since calls were forgotten do not count any more.
+    pub(super) fn disclaim(&mut self) {
+        for child in self.list.iter_mut().skip(self.first_called) {
+            child.asked = 0;
         }
     }
 
-    /// This attempt asks for a child: gives whether no other one that counts did.
-    pub(super) fn claim(&mut self, number: u32, attempt: u32) -> bool {
+    pub(super) fn suspend(&mut self, number: u32) {
+        if let Some(child) = self.get_mut(number) {
+            child.is_suspended = true;
+        }
+    }
+
+    /// This attempt asks for a child that was there: gives whether it was suspended.
+    pub(super) fn resume(&mut self, number: u32, attempt: u32) -> bool {
         let is_awake = self.is_awake;
         let Some(child) = self.get_mut(number) else {
             return false;
         };
         child.asked = attempt;
-        let slept = child.is_asleep();
-        child.is_asleep = false;
-        let is_first = std::mem::take(&mut child.is_disclaimed);
-        if slept && is_awake {
+        let was_suspended = std::mem::take(&mut child.is_suspended);
+        if was_suspended && is_awake && !child.is_over() {
             self.enqueue(number);
         }
-        is_first
+        was_suspended
     }
 
     /// Adds one that this attempt of the parent asks for, and gives its number. What its call meant
-    /// before goes on, and concerns nobody, unless it sleeps: whether it has begun is not always on
-    /// record.
+    /// before goes on, unless it is suspended, and concerns nobody: whether it has begun is not always
+    /// on record.
     pub(super) fn add(&mut self, spawned: &SpawnedChild, attempt: u32) -> u32 {
         let number = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
         let has_limits = spawned.limits != ChildLimits::default();
@@ -229,8 +224,7 @@ impl<V> Children<V> {
             kind: spawned.kind,
             bond: spawned.bond,
             fan,
-            is_asleep: false,
-            is_disclaimed: false,
+            is_suspended: false,
             asked: attempt,
             told: 0,
             call: spawned.call.clone(),
@@ -259,8 +253,7 @@ impl<V> Children<V> {
             kind,
             bond: Bond::Held,
             fan: None,
-            is_asleep: false,
-            is_disclaimed: false,
+            is_suspended: false,
             asked: 0,
             told: 0,
             call: ChildCall::Number(u32::MAX),
@@ -302,18 +295,18 @@ impl<V> Children<V> {
         self.queue.push_back(number);
     }
 
-    /// Those that have not begun, and do not sleep.
+    /// Those that have not begun, and are not suspended.
     pub(super) fn waiting_numbers(&self) -> Vec<u32> {
-        let waiting = (0..)
-            .zip(&self.list)
-            .filter(|(_, child)| matches!(child.state, ChildState::Waiting) && !child.is_asleep());
+        let waiting = (0..).zip(&self.list).filter(|(_, child)| {
+            matches!(child.state, ChildState::Waiting) && !child.is_suspended()
+        });
         waiting.map(|(number, _)| number).collect()
     }
 
-    /// Those that sleep.
-    pub(super) fn sleeping_numbers(&self) -> Vec<u32> {
-        let asleep = self.recent().filter(|(_, child)| child.is_asleep());
-        asleep.map(|(number, _)| number).collect()
+    /// Those that are suspended.
+    pub(super) fn suspended_numbers(&self) -> Vec<u32> {
+        let suspended = self.recent().filter(|(_, child)| child.is_suspended());
+        suspended.map(|(number, _)| number).collect()
     }
 
     /// Whether the parent is to be listed among those that may open another frame, from here on.

@@ -53,27 +53,18 @@ impl<V: Clone> Engine<V> {
         self.progress.known = self.progress.known.saturating_sub(jobs);
     }
 
-    /// The attempts of a job so far do not count: what they called, and is not under way, sleeps until
-    /// it is called again.
-    pub(super) fn disclaim_children(&mut self, parent: Place) {
-        let rebuilt = self.replayed.range((parent, 0)..=(parent, u32::MAX));
-        let under_way = rebuilt.filter(|(_, frame)| self.was_under_way(**frame));
-        let under_way = under_way.map(|((_, number), _)| *number).collect();
-        if let Some(children) = self.children_mut(parent) {
-            children.disclaim(&under_way);
-        }
-    }
-
-    /// An attempt asks for a child that was there: gives whether no other one that counts did. The same
-    /// for a live one and for one on record.
-    pub(super) fn claim_child(&mut self, parent: Place, number: u32, attempt: u32) -> bool {
+    /// An attempt asks for a child that was there: gives whether it was suspended. The same for a live
+    /// one and for one on record.
+    pub(super) fn resume_child(&mut self, parent: Place, number: u32, attempt: u32) -> bool {
         let children = self.children_mut(parent);
-        let is_first = children.is_some_and(|children| children.claim(number, attempt));
-        self.go_over_children(parent);
-        is_first
+        let was_suspended = children.is_some_and(|children| children.resume(number, attempt));
+        if was_suspended {
+            self.go_over_children(parent);
+        }
+        was_suspended
     }
 
-    /// A child that sleeps is not called again: it is over, and what was under way in it with it.
+    /// A child that is suspended is not called again: it is over, and all that is in it.
     pub(super) fn forget_child(&mut self, parent: Place, number: u32) {
         let children = self.children_mut(parent);
         let Some(child) = children.and_then(|children| children.get_mut(number)) else {
@@ -83,13 +74,10 @@ impl<V: Clone> Engine<V> {
         child.arguments = None;
         let kind = child.kind;
         if let Some(frame) = self.replayed.get(&(parent, number)).copied() {
-            let has_begun = self.frames.get(frame).is_some_and(|it| it.has_begun);
-            if has_begun || self.frames.inside(frame).next().is_some() {
-                self.count_child(parent, kind, Counted::Running);
-            }
             self.remove_tree(frame);
         }
         self.expect_less(kind);
+        self.count_child(parent, kind, Counted::Forgotten);
         self.count_over(parent);
     }
 
@@ -147,9 +135,13 @@ impl<V: Clone> Engine<V> {
             .map(|((_, number), frame)| (*number, *frame))
             .filter(|(number, _)| Some(*number) != heir);
         let rebuilt: Vec<_> = rebuilt.collect();
+        let is_suspended = |number| {
+            let child = self.children(parent).and_then(|it| it.get(number));
+            child.is_some_and(Child::is_suspended)
+        };
         let (begun, later): (Vec<_>, Vec<_>) = rebuilt
             .into_iter()
-            .partition(|(_, frame)| self.was_under_way(*frame));
+            .partition(|(number, frame)| !is_suspended(*number) && self.was_under_way(*frame));
         let is_stopped = self.is_stopped(parent.frame);
         let plan = Arc::clone(&self.plan);
         let ignores_fans = is_stopped || self.tallies.is_recount;
@@ -163,8 +155,8 @@ impl<V: Clone> Engine<V> {
             awake.push(number);
         }
         for (number, _) in later {
-            let is_asleep = children.get(number).is_some_and(Child::is_asleep);
-            if !is_asleep && (ignores_fans || children.has_room(number)) {
+            let is_suspended = children.get(number).is_some_and(Child::is_suspended);
+            if !is_suspended && (ignores_fans || children.has_room(number)) {
                 children.count_open(number);
                 awake.push(number);
             } else if let Some(child) = children.get_mut(number) {

@@ -266,12 +266,20 @@ impl<V: Clone> Engine<V> {
             }
             Record::AttemptsDropped { at } => {
                 // A job that handed over before has its result, and may be over with the frame it is in.
-                if let Some(place) = self.place(at) {
-                    self.disclaim_children(place);
+                let place = self.place(at);
+                if let Some(children) = place.and_then(|place| self.children_mut(place)) {
+                    children.disclaim();
                 }
                 Ok(())
             }
-            Record::ChildrenRecalled { at, children } => self.replay_recalled(at, children),
+            Record::ChildrenSuspended { at, children } => self.job(at).map(|place| {
+                for number in children {
+                    if let Some(all) = self.children_mut(place) {
+                        all.suspend(*number);
+                    }
+                }
+            }),
+            Record::ChildrenResumed { at, children } => self.replay_resumed_children(at, children),
             // For other runs to read.
             Record::ResultShared { .. } => Ok(()),
             Record::RunRevised(_) => Err("records before it were not revised"),
@@ -294,13 +302,17 @@ impl<V: Clone> Engine<V> {
         Ok(())
     }
 
-    fn replay_recalled(&mut self, at: &Position, children: &[u32]) -> Result<(), &'static str> {
+    fn replay_resumed_children(
+        &mut self,
+        at: &Position,
+        children: &[u32],
+    ) -> Result<(), &'static str> {
         let place = self.job(at)?;
         let tries = self.instance(place).and_then(|it| it.state.tries());
         let attempt = tries.map_or(0, |tries| tries.attempts);
         for number in children {
-            if !self.claim_child(place, *number, attempt) {
-                return Err("that child was called before");
+            if !self.resume_child(place, *number, attempt) {
+                return Err("that child was not suspended");
             }
         }
         Ok(())

@@ -216,21 +216,18 @@ impl<V: Clone> Engine<V> {
     /// Makes what an attempt asks for its children.
     pub(super) fn spawn(&mut self, parent: Place, attempt: Attempt, asked: Asked) {
         let known = asked.known.into_iter().map(|(number, _)| number);
-        let recalled: Vec<u32> = known
-            .filter(|number| self.claim_child(parent, *number, attempt.number()))
+        let resumed: Vec<u32> = known
+            .filter(|number| self.resume_child(parent, *number, attempt.number()))
             .collect();
-        for some in recalled.chunks(NUMBERS_MAX) {
-            self.outbox.record(|| Record::ChildrenRecalled {
+        for some in resumed.chunks(NUMBERS_MAX) {
+            self.outbox.record(|| Record::ChildrenResumed {
                 at: self.frames.position(parent),
                 children: some.to_vec(),
             });
         }
-        let first = self.children(parent).map_or(0, |children| children.len());
-        let first = u32::try_from(first).unwrap_or(u32::MAX);
         let (mut record, mut bytes) = (Vec::new(), 0);
-        for (number, child) in (first..).zip(asked.fresh) {
+        for child in asked.fresh {
             self.adopt(parent, &child);
-            self.claim_child(parent, number, attempt.number());
             let size = weight(&child);
             let is_full = record.len() >= RECORD_CHILDREN_MAX || bytes + size > RECORD_BYTES_MAX;
             if is_full && !record.is_empty() {

@@ -40,6 +40,8 @@ pub(super) enum Counted {
     Failed,
     /// It has begun, and is neither.
     Running,
+    /// Its parent does not call it again: it never was.
+    Forgotten,
 }
 
 impl Counts {
@@ -48,6 +50,10 @@ impl Counts {
         let is = match counted {
             Counted::Spawned => {
                 self.waiting = self.waiting.saturating_add(1);
+                return;
+            }
+            Counted::Forgotten => {
+                self.waiting = self.waiting.saturating_sub(1);
                 return;
             }
             Counted::Running => &mut self.running,

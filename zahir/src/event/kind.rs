@@ -216,6 +216,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// What a record tells; `None` if that follows from another one, or tells nobody anything.
+    #[expect(clippy::too_many_lines, reason = "one arm for each record")]
     pub(super) fn of(record: &Record, executable: &Executable) -> Option<Self> {
         let node = |at: &Position| executable.path(at).into();
         Some(match record {
@@ -283,7 +284,8 @@ impl EventKind {
             | Record::ValueKept { .. }
             | Record::AttemptContinued { .. }
             | Record::AttemptsDropped { .. }
-            | Record::ChildrenRecalled { .. }
+            | Record::ChildrenSuspended { .. }
+            | Record::ChildrenResumed { .. }
             | Record::ResultShared { .. }
             | Record::CancelRequested(_) => return None,
         })

@@ -298,8 +298,7 @@ fn is_of_attempts(record: &Record) -> bool {
         | Record::UndoInterrupted { .. }
         | Record::ResultShared { .. }
         // Without the result, the parent may wait for them again.
-        | Record::ChildrenLeft { .. }
-        | Record::ChildrenRecalled { .. } => true,
+        | Record::ChildrenLeft { .. } => true,
         _ => false,
     }
 }
@@ -424,7 +423,8 @@ macro_rules! position {
             | Record::ValueKept { at, .. }
             | Record::AttemptContinued { at, .. }
             | Record::AttemptsDropped { at }
-            | Record::ChildrenRecalled { at, .. } => Some(at),
+            | Record::ChildrenSuspended { at, .. }
+            | Record::ChildrenResumed { at, .. } => Some(at),
             Record::RunStarted(_)
             | Record::CancelRequested(_)
             | Record::RunFinished(_)

@@ -240,7 +240,8 @@ impl Facts {
             | Record::UndoInterrupted { .. }
             | Record::ResultShared { .. }
             | Record::AttemptsDropped { .. }
-            | Record::ChildrenRecalled { .. }
+            | Record::ChildrenSuspended { .. }
+            | Record::ChildrenResumed { .. }
             | Record::RunRevised(_) => {}
         }
     }

@@ -84,6 +84,18 @@ impl Family {
         self.calls = Calls::default();
     }
 
+    /// Those that attempts since the last one that asked for another have called, unless one handed
+    /// over.
+    pub(crate) fn recent(&self) -> impl Iterator<Item = u32> {
+        let first = u32::try_from(self.first_called).unwrap_or(u32::MAX);
+        let end = if self.heir.is_some() {
+            first
+        } else {
+            self.next()
+        };
+        first..end
+    }
+
     fn next(&self) -> u32 {
         u32::try_from(self.kin.len()).unwrap_or(u32::MAX)
     }

@@ -14,9 +14,11 @@ use super::drops::{self, Drops};
 use super::entries::{self, Entry};
 use super::facts::{Fact, Facts, Failed};
 use super::failures::{self, Stopper};
+use super::families::Family;
 use super::reach::Reach;
 use crate::definition::Definition;
 use crate::definition::matching::Matching;
+use crate::engine::NUMBERS_MAX;
 use crate::plan::{Plan, PlanKind};
 
 /// What is revised, and for which program.
@@ -178,9 +180,10 @@ impl<'a> Reviser<'a> {
         }
         let mut attempts = drops::attempts(&dropped);
         attempts.retain(|at| after.outlives_attempts(at));
-        // Last: what was under way in children is not by then.
-        let tried_again = attempts.iter().cloned();
-        follows.extend(tried_again.map(|at| Record::AttemptsDropped { at }));
+        for at in &attempts {
+            follows.push(Record::AttemptsDropped { at: at.clone() });
+            follows.extend(self.suspended(&after, at));
+        }
         let revision = Revision {
             definition: self.case.id,
             moved,
@@ -189,8 +192,8 @@ impl<'a> Reviser<'a> {
         let mut entries = self.case.entries;
         entries::revise(&mut entries, &revision);
         let mut records = vec![Record::RunRevised(revision)];
-        entries::drop_attempts(&mut entries, attempts);
         append(&mut entries, &follows);
+        entries::drop_attempts(&mut entries, attempts);
         records.extend(follows);
         Ok(Revised {
             records,
@@ -535,6 +538,30 @@ impl<'a> Reviser<'a> {
             }
         }
         records
+    }
+
+    /// The children of a job whose attempts no longer count that are to wait until they are called
+    /// again: all but those in which something is under way.
+    fn suspended(&self, after: &Facts, job: &Position) -> Vec<Record> {
+        let depth = job.frames.len();
+        let is_under_way = |at: &Position, fact: &Fact| {
+            let owes_finally = self.case.plan.node(at.node).kind == PlanKind::Finally;
+            !self.is_over && (fact.open.is_some() || owes_finally)
+        };
+        let under_way = after
+            .within(job)
+            .filter(|(at, fact)| is_under_way(at, fact));
+        let under_way: BTreeSet<u32> = under_way
+            .filter_map(|(at, _)| at.frames.get(depth).map(|step| step.index))
+            .collect();
+        let recent = after.families.get(job).into_iter().flat_map(Family::recent);
+        let numbers: Vec<u32> = recent.filter(|it| !under_way.contains(it)).collect();
+        let records = numbers.chunks(NUMBERS_MAX);
+        let records = records.map(|children| Record::ChildrenSuspended {
+            at: job.clone(),
+            children: children.to_vec(),
+        });
+        records.collect()
     }
 
     /// While a run is undone, what is to be undone has to stay what it was.

@@ -462,7 +462,12 @@ impl Run {
                     format!("{} spawned {}", path(at), children.len())
                 }
                 Record::ChildrenLeft { at, .. } => format!("{} left", path(at)),
-                Record::ChildrenRecalled { at, .. } => format!("{} recalls", path(at)),
+                Record::ChildrenSuspended { at, children } => {
+                    format!("{} suspends {children:?}", path(at))
+                }
+                Record::ChildrenResumed { at, children } => {
+                    format!("{} resumes {children:?}", path(at))
+                }
                 Record::AttemptRecovered { at, .. } => format!("{} recovered", path(at)),
                 Record::AttemptsDropped { at } => format!("{} anew", path(at)),
                 Record::RunFinished(_) => "over".to_owned(),

@@ -277,7 +277,8 @@ fn weight(record: &Record) -> usize {
         | Record::AttemptResumed { .. }
         | Record::ChildrenLeft { .. }
         | Record::AttemptsDropped { .. }
-        | Record::ChildrenRecalled { .. }
+        | Record::ChildrenSuspended { .. }
+        | Record::ChildrenResumed { .. }
         | Record::AttemptStarted { .. }
         | Record::AttemptInterrupted { .. }
         | Record::ItemsCounted { .. }

@@ -867,7 +867,7 @@ fn after_a_repair_a_child_that_was_under_way_goes_on() {
     story.park("0", held(0..2), &[(&[0, 1], 0)]);
     story.succeed("0[0]/2", 10);
     story.log.clear();
-    drop_failed_attempts(&mut story, |at| at.frames.is_empty());
+    drop_failed_attempts(&mut story, 0..1, |at| at.frames.is_empty());
     story.expect(&["start 0 #1", "start 0[1]/2 #2"]);
     story.park("0", held(0..2), &[(&[0, 1], 0)]);
     story.succeed("0[1]/2", 11);
@@ -887,7 +887,7 @@ fn after_a_repair_a_workflow_that_is_not_called_again_does_not_go_on() {
         story.fail("0[0]/3[0]/7", "no");
         story.fail("0", "a child failed");
         story.log.clear();
-        drop_failed_attempts(&mut story, |at| {
+        drop_failed_attempts(&mut story, 0..1, |at| {
             at.frames.is_empty() || at.node == NodeId::new(7)
         });
         story.expect(&["start 0 #1"]);
@@ -919,7 +919,7 @@ fn after_a_repair_the_same_call_may_mean_another_child_behind_an_attempt_that_wa
     story.succeed("0[0]/2", 10);
     story.fail("0", "no");
     story.log.clear();
-    drop_failed_attempts(&mut story, |at| at.frames.is_empty());
+    drop_failed_attempts(&mut story, 0..1, |at| at.frames.is_empty());
     story.pass(10);
     story.expect(&["start 0 #2"]);
     let mut other = held(0..1);
@@ -955,8 +955,12 @@ fn after_two_repairs_an_heir_is_given_what_runs_again() {
 }
 
 /// As a repair does: the attempts of these count no more, but for those before one that asked for
-/// another; nor does the end of the run.
-fn drop_failed_attempts(story: &mut Story, of: impl Fn(&Position) -> bool) {
+/// another; nor does the end of the run. These children are suspended.
+fn drop_failed_attempts(
+    story: &mut Story,
+    suspended: std::ops::Range<u32>,
+    of: impl Fn(&Position) -> bool,
+) {
     let is_seal = |it: &Record| matches!(it, Record::AttemptPostponed { .. });
     let seal = story.records.iter().position(is_seal);
     let mut number = 0..;
@@ -971,12 +975,14 @@ fn drop_failed_attempts(story: &mut Story, of: impl Fn(&Position) -> bool) {
             _ => true,
         }
     });
-    story.records.push(Record::AttemptsDropped {
-        at: Position {
-            frames: vec![],
-            node: PARENT,
-        },
-    });
+    let at = Position {
+        frames: vec![],
+        node: PARENT,
+    };
+    let dropped = Record::AttemptsDropped { at: at.clone() };
+    let children = suspended.collect();
+    let suspended = Record::ChildrenSuspended { at, children };
+    story.records.extend([dropped, suspended]);
     story.crash();
 }
 
@@ -996,7 +1002,7 @@ fn repaired() -> Story {
         "resume 0 0=10 2=12 1=no",
         "failed: a child failed",
     ]);
-    drop_failed_attempts(&mut story, |at| {
+    drop_failed_attempts(&mut story, 0..3, |at| {
         at.frames.first().is_none_or(|step| step.index == 1)
     });
     story

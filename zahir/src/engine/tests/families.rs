@@ -30,6 +30,8 @@ pub(super) struct Families {
 pub(super) struct Family {
     /// In the order of their numbers; the heir, if there is one, is the last.
     pub(super) children: Vec<Child>,
+    /// The first child that attempts since the last one that asked for another have called.
+    first_called: usize,
     /// Which child a call of the next attempt is.
     pub(super) bound: BTreeMap<ChildCall, u32>,
     /// The values that the next attempt is given.
@@ -59,10 +61,8 @@ pub(super) struct Child {
     pub(super) limits: ChildLimits,
     /// How often its parent had failed when it was spawned.
     failures: u32,
-    /// Whether the attempts that called it do not count any more, and it has not been recalled since.
-    pub(super) is_unclaimed: bool,
-    /// Whether nothing in it was under way then.
-    pub(super) is_asleep: bool,
+    /// Whether it does nothing until its parent calls it again.
+    pub(super) is_suspended: bool,
     /// Whether it follows its parent and was there before that had its result.
     pub(super) is_left: bool,
     /// Whether it is a job without children.
@@ -113,6 +113,30 @@ impl Families {
         }
         let child = self.all.get(&parent)?.children.get(usize(number))?;
         Some((number, child))
+    }
+
+    /// Of each job whose attempts do not count any more, all children wait for it that it has called
+    /// since it asked for another attempt, but for those in which something is under way.
+    pub(super) fn check_suspended(&self, made: &[Record], was_over: bool) {
+        let mut suspended: BTreeMap<&Position, BTreeSet<u32>> = BTreeMap::new();
+        for record in made {
+            match record {
+                Record::AttemptsDropped { at } => drop(suspended.insert(at, BTreeSet::new())),
+                Record::ChildrenSuspended { at, children } => {
+                    suspended.get_mut(at).unwrap().extend(children);
+                }
+                _ => {}
+            }
+        }
+        for (parent, suspended) in suspended {
+            let family = self.get(parent).filter(|it| it.heir.is_none());
+            let recent = family.map_or(0..0, |it| it.first_called..it.children.len());
+            let busy = self.busy.iter().filter_map(|it| index_in(parent, it));
+            let busy: BTreeSet<u32> = busy.filter(|_| !was_over).collect();
+            let recent = recent.map(|number| u32::try_from(number).unwrap());
+            let expected: BTreeSet<u32> = recent.filter(|it| !busy.contains(it)).collect();
+            assert_eq!(suspended, expected, "what is suspended of {parent:?}");
+        }
     }
 
     fn family(&mut self, at: &Position) -> &mut Family {
@@ -173,8 +197,7 @@ impl Families {
                     fan: None,
                     limits: heir.limits,
                     failures: family.failures,
-                    is_unclaimed: false,
-                    is_asleep: false,
+                    is_suspended: false,
                     is_left: false,
                     is_plain: program.is_plain(heir.kind),
                     plain_end: None,
@@ -187,16 +210,16 @@ impl Families {
                 };
                 assert_eq!(before, None, "{at:?} is given its time twice");
             }
-            Record::AttemptsDropped { at } => {
-                let inside = self.busy.iter().filter_map(|it| index_in(at, it));
-                let busy = inside.collect();
-                self.family(at).disclaim(&busy);
+            Record::ChildrenSuspended { at, children } => {
+                for number in children {
+                    self.family(at).children[usize(*number)].is_suspended = true;
+                }
             }
-            Record::ChildrenRecalled { at, children } => {
+            Record::ChildrenResumed { at, children } => {
                 for number in children {
                     let child = &mut self.family(at).children[usize(*number)];
-                    assert!(child.is_unclaimed, "{number} of {at:?} is recalled twice");
-                    (child.is_unclaimed, child.is_asleep) = (false, false);
+                    assert!(child.is_suspended, "{number} of {at:?} is resumed twice");
+                    child.is_suspended = false;
                 }
             }
             Record::UndoingBegan { .. } => self.is_undoing = true,
@@ -288,24 +311,11 @@ impl Family {
             fan: child.fan,
             limits: child.limits,
             failures: self.failures,
-            is_unclaimed: false,
-            is_asleep: false,
+            is_suspended: false,
             is_left: false,
             is_plain: program.is_plain(child.kind),
             plain_end: None,
         });
-    }
-
-    /// The attempts so far do not count any more, unless they handed over.
-    fn disclaim(&mut self, busy: &BTreeSet<u32>) {
-        if self.heir.is_some() {
-            return;
-        }
-        for number in self.bound.values() {
-            let child = &mut self.children[usize(*number)];
-            child.is_unclaimed = child.bond == Bond::Held;
-            child.is_asleep = child.is_unclaimed && !busy.contains(number);
-        }
     }
 
     /// An attempt failed, and another one follows: it calls children that failed again.
@@ -327,6 +337,7 @@ impl Family {
         }
         self.epoch += 1;
         self.is_parked = false;
+        self.first_called = self.children.len();
         self.bound.clear();
         self.kept.clear();
     }

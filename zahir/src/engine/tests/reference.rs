@@ -532,7 +532,7 @@ impl Interpreter<'_> {
         let before = self.jobs.len();
         let arguments = plans::decoded(&child.arguments);
         let end = self.child(site, (number, child.kind), arguments, Rc::new(from));
-        if child.is_unclaimed {
+        if child.is_suspended {
             self.uncertain(before);
             return end;
         }
@@ -706,7 +706,7 @@ impl Interpreter<'_> {
         }
         calls.retain(|call| {
             let number = usize::try_from(family.bound[call]).unwrap();
-            !family.children[number].is_unclaimed
+            !family.children[number].is_suspended
         });
         assert!(
             calls.is_empty(),

@@ -341,6 +341,7 @@ impl<'a> World<'a> {
         };
         let revised = revise::revise(case, wish)?;
         let was_over = self.is_over_on_disk();
+        let made = revised.records.clone();
         self.log.push(StoredStep {
             at: self.now,
             records: revised.records,
@@ -357,6 +358,7 @@ impl<'a> World<'a> {
         self.disk = entries::steps(counting);
         let program = now.map_or(self.program, |now| &now.program);
         let families = Families::of(program, self.disk_records());
+        families.check_suspended(&made, was_over);
         self.written = families.clone();
         self.families = Arc::new(families);
         self.facts = Facts::of(self.disk_records());
@@ -485,7 +487,7 @@ impl<'a> World<'a> {
                     | Record::RecoveryBegan { .. }
                     | Record::ChildrenSpawned { .. }
                     | Record::ChildrenLeft { .. }
-                    | Record::ChildrenRecalled { .. }
+                    | Record::ChildrenResumed { .. }
                     | Record::AttemptContinued { .. }
                     | Record::AttemptPostponed { .. }
                     | Record::ValueKept { .. }
@@ -1796,7 +1798,7 @@ impl<'a> World<'a> {
             let child = child.unwrap_or_else(|| panic!("{position:?} is a child of nobody"));
             assert_eq!(child.kind, kind, "{position:?} is another child");
             assert!(
-                !child.is_asleep,
+                !child.is_suspended,
                 "{position:?} starts before it is called again"
             );
         }

@@ -76,7 +76,7 @@ fn a_failed_parent_keeps_its_children_and_what_it_kept() {
          made[1]/page failed, made resumed, made breaks, made fails",
         &["failed"],
         &expect![[r#"
-            counts: head ok, made value, made spawned 2, made[0]/page ok, made anew
+            counts: head ok, made value, made spawned 2, made[0]/page ok, made anew, made suspends [0, 1]
             kept: `head`, `made[0]/page`
             runs again: `made`, `made[1]/page`"#]],
     );
@@ -86,7 +86,7 @@ fn a_failed_parent_keeps_its_children_and_what_it_kept() {
          made spawned=page#0, made[1]/page failed, made breaks, made fails",
         &["failed"],
         &expect![[r#"
-            counts: head ok, made spawned 1, made[0]/page failed, made spawned 1, made anew
+            counts: head ok, made spawned 1, made[0]/page failed, made spawned 1, made anew, made suspends [0, 1]
             kept: `head`, `made[0]/page`
             runs again: `made`, `made[1]/page`"#]],
     );
@@ -194,7 +194,7 @@ fn what_a_parent_asked_for_runs_again_with_it() {
         SHELF,
         &["made[0]/page"],
         &expect![[r#"
-            counts: head ok, made value, made spawned 3, made[1]/diamond/a ok, made[1]/diamond/b ok, made[2]/page ok, made anew
+            counts: head ok, made value, made spawned 3, made[1]/diamond/a ok, made[1]/diamond/b ok, made[2]/page ok, made anew, made suspends [0, 1, 2]
             kept: `head`, `made[1]/diamond/a`, `made[1]/diamond/b`, `made[2]/page`
             runs again: `made`, `made[0]/page`, `end`"#]],
     );
@@ -202,7 +202,7 @@ fn what_a_parent_asked_for_runs_again_with_it() {
         SHELF,
         &["made/page"],
         &expect![[r#"
-            counts: head ok, made value, made spawned 3, made[1]/diamond/a ok, made[1]/diamond/b ok, made anew
+            counts: head ok, made value, made spawned 3, made[1]/diamond/a ok, made[1]/diamond/b ok, made anew, made suspends [0, 1, 2]
             kept: `head`, `made[1]/diamond/a`, `made[1]/diamond/b`
             runs again: `made`, `made[0]/page`, `made[2]/page`, `end`"#]],
     );
@@ -210,7 +210,7 @@ fn what_a_parent_asked_for_runs_again_with_it() {
         SHELF,
         &["made[1]/diamond/b"],
         &expect![[r#"
-            counts: head ok, made value, made spawned 3, made[0]/page ok, made[1]/diamond/a ok, made[2]/page ok, made anew
+            counts: head ok, made value, made spawned 3, made[0]/page ok, made[1]/diamond/a ok, made[2]/page ok, made anew, made suspends [0, 1, 2]
             kept: `head`, `made[0]/page`, `made[2]/page`, `made[1]/diamond/a`
             runs again: `made`, `made[1]/diamond/b`, `end`"#]],
     );
@@ -218,7 +218,7 @@ fn what_a_parent_asked_for_runs_again_with_it() {
         SHELF,
         &["made[1]"],
         &expect![[r#"
-            counts: head ok, made value, made spawned 3, made[0]/page ok, made[2]/page ok, made anew
+            counts: head ok, made value, made spawned 3, made[0]/page ok, made[2]/page ok, made anew, made suspends [0, 1, 2]
             kept: `head`, `made[0]/page`, `made[2]/page`
             runs again: `made`, `made[1]/diamond/a`, `made[1]/diamond/b`, `end`"#]],
     );
@@ -226,7 +226,7 @@ fn what_a_parent_asked_for_runs_again_with_it() {
         SHELF,
         &["made/diamond"],
         &expect![[r#"
-            counts: head ok, made value, made spawned 3, made[0]/page ok, made[2]/page ok, made anew
+            counts: head ok, made value, made spawned 3, made[0]/page ok, made[2]/page ok, made anew, made suspends [0, 1, 2]
             kept: `head`, `made[0]/page`, `made[2]/page`
             runs again: `made`, `made[1]/diamond/a`, `made[1]/diamond/b`, `end`"#]],
     );
@@ -293,7 +293,7 @@ fn a_parent_that_asked_for_another_attempt_goes_on_with_that() {
          made spawned=page#0, made[1]/page ok, made breaks, made fails",
         &["failed"],
         &expect![[r#"
-            counts: head ok, made spawned 1, made[0]/page ok, made postponed, made spawned 1, made[1]/page ok, made anew
+            counts: head ok, made spawned 1, made[0]/page ok, made postponed, made spawned 1, made[1]/page ok, made anew, made suspends [1]
             kept: `head`, `made[0]/page`, `made[1]/page`
             runs again: `made`"#]],
     );
@@ -317,7 +317,7 @@ fn children_have_children() {
         told,
         &["failed"],
         &expect![[r#"
-            counts: head ok, made spawned 2, made[0]/book spawned 2, made[0]/book[0]/page ok, made[1]/page ok, made anew, made[0]/book anew
+            counts: head ok, made spawned 2, made[0]/book spawned 2, made[0]/book[0]/page ok, made[1]/page ok, made anew, made suspends [0, 1], made[0]/book anew, made[0]/book suspends [0, 1]
             kept: `head`, `made[0]/book[0]/page`, `made[1]/page`
             runs again: `made`, `made[0]/book`, `made[0]/book[1]/page`"#]],
     );
@@ -325,7 +325,7 @@ fn children_have_children() {
         told,
         &["made[0]/book[0]/page"],
         &expect![[r#"
-            counts: head ok, made spawned 2, made[0]/book spawned 2, made[1]/page ok, made anew, made[0]/book anew
+            counts: head ok, made spawned 2, made[0]/book spawned 2, made[1]/page ok, made anew, made suspends [0, 1], made[0]/book anew, made[0]/book suspends [0, 1]
             kept: `head`, `made[1]/page`
             runs again: `made`, `made[0]/book`, `made[0]/book[0]/page`, `made[0]/book[1]/page`"#]],
     );

@@ -88,7 +88,8 @@ fn told(records: &[Record]) -> Vec<String> {
         | Record::ValueKept { .. }
         | Record::AttemptContinued { .. }
         | Record::AttemptsDropped { .. }
-        | Record::ChildrenRecalled { .. }
+        | Record::ChildrenSuspended { .. }
+        | Record::ChildrenResumed { .. }
         | Record::RunRevised(_) => format!("{record:?}"),
     };
     records.iter().map(tell).collect()

@@ -112,11 +112,70 @@ workflow! {
     }
 }
 
+#[job(undo = take_down)]
+pub async fn post(test: u64, number: u64) -> Result<u64, String> {
+    run(test, "post")?;
+    Ok(number)
+}
+
+#[job]
+pub async fn take_down(test: u64, _number: u64, _posted: &u64) -> Result<(), String> {
+    run(test, "take down")
+}
+
+/// What follows it is never the same twice.
+#[job(spawns(post), undo = revoke)]
+pub async fn announce(ctx: &Context, test: u64) -> Result<u64, String> {
+    run(test, "announce")?;
+    let number = RESERVATIONS.fetch_add(1, Ordering::Relaxed);
+    drop(ctx.spawn(post(test, number)));
+    Ok(number)
+}
+
+#[job]
+pub async fn revoke(test: u64, _number: &u64) -> Result<(), String> {
+    run(test, "revoke")
+}
+
+/// Its first attempt fails behind its child, and the second one calls another child.
+#[job(spawns(post), retry = 1, backoff = 0s, no_undo)]
+pub async fn insist(ctx: &Context, test: u64) -> Result<u64, String> {
+    run(test, "insist")?;
+    let attempt = u64::from(ctx.attempt());
+    let posted = ctx.spawn(post(test, attempt)).await;
+    posted
+        .map_err(|error| error.to_string())
+        .and_then(|posted| {
+            if posted % 2 == 0 {
+                Ok(posted)
+            } else {
+                Err("odd".to_owned())
+            }
+        })
+}
+
+workflow! {
+    #[saga]
+    pub async fn announced(test: u64) -> u64 {
+        let number = announce(test);
+        ship(test, number)
+    }
+}
+
+workflow! {
+    #[saga]
+    pub async fn insisted(test: u64) -> u64 {
+        let number = insist(test);
+        ship(test, number)
+    }
+}
+
 async fn open() -> (Runtime, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let builder = Runtime::open(folder.path().join("runs.redb"));
     let builder = builder.workflow::<Printed>().workflow::<Published>();
     let builder = builder.workflow::<Ordered>();
+    let builder = builder.workflow::<Announced>().workflow::<Insisted>();
     (builder.start().await.unwrap(), folder)
 }
 
@@ -225,5 +284,31 @@ async fn what_was_undone_waits_for_its_parent_to_call_it_again() {
     mend(test);
     let (_, done, _) = repaired(test, run.retry_failed()).await;
     assert_eq!(done, "charge the last, reserve, settle, ship: 1");
+    runtime.shutdown().await.unwrap();
+}
+
+/// What follows an attempt that does not count any more, or was replaced by one that failed, is not
+/// called again, and does not run.
+#[tokio::test]
+async fn what_no_attempt_calls_again_does_not_run() {
+    let (test, (runtime, _folder)) = (test(), open().await);
+    break_job(test, "ship");
+    let run = runtime.run(announced(test)).start().await.unwrap();
+    assert!(run.output().await.is_err());
+    // Whether what follows had begun by then, or not.
+    assert!(ran(test).starts_with("announce, "));
+    mend(test);
+    let run = run.retry_failed().start().await.unwrap();
+    assert!(run.output().await.is_ok());
+    assert_eq!(ran(test), "announce, post, ship");
+
+    break_job(test, "ship");
+    let run = runtime.run(insisted(test)).start().await.unwrap();
+    assert!(run.output().await.is_err());
+    assert_eq!(ran(test), "insist x2, post x2, ship, take down x2");
+    mend(test);
+    let run = run.retry_failed().start().await.unwrap();
+    assert_eq!(run.output().await.unwrap(), 2);
+    assert_eq!(ran(test), "insist x2, post x2, ship");
     runtime.shutdown().await.unwrap();
 }

@@ -1,11 +1,15 @@
 //! What becomes of children when their parent has its result, hands over, or begins anew.
 
-use zahir_store::{Attempt, Bond, ChildCall, Record};
+use std::sync::Arc;
+
+use zahir_store::{Attempt, Bond, ChildCall, FailureKind, Record};
 
 use super::Engine;
 use super::children::{ChildState, Children};
 use super::frame::Place;
 use super::spawning::Asked;
+use super::state::Failing;
+use crate::plan::Plan;
 
 /// The most children that one record numbers.
 pub(crate) const NUMBERS_MAX: usize = 1 << 14;
@@ -105,8 +109,19 @@ impl<V: Clone> Engine<V> {
 
     /// An attempt failed and another one follows: what failed of its children is not given to that.
     pub(super) fn loosen_children(&mut self, parent: Place, attempt: Attempt) {
+        let plan = Arc::clone(&self.plan);
         if let Some(children) = self.children_mut(parent) {
-            children.loosen(attempt);
+            children.loosen(attempt, |failing| is_final(&plan, failing));
         }
     }
+}
+
+/// Whether what failed is not to be started again: it may be what kills the process, or may be started
+/// once only.
+fn is_final<V>(plan: &Plan, failing: &Failing<V>) -> bool {
+    let is_lost = matches!(
+        failing.failure.kind,
+        FailureKind::Poisoned | FailureKind::Interrupted
+    );
+    is_lost || plan.node(failing.at.node).policy.at_most_once
 }

@@ -385,13 +385,19 @@ impl<V> Children<V> {
     }
 
     /// An attempt failed: what the next one calls is not one of those that failed.
-    pub(super) fn loosen(&mut self, attempt: Attempt) {
+    /// But some do not begin again, whoever calls them.
+    pub(super) fn loosen(&mut self, attempt: Attempt, is_final: impl Fn(&Failing<V>) -> bool) {
         self.failed_attempt = attempt.number();
         for number in std::mem::take(&mut self.failed) {
             if !self.is_called(number) {
                 continue;
             }
             if let Some(child) = self.get_mut(number) {
+                if let ChildState::Failed(failing) = &child.state
+                    && is_final(failing)
+                {
+                    continue;
+                }
                 if child.is_over() {
                     child.state = ChildState::Over;
                     child.arguments = None;

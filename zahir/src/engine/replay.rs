@@ -296,6 +296,8 @@ impl<V: Clone> Engine<V> {
         if !children.iter().all(|child| kinds.contains(&child.kind)) {
             return Err("the job does not spawn that");
         }
+        let first = self.children(place).map_or(0, |children| children.len());
+        self.begin_wave(place, u32::try_from(first).unwrap_or(u32::MAX));
         for child in children {
             self.adopt(place, child);
         }

@@ -243,6 +243,9 @@ impl<V: Clone> Engine<V> {
     }
 
     fn record_spawned(&mut self, parent: Place, children: Vec<SpawnedChild>) {
+        let all = self.children(parent).map_or(0, |children| children.len());
+        let first = u32::try_from(all - children.len()).unwrap_or(u32::MAX);
+        self.begin_wave(parent, first);
         self.outbox.record(|| Record::ChildrenSpawned {
             at: self.frames.position(parent),
             children,

@@ -4,8 +4,9 @@
 //! comes after it. What does not rest on each other is undone at the same time. If a result can't be
 //! undone, what it rests on stays as it is.
 //!
-//! A job rests on the children that it held, and those that follow it rest on it. A child that gives
-//! its parent's result rests on the others. `order.rs` finds what is next.
+//! A job rests on the children that it held, and those that follow it rest on it. Children rest on those
+//! that were spawned before them, unless that was at once. A child that gives its parent's result rests
+//! on the others. `order.rs` finds what is next.
 
 mod order;
 
@@ -47,6 +48,9 @@ pub(super) struct Undoing {
     is_possible: bool,
     /// The children that rest on their parent or on its other children, by parent.
     followers: BTreeMap<Position, BTreeSet<u32>>,
+    /// The numbers of the children that were the first of those spawned at once, by parent: those
+    /// spawned later may rest on them.
+    waves: BTreeMap<Position, Vec<u32>>,
     /// The first result that can't be undone.
     stuck: Option<(Position, Failure)>,
 }
@@ -100,6 +104,10 @@ impl Undoing {
     /// A child follows its parent.
     fn follow(&mut self, parent: Position, number: u32) {
         self.followers.entry(parent).or_default().insert(number);
+    }
+
+    fn begin_wave(&mut self, parent: Position, first: u32) {
+        self.waves.entry(parent).or_default().push(first);
     }
 
     pub(super) const fn is_owed(&self) -> bool {
@@ -247,6 +255,14 @@ impl<V: Clone> Engine<V> {
         if self.undoing.is_possible {
             let parent = self.frames.position(parent);
             self.undoing.follow(parent, number);
+        }
+    }
+
+    /// A job has spawned children at once, of which this is the first.
+    pub(super) fn begin_wave(&mut self, parent: Place, first: u32) {
+        if self.undoing.is_possible {
+            let parent = self.frames.position(parent);
+            self.undoing.begin_wave(parent, first);
         }
     }
 

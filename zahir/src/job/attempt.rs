@@ -20,6 +20,9 @@ use crate::wire::{Extra, Failed, Outcome, Produced};
 /// The most that a [`Failure`] keeps of an error's text, in bytes.
 const MESSAGE_MAX: usize = 4096;
 
+/// What stands for the rest.
+const LEFT_OUT: &str = " [..] ";
+
 /// What becomes of a job's error. `bool`: whether its bytes are asked for.
 pub(crate) type Fail<J> = fn(<J as Job>::Error, bool) -> Failed;
 
@@ -263,14 +266,17 @@ fn produce<J: Job>(output: J::Output, encodes: bool) -> Outcome {
     })
 }
 
-pub(crate) fn failure(kind: FailureKind, mut message: String) -> Failure {
-    if message.len() > MESSAGE_MAX {
-        let mut end = MESSAGE_MAX;
-        while !message.is_char_boundary(end) {
-            end -= 1;
-        }
-        message.truncate(end);
+/// What is too long loses its middle: where it happened comes first, and what it was comes last.
+pub(crate) fn failure(kind: FailureKind, message: String) -> Failure {
+    if message.len() <= MESSAGE_MAX {
+        return Failure { kind, message };
     }
+    let half = (MESSAGE_MAX - LEFT_OUT.len()) / 2;
+    let is_boundary = |at: &usize| message.is_char_boundary(*at);
+    let head = (0..=half).rev().find(is_boundary).unwrap_or(0);
+    let tail = message.len() - half;
+    let tail = (tail..message.len()).find(is_boundary).unwrap_or(tail);
+    let message = format!("{}{LEFT_OUT}{}", &message[..head], &message[tail..]);
     Failure { kind, message }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use zahir_store::{
-    Bond, ChildCall, ChildLimits, Fan, FrameStep, Heir, NodeId, Position, Record, SpawnedChild,
-    Timestamp,
+    Bond, ChildCall, ChildLimits, FailureKind, Fan, FrameStep, Heir, NodeId, Position, Record,
+    SpawnedChild, Timestamp,
 };
 
 use super::plans::{self, Program};
@@ -19,6 +19,8 @@ pub(super) struct Families {
     /// The same for what undoes results.
     pub(super) undo_deadlines: BTreeMap<Position, Timestamp>,
     is_undoing: bool,
+    /// How jobs failed whose recovery jobs have taken over.
+    recovering: BTreeMap<Position, FailureKind>,
     /// Attempts under way, as far as records tell, and blocks with a `finally`.
     busy: BTreeSet<Position>,
     /// Whether attempts may be gone between which children were spawned.
@@ -69,6 +71,8 @@ pub(super) struct Child {
     pub(super) is_plain: bool,
     /// Whether it is over; known only of such a job.
     pub(super) plain_end: Option<PlainEnd>,
+    /// Whether it has failed, and is never started again.
+    pub(super) is_spent: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,6 +205,7 @@ impl Families {
                     is_left: false,
                     is_plain: program.is_plain(heir.kind),
                     plain_end: None,
+                    is_spent: false,
                 });
             }
             Record::DeadlineSet { at, due } => {
@@ -242,29 +247,38 @@ impl Families {
                 retry_at: Some(_),
                 ..
             } => self.family(at).fail(),
-            Record::RecoveryBegan { at, .. } => {
+            Record::RecoveryBegan { at, failure, .. } => {
+                self.recovering.insert(at.clone(), failure.kind);
                 self.family(at).recovers = true;
                 self.family(at).is_parked = false;
             }
             Record::AttemptFailed {
-                at, retry_at: None, ..
+                at,
+                retry_at: None,
+                failure,
+                ..
             }
-            | Record::DeadlinePassed { at: Some(at), .. } => {
+            | Record::DeadlinePassed {
+                at: Some(at),
+                failure,
+            } => {
+                let kind = self.recovering.remove(at).unwrap_or(failure.kind);
                 self.family(at).has_failed = true;
                 self.family(at).is_parked = false;
-                self.end_plain(program, at, false);
+                self.end_plain(program, at, Some(kind));
             }
             Record::AttemptSucceeded { at, output, .. }
             | Record::AttemptRecovered { at, output, .. } => {
                 self.family(at).output = Some(output.clone());
-                self.end_plain(program, at, true);
+                self.recovering.remove(at);
+                self.end_plain(program, at, None);
             }
             _ => {}
         }
     }
 
     /// If this is a child that is a job without children, it is over.
-    fn end_plain(&mut self, program: &Program, at: &Position, succeeded: bool) {
+    fn end_plain(&mut self, program: &Program, at: &Position, failed: Option<FailureKind>) {
         let Some((parent, number, depth)) = parent(&program.plan, at) else {
             return;
         };
@@ -273,11 +287,14 @@ impl Families {
         }
         let family = self.family(&parent);
         let failures = family.failures;
-        family.children[usize(number)].plain_end = Some(if succeeded {
-            PlainEnd::Succeeded
-        } else {
-            PlainEnd::Failed(failures)
-        });
+        let child = &mut family.children[usize(number)];
+        let Some(kind) = failed else {
+            child.plain_end = Some(PlainEnd::Succeeded);
+            return;
+        };
+        child.plain_end = Some(PlainEnd::Failed(failures));
+        child.is_spent = program.plan.node(at.node).policy.at_most_once
+            || matches!(kind, FailureKind::Poisoned | FailureKind::Interrupted);
     }
 }
 
@@ -315,6 +332,7 @@ impl Family {
             is_left: false,
             is_plain: program.is_plain(child.kind),
             plain_end: None,
+            is_spent: false,
         });
     }
 
@@ -324,8 +342,8 @@ impl Family {
         self.is_parked = false;
         let children = &self.children;
         self.bound.retain(|_, number| {
-            let end = children[usize(*number)].plain_end;
-            !matches!(end, Some(PlainEnd::Failed(_)))
+            let child = &children[usize(*number)];
+            child.is_spent || !matches!(child.plain_end, Some(PlainEnd::Failed(_)))
         });
     }
 

@@ -181,14 +181,44 @@ impl Undoing {
             return self.tasks.push(Task::Leave(level, slot));
         }
         // What came later may rest on what came before.
-        let is_sequence = matches!(
-            plan.node(plan.region(region).nodes[slot]).kind,
-            PlanKind::Loop { .. } | PlanKind::Rescue { .. } | PlanKind::Finally
-        );
-        let at_once = if is_sequence { 1 } else { node.frames.len() };
+        let at_once = match plan.node(plan.region(region).nodes[slot]).kind {
+            PlanKind::Loop { .. } | PlanKind::Rescue { .. } | PlanKind::Finally => 1,
+            PlanKind::Job => self.last_wave(level, slot),
+            PlanKind::Each { .. }
+            | PlanKind::Branch
+            | PlanKind::Call
+            | PlanKind::Result { .. }
+            | PlanKind::Race
+            | PlanKind::Input
+            | PlanKind::Assigned
+            | PlanKind::Value
+            | PlanKind::Sleep
+            | PlanKind::Signal { .. } => node.frames.len(),
+        };
         for _ in 0..at_once {
             self.open_next(plan, level, slot);
         }
+    }
+
+    /// How many of the children of a job were spawned last, and at once.
+    fn last_wave(&self, level: usize, slot: usize) -> usize {
+        let Some(node) = self.levels[level].nodes.get(&slot) else {
+            return 0;
+        };
+        let Some((last, range)) = node.frames.last() else {
+            return 0;
+        };
+        let at = &self.owed[self.order[range.start]].at;
+        let (step, frames) = (at.frames[node.depth - 1], &at.frames[..node.depth - 1]);
+        let parent = Position {
+            frames: frames.to_vec(),
+            node: step.node,
+        };
+        let waves = self.waves.get(&parent);
+        let firsts = waves.into_iter().flatten().rev();
+        let first = firsts.copied().find(|first| first <= last).unwrap_or(0);
+        let children = node.frames.iter().rev();
+        children.take_while(|(number, _)| *number >= first).count()
     }
 
     /// Goes into the last of the frames of a node that is not being undone yet.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde::Serialize;
-use zahir_store::{ChildLimits, Failure, FailureKind};
+use zahir_store::{ChildCall, ChildLimits, Failure, FailureKind};
 
 use crate::job::children::alone;
 use crate::job::children::asked::{Bequest, Successor};
@@ -127,15 +127,15 @@ impl Line {
                     );
                     return self.fail(failure(FailureKind::Unencodable, text));
                 }
-                Source::Child(child) => match child.call() {
-                    Some(call) => Bequest::Child(call),
-                    None => return self.fail(foreign(name)),
+                Source::Child(child) => match self.own_call(child, name) {
+                    Ok(call) => Bequest::Child(call),
+                    Err(refused) => return self.fail(refused),
                 },
                 Source::Children(children) => {
-                    let calls: Option<Vec<_>> = children.iter().map(Spawned::call).collect();
-                    match calls {
-                        Some(calls) => Bequest::Children(calls),
-                        None => return self.fail(foreign(name)),
+                    let calls = children.iter().map(|child| self.own_call(child, name));
+                    match calls.collect() {
+                        Ok(calls) => Bequest::Children(calls),
+                        Err(refused) => return self.fail(refused),
                     }
                 }
             };
@@ -147,13 +147,20 @@ impl Line {
             limits,
         });
     }
-}
 
-/// An input that is no child that the job has.
-fn foreign(name: &str) -> Failure {
-    let text =
-        format!("what is given for `{name}` was awaited before: an output is handed over once");
-    failure(FailureKind::Diverged, text)
+    /// What a child is called by that this attempt has, and that is given for this input.
+    fn own_call(&self, child: &Spawned, name: &str) -> Result<ChildCall, Failure> {
+        let text = if std::ptr::eq(child.line().as_ref(), self) {
+            match child.call() {
+                Some(call) => return Ok(call),
+                None => "was awaited before: an output is handed over once",
+            }
+        } else {
+            "is a child of another job, or of another attempt: a job hands over its own children"
+        };
+        let text = format!("what is given for `{name}` {text}");
+        Err(failure(FailureKind::Diverged, text))
+    }
 }
 
 impl<C: Job> fmt::Debug for Later<C> {

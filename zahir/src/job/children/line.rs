@@ -168,7 +168,7 @@ impl Gone {
                  before its job ends"
             }
         };
-        failure(FailureKind::Bug, text.to_owned())
+        failure(FailureKind::Error, text.to_owned())
     }
 }
 

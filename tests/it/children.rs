@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use zahir::{Context, RunErrorKind, Runtime, job, workflow};
+use zahir::{Child, Context, RunErrorKind, Runtime, job, workflow};
 use zahir_store::{MemoryStore, Record, Store};
 
 /// How often each job of a test ran, by test and job.
@@ -508,4 +508,34 @@ async fn a_chain_of_continuations_is_no_deeper_than_its_first_job() {
 async fn a_chain_of_continuations_has_an_end() {
     let error = chain(3_000, 0).await.unwrap_err().to_string();
     assert!(error.contains("2048 times in a row"), "{error}");
+}
+
+/// A handle that another job has left.
+static LENT: Mutex<Option<Child<More>>> = Mutex::new(None);
+
+#[job(spawns(more))]
+pub async fn lender(ctx: &Context) -> u64 {
+    *LENT.lock().unwrap() = Some(ctx.spawn(more(110)));
+    0
+}
+
+#[job(spawns(more))]
+pub async fn borrower(ctx: &Context, _behind: u64) -> u64 {
+    drop(ctx.spawn(more(220)));
+    let child = LENT.lock().unwrap().take().unwrap();
+    ctx.continue_as(More::of(child)).await
+}
+
+workflow! { pub async fn borrowed() -> u64 { let lent = lender(); borrower(lent) } }
+
+#[tokio::test]
+async fn a_job_hands_over_its_own_children_only() {
+    let error = borrowed().await.unwrap_err().to_string();
+    assert!(
+        error.ends_with(
+            "what is given for `number` is a child of another job, or of another attempt: a job \
+             hands over its own children"
+        ),
+        "{error}"
+    );
 }

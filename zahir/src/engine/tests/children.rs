@@ -723,6 +723,63 @@ fn what_failed_is_spawned_again_by_the_next_attempt_and_what_succeeded_is_not() 
     }
 }
 
+#[test]
+fn what_is_never_started_twice_is_not_by_the_next_attempt_of_its_parent() {
+    let once = |nodes: &mut Vec<PlanNode>| {
+        nodes[0].policy.retry = 2;
+        nodes[2].policy.at_most_once = true;
+    };
+    for crashes in [false, true] {
+        let mut story = Story::new(family(once));
+        story.park("0", held(0..1), &[(&[0], 0)]);
+        if crashes {
+            story.crash();
+            story.log.clear();
+            story.park("0", held(0..1), &[(&[0], 0)]);
+            let lost = "the process ended while it was under way, and it is never started twice";
+            story.expect(&[&format!("resume 0 0={lost}")]);
+        } else {
+            story.fail("0[0]/2", "no");
+        }
+        for _ in 0..2 {
+            story.fail("0", "a child failed");
+            story.log.clear();
+            if crashes {
+                story.crash();
+            }
+            story.pass(600_000);
+            story.park("0", held(0..1), &[(&[0], 0)]);
+            assert!(story.log.pop().unwrap().starts_with("resume 0 0="));
+            assert!(!story.log.iter().any(|line| line.starts_with("start 0[")));
+        }
+        story.log.clear();
+        // Another call is another child.
+        let mut other = held(0..1);
+        other[0].call = ChildCall::Number(1);
+        story.park("0", other, &[(&[1], 0)]);
+        story.expect(&["start 0[1]/2 #1"]);
+    }
+}
+
+#[test]
+fn what_kills_the_process_is_not_started_again_by_the_next_attempt_of_its_parent() {
+    let retry = |nodes: &mut Vec<PlanNode>| nodes[0].policy.retry = 1;
+    let crashes_max = 1;
+    let mut story = Story::with(family(retry), |story| Story {
+        crashes_max,
+        ..story
+    });
+    story.park("0", held(0..1), &[(&[0], 0)]);
+    story.crash();
+    story.park("0", held(0..1), &[(&[0], 0)]);
+    story.log.clear();
+    story.fail("0", "a child failed");
+    story.pass(600_000);
+    story.park("0", held(0..1), &[(&[0], 0)]);
+    let killed = "the process died once while it was under way";
+    story.expect(&["start 0 #3", &format!("resume 0 0={killed}")]);
+}
+
 /// An attempt that failed may have gone another way because of a child that failed.
 #[test]
 fn the_next_attempt_may_call_another_child_by_the_same_number() {
@@ -1492,6 +1549,40 @@ fn what_follows_is_undone_before_its_parent_and_what_was_held_behind_it() {
         } else {
             story.expect(&["undo 0[0]/6 #1", "undo 0[1]/6 #1"]);
         }
+        story.succeed("0[0]/6", 0);
+        story.succeed("0[1]/6", 0);
+        story.expect(&["failed: no"]);
+    }
+}
+
+/// What was spawned later may rest on what was over by then.
+#[test]
+fn children_are_undone_in_reverse_and_at_once_if_they_were_spawned_at_once() {
+    let effect = |call| child(EFFECT, call, Bond::Held);
+    let undo = || Extra {
+        undo: Some(vec![1]),
+        ..Extra::default()
+    };
+    for crashes in [false, true] {
+        let mut story = Story::new(family(|nodes| {
+            nodes[6].undo = Some(Box::new(Policy::ONCE));
+        }));
+        story.park("0", vec![effect(0), effect(1)], &[(&[0, 1], 0)]);
+        story.succeed_with("0[0]/6", 1, undo());
+        story.succeed_with("0[1]/6", 1, undo());
+        story.park("0", vec![effect(2)], &[(&[2], 0)]);
+        story.succeed_with("0[2]/6", 1, undo());
+        story.succeed("0", 1);
+        story.log.clear();
+        story.fail("1", "no");
+        if crashes {
+            story.crash();
+            story.expect(&["undo 0[2]/6 #2"]);
+        } else {
+            story.expect(&["undo 0[2]/6 #1"]);
+        }
+        story.succeed("0[2]/6", 0);
+        story.expect(&["undo 0[0]/6 #1", "undo 0[1]/6 #1"]);
         story.succeed("0[0]/6", 0);
         story.succeed("0[1]/6", 0);
         story.expect(&["failed: no"]);

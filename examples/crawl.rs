@@ -174,7 +174,10 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         found.folders,
         found.left_out,
     );
-    println!("{} jobs", progress.done());
+    // A run that was over before has nothing to tell of its progress.
+    if progress.known() > 0 {
+        println!("{} jobs", progress.done());
+    }
     Ok(())
 }
 

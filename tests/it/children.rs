@@ -507,7 +507,7 @@ async fn a_chain_of_continuations_is_no_deeper_than_its_first_job() {
 #[tokio::test]
 async fn a_chain_of_continuations_has_an_end() {
     let error = chain(3_000, 0).await.unwrap_err().to_string();
-    assert!(error.contains("2048 times in a row"), "{error}");
+    assert!(error.contains("2048 times on the way"), "{error}");
 }
 
 /// A handle that another job has left.

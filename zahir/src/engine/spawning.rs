@@ -20,7 +20,7 @@ const RECORD_CHILDREN_MAX: usize = 1024;
 /// About the most bytes of arguments and keys that one record holds.
 const RECORD_BYTES_MAX: usize = 1 << 20;
 
-/// How many jobs in a row may continue as another one. Each stays in memory until the last is over, as
+/// How many jobs on the way to one may continue as another. Each stays in memory until the last is over, as
 /// about 6 kB, and the way to each is 8 bytes longer than to the one before it: 28 MB in all.
 const LINKS_MAX: usize = 2048;
 
@@ -174,8 +174,8 @@ impl<V: Clone> Engine<V> {
             )
         } else if heirs > 0 && links >= LINKS_MAX {
             format!(
-                "jobs may continue as another one {LINKS_MAX} times in a row, and this one went on: let a \
-                 loop of the workflow go on from there"
+                "jobs may continue as another one {LINKS_MAX} times on the way to one, and this one went \
+                 on: let a loop of the workflow go on from there"
             )
         } else if children > 0 && depth >= max.depth {
             format!(

@@ -147,8 +147,8 @@ pub(crate) struct Engine<V> {
     letters: BTreeSet<SignalId>,
     /// Frames that have stopped and in which something ended, the innermost first.
     settling: BTreeSet<(Reverse<usize>, FrameId)>,
-    /// `for`s, and jobs with children, that may open another frame, the last opened first: what is begun is finished before
-    /// more is begun.
+    /// `for`s, and jobs with children, that may open another frame, the last opened first: what is
+    /// begun is finished before more is begun.
     going: Vec<Place>,
     /// When node instances that wait for a time are due.
     timers: BTreeSet<(Timestamp, Place)>,

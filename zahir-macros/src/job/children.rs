@@ -69,8 +69,8 @@ impl Expansion<'_> {
         }
     }
 
-    /// The type that holds what it may spawn. It is public, as the job may be, but nobody can name it; what it is
-    /// made of may be private.
+    /// The type that holds what it may spawn. It is public, as the job may be, but nobody can name it;
+    /// what it is made of may be private.
     fn reach_definition(&self) -> Option<TokenStream> {
         let generics = &self.job.signature.generics;
         let (impl_generics, _, where_clause) = generics.split_for_impl();

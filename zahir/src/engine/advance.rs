@@ -73,7 +73,8 @@ impl<V: Clone> Engine<V> {
             self.tasks.push_back(Task::RouseChildren(place));
         }
         if let Some(State::Parked(_)) = self.instance(place).map(|it| &it.state) {
-            self.lose_parked(place);
+            // It waited when the process died: that is no crash.
+            self.change(place, Change::Interrupted);
         }
         let Some(instance) = self.instance(place) else {
             return;

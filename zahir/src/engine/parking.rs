@@ -220,12 +220,6 @@ impl<V: Clone> Engine<V> {
         }
     }
 
-    /// An attempt that waited when the process died. It is no crash; and nothing is lost, as what is
-    /// never started twice spawns nothing.
-    pub(super) fn lose_parked(&mut self, place: Place) {
-        self.change(place, Change::Interrupted);
-    }
-
     /// Drops all attempts that are parked: the process is about to end.
     pub(super) fn drop_all_parked(&mut self) {
         for place in std::mem::take(&mut self.parked) {

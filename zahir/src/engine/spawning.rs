@@ -20,8 +20,8 @@ const RECORD_CHILDREN_MAX: usize = 1024;
 /// About the most bytes of arguments and keys that one record holds.
 const RECORD_BYTES_MAX: usize = 1 << 20;
 
-/// How many jobs on the way to one may continue as another. Each stays in memory until the last is over, as
-/// about 6 kB, and the way to each is 8 bytes longer than to the one before it: 28 MB in all.
+/// How many jobs on the way to one may continue as another. Each stays in memory until the last is
+/// over, as about 6 kB, and the way to each is 8 bytes longer than to the one before it: 28 MB in all.
 const LINKS_MAX: usize = 2048;
 
 /// What an attempt asks for.

@@ -162,7 +162,7 @@ impl<V: Clone> Engine<V> {
             if is_awake {
                 aborted.insert(place);
             } else {
-                self.lose_parked(place);
+                self.change(place, Change::Interrupted);
             }
         } else if !is_awake {
             // No timer is set yet, and a sleep may have been over by then.

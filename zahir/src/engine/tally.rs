@@ -147,8 +147,8 @@ impl<V: Clone> Engine<V> {
         tallies.collect()
     }
 
-    /// The same for a run that was recovered and is not to go on, as it is `now`. What is pure is computed, as in a
-    /// process that goes on with it: the end of a workflow may be nowhere else.
+    /// The same for a run that was recovered and is not to go on, as it is `now`. What is pure is
+    /// computed, as in a process that goes on with it: the end of a workflow may be nowhere else.
     pub(crate) fn recount(
         mut self,
         now: Timestamp,

@@ -1,9 +1,10 @@
 //! Children: calls of jobs and workflows that a job makes while it runs.
 //!
-//! `kind.rs` is what a job declares, `asked.rs` what it asks for, as data, `child.rs` one child, `later.rs` the job that gives the result of
-//! another, `error.rs` how children fail, `join.rs` and `map.rs` waits for many, `alone.rs` children
-//! outside of a run, `misplaced.rs` what can't be said of them. `line.rs` is the only place where a
-//! context meets what runs its job: all that is spawned and waited for goes through it.
+//! `kind.rs` is what a job declares, `asked.rs` what it asks for, as data, `child.rs` one child,
+//! `later.rs` the job that gives the result of another, `error.rs` how children fail, `join.rs` and
+//! `map.rs` waits for many, `alone.rs` children outside of a run, `misplaced.rs` what can't be said of
+//! them. `line.rs` is the only place where a context meets what runs its job: all that is spawned and
+//! waited for goes through it.
 
 mod alone;
 pub(crate) mod asked;

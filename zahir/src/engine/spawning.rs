@@ -227,13 +227,13 @@ impl<V: Clone> Engine<V> {
         }
         let (mut record, mut bytes) = (Vec::new(), 0);
         for child in asked.fresh {
-            self.adopt(parent, &child);
             let size = weight(&child);
             let is_full = record.len() >= RECORD_CHILDREN_MAX || bytes + size > RECORD_BYTES_MAX;
             if is_full && !record.is_empty() {
                 self.record_spawned(parent, std::mem::take(&mut record));
                 bytes = 0;
             }
+            self.adopt(parent, &child);
             bytes += size;
             record.push(child);
         }

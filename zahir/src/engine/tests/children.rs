@@ -908,6 +908,8 @@ fn after_a_repair_a_child_that_is_not_called_again_never_runs() {
         assert_eq!(story.engine.progress().known, 4);
         let left = story.count(|it| matches!(it, Record::ChildrenLeft { .. }));
         assert_eq!(left, 0);
+        let counts = story.engine.tally().unwrap()[0].counts;
+        assert_eq!((counts.waiting, counts.done), (0, 2));
         if crashes {
             story.crash();
             story.expect(&["start 1 #2"]);

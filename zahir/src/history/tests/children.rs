@@ -92,6 +92,19 @@ fn a_failed_parent_keeps_its_children_and_what_it_kept() {
     );
 }
 
+/// In a run that is not over: it goes on by itself.
+#[test]
+fn a_child_that_is_under_way_does_not_wait_for_its_parent() {
+    check_shelf(
+        "head ok, made open, made spawned=page,page, made[0]/page open, made breaks",
+        &["failed"],
+        &expect![[r#"
+            counts: head ok, made spawned 2, made anew, made suspends [1]
+            kept: `head`
+            runs again: `made`"#]],
+    );
+}
+
 #[test]
 fn a_failure_that_a_parent_handled_stays() {
     check_shelf(

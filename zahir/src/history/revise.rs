@@ -163,6 +163,7 @@ impl<'a> Reviser<'a> {
         reach.retry(seeds.again.difference(&seeds.anew).cloned());
         reach.behind(seeds.behind.iter().cloned());
         reach.again(self.lost_races(&facts));
+        self.retry_below(&mut reach, &facts);
         let undoes_again =
             matches!(wish, Wish::RetryFailed) && entries::is_stuck(&self.case.entries);
         let after = if undoes_again {
@@ -200,6 +201,21 @@ impl<'a> Reviser<'a> {
             entries,
             changes,
         })
+    }
+
+    /// What failed among the children of jobs whose attempts no longer count is tried again, too.
+    fn retry_below(&self, reach: &mut Reach<'_>, facts: &Facts) {
+        let mut known = BTreeSet::new();
+        loop {
+            let mut jobs = drops::attempts(&reach.dropped());
+            jobs.retain(|job| known.insert(job.clone()));
+            if jobs.is_empty() {
+                return;
+            }
+            for job in jobs {
+                reach.retry(failures::below(self.case.plan, facts, &job));
+            }
+        }
     }
 
     fn moved(&self) -> Vec<(NodeId, NodeId)> {

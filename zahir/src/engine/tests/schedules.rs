@@ -12,7 +12,7 @@ use super::world::{World, inputs};
 use crate::plan::index;
 
 /// How many events until a run must be over.
-const EVENTS_MAX: u32 = 40_000;
+const EVENTS_MAX: u32 = 200_000;
 
 /// At about how many points a run is cut.
 const CUTS_MAX: usize = 30;

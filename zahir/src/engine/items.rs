@@ -229,16 +229,27 @@ impl<V: Clone> Engine<V> {
     }
 
     /// The next item of a `for` that needs a frame, if there may be one. Where everything comes to
-    /// its end no job starts any more, but what is pure goes on.
+    /// its end no job starts any more, but what is pure goes on, and what had begun before a restart:
+    /// what comes behind it may be under way.
     fn take_item(&mut self, place: Place) -> Option<(u32, V)> {
         let PlanKind::Each { limit } = self.plan.node(place.node).kind else {
             return None;
         };
         let body = self.region_of(place, 0)?;
         if self.is_stopped(place.frame) && self.plan.region(body).jobs > 0 {
-            return None;
+            self.pass_over_items(place);
         }
         self.each_mut(place)?.take(limit)
+    }
+
+    /// Drops the next items that have not begun: they will not.
+    fn pass_over_items(&mut self, place: Place) {
+        while let Some(next) = self.each(place).and_then(Each::next_index)
+            && !self.replayed.contains_key(&(place, next))
+        {
+            let items = self.each_mut(place).and_then(|each| each.items.as_mut());
+            drop(items.and_then(Iterator::next));
+        }
     }
 
     pub(super) fn each(&self, place: Place) -> Option<&Each<V>> {

@@ -350,7 +350,8 @@ impl Family {
     /// An attempt asked for another one, which begins with nothing. What it held is over, or follows.
     fn begin_again(&mut self) {
         for child in &mut self.children {
-            assert!(child.bond != Bond::Held || !child.is_plain || child.plain_end.is_some());
+            let is_going = child.bond == Bond::Held && !child.is_suspended;
+            assert!(!is_going || !child.is_plain || child.plain_end.is_some());
             child.is_left |= child.bond == Bond::Followed;
         }
         self.epoch += 1;

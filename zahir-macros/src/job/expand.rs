@@ -178,7 +178,7 @@ impl Expansion<'_> {
                 const ASKS: ::core::primitive::bool = false;
             }
         });
-        let instance = self.instance_name();
+        let instance = instance_name(&self.job.signature.generics);
         let hooks = self.hooks();
         quote! {
             #[automatically_derived]
@@ -360,21 +360,6 @@ impl Expansion<'_> {
             "({inputs}) -> {}",
             canonical::text(output.to_token_stream())
         )
-    }
-
-    /// The name of an instance of a generic job.
-    fn instance_name(&self) -> Option<TokenStream> {
-        let types: Vec<&Ident> = type_parameters(&self.job.signature.generics);
-        (!types.is_empty()).then(|| {
-            quote! {
-                fn name() -> &'static ::core::primitive::str {
-                    __zahir::intern(
-                        <Self as __zahir::Job>::NAME,
-                        &[#(::core::any::type_name::<#types>()),*],
-                    )
-                }
-            }
-        })
     }
 
     /// The types that the inputs are stored as.
@@ -602,6 +587,21 @@ pub(crate) fn type_parameters(generics: &Generics) -> Vec<&Ident> {
         .type_params()
         .map(|parameter| &parameter.ident)
         .collect()
+}
+
+/// The name of an instance of a generic job or workflow.
+pub(crate) fn instance_name(generics: &Generics) -> Option<TokenStream> {
+    let types = type_parameters(generics);
+    (!types.is_empty()).then(|| {
+        quote! {
+            fn name() -> &'static ::core::primitive::str {
+                __zahir::intern(
+                    <Self as __zahir::Job>::NAME,
+                    &[#(::core::any::type_name::<#types>()),*],
+                )
+            }
+        }
+    })
 }
 
 /// `<T, const N: usize>`: without bounds, which a type alias ignores.

@@ -15,7 +15,7 @@ use syn::{Attribute, Signature, Type, Visibility};
 use crate::canonical;
 use crate::errors::Errors;
 use crate::job::children::Callee;
-use crate::job::expand::{codec_of, is_outer, type_parameters, with_lifetime};
+use crate::job::expand::{codec_of, instance_name, is_outer, type_parameters, with_lifetime};
 use crate::names;
 use crate::signature::{Parameter, hidden_lifetime, ungrouped};
 use crate::spans::{Extent, call_at, group_at, hidden, imports, unwrapped_call_at};
@@ -217,7 +217,7 @@ fn job(head: &Head) -> TokenStream {
     let codec = codec_of(&quote!(Self::Output), output.span());
     let keys = head.inputs.iter().map(|input| names::unraw(&input.name));
     let index = 0..head.inputs.len();
-    let instance = instance_name(head);
+    let instance = instance_name(&head.signature.generics);
     quote! {
         #[automatically_derived]
         impl #impl_generics __zahir::Job for #type_name #type_generics #where_clause {
@@ -258,21 +258,6 @@ fn job(head: &Head) -> TokenStream {
             }
         }
     }
-}
-
-/// The name of an instance of a generic workflow.
-fn instance_name(head: &Head) -> Option<TokenStream> {
-    let types = type_parameters(&head.signature.generics);
-    (!types.is_empty()).then(|| {
-        quote! {
-            fn name() -> &'static ::core::primitive::str {
-                __zahir::intern(
-                    <Self as __zahir::Job>::NAME,
-                    &[#(::core::any::type_name::<#types>()),*],
-                )
-            }
-        }
-    })
 }
 
 /// What may be done with a call of it in a workflow.

@@ -529,7 +529,7 @@ impl<V: Clone> Engine<V> {
         mix(self.seed ^ mix(instance))
     }
 
-    fn tries(&self, place: Place) -> Option<Tries> {
+    pub(super) fn tries(&self, place: Place) -> Option<Tries> {
         self.instance(place)?.state.tries()
     }
 }

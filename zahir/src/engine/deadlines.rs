@@ -47,7 +47,7 @@ impl<V: Clone> Engine<V> {
         if let Some(number) = place.frame.undo() {
             return self.pass_undo_deadline(number, place);
         }
-        let Some(tries) = self.instance(place).and_then(|it| it.state.tries()) else {
+        let Some(tries) = self.tries(place) else {
             return;
         };
         let limit = self.policy(place).total_timeout.unwrap_or_default();

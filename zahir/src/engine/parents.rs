@@ -31,7 +31,7 @@ impl<V: Clone> Engine<V> {
     /// A job has one more child: the same for a live one and for one on record.
     pub(super) fn adopt(&mut self, parent: Place, spawned: &SpawnedChild) {
         let jobs = self.plan.region(self.plan.node(spawned.kind).region).jobs;
-        let tries = self.instance(parent).and_then(|it| it.state.tries());
+        let tries = self.tries(parent);
         let attempt = tries.map_or(0, |tries| tries.attempts);
         let Some(frame) = self.frames.get_mut(parent.frame) else {
             return;

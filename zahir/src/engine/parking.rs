@@ -165,7 +165,7 @@ impl<V: Clone> Engine<V> {
 
     /// An attempt that was parked has a slot.
     pub(super) fn resume_attempt(&mut self, place: Place) {
-        let tries = self.instance(place).and_then(|it| it.state.tries());
+        let tries = self.tries(place);
         let Some(attempt) = tries.and_then(|tries| Attempt::new(tries.attempts)) else {
             return;
         };
@@ -223,7 +223,7 @@ impl<V: Clone> Engine<V> {
     /// Drops all attempts that are parked: the process is about to end.
     pub(super) fn drop_all_parked(&mut self) {
         for place in std::mem::take(&mut self.parked) {
-            let tries = self.instance(place).and_then(|it| it.state.tries());
+            let tries = self.tries(place);
             let attempt = tries.and_then(|tries| Attempt::new(tries.attempts));
             self.drop_parked(place);
             if let Some(attempt) = attempt {

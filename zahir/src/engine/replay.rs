@@ -310,7 +310,7 @@ impl<V: Clone> Engine<V> {
         children: &[u32],
     ) -> Result<(), &'static str> {
         let place = self.job(at)?;
-        let tries = self.instance(place).and_then(|it| it.state.tries());
+        let tries = self.tries(place);
         let attempt = tries.map_or(0, |tries| tries.attempts);
         for number in children {
             if !self.resume_child(place, *number, attempt) {
@@ -392,7 +392,7 @@ impl<V: Clone> Engine<V> {
 
     fn replay_deadline(&mut self, at: &Position, failure: &Failure) -> Result<(), &'static str> {
         let place = self.tried_place(at)?;
-        let tries = self.instance(place).and_then(|it| it.state.tries());
+        let tries = self.tries(place);
         let failing = Failing {
             at: at.clone(),
             attempt: tries.and_then(|tries| Attempt::new(tries.attempts)),

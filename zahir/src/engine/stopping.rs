@@ -273,10 +273,13 @@ impl<V: Clone> Engine<V> {
             .get(entry)
             .is_some_and(|it| it.failure.is_some());
         if failed {
-            return self.settle_failure(entry);
+            self.settle_failure(entry);
+        } else {
+            self.remove_tree(entry);
+            self.end_race(owner);
         }
-        self.remove_tree(entry);
-        self.end_race(owner);
+        // Where more has stopped than the race, its winner may have nothing to give.
+        self.settle(owner.frame);
     }
 
     /// Hands the failure of a frame to whoever opened it.

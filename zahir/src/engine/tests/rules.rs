@@ -1,16 +1,18 @@
 //! Single rules of the engine, each in a story of its own.
 
+use std::sync::Arc;
+
 use zahir_store::{
     Attempt, DefinitionId, Ending, Failure, FailureKind, FrameStep, NodeId, Position, Record,
     RunHead, RunId, RunStart, RunStatus, StoredRun, StoredStep, Timestamp,
 };
 
-use super::plans;
+use super::plans::{self, Program, here, node, region};
 use crate::engine::{
     Action, AttemptOutcome, Engine, Evaluated, Place, Progress, RecoverError, Refusal, Report,
     SIGNALS_MAX, Verdict,
 };
-use crate::plan::{Exit, PlanKind, PlanNode, PlanRegion, RegionId, SignalId, Source};
+use crate::plan::{Exit, Plan, PlanKind, PlanNode, PlanRegion, RegionId, SignalId, Source};
 
 const NOW: Timestamp = Timestamp::from_millis(1_000);
 
@@ -56,6 +58,10 @@ fn stored(records: Vec<Record>) -> StoredRun {
 }
 
 fn recover(records: Vec<Record>) -> Result<Engine<u64>, RecoverError> {
+    recover_in(plans::fan(0).plan, records)
+}
+
+fn recover_in(plan: Arc<Plan>, records: Vec<Record>) -> Result<Engine<u64>, RecoverError> {
     let decode = &mut |_, _, bytes: &[u8]| match bytes {
         [byte] => Ok(u64::from(*byte)),
         _ => Err(Failure {
@@ -63,7 +69,7 @@ fn recover(records: Vec<Record>) -> Result<Engine<u64>, RecoverError> {
             message: "not one byte".into(),
         }),
     };
-    let recovered = Engine::recover(plans::fan(0).plan, &stored(records), vec![5], 0, decode);
+    let recovered = Engine::recover(plan, &stored(records), vec![5], 0, decode);
     recovered.map(|engine| engine.begin(NOW))
 }
 
@@ -301,6 +307,105 @@ fn nothing_starts_after_a_failure_and_siblings_end_first() {
 }
 
 #[test]
+fn a_cancelled_race_ends_whether_or_not_its_winner_had() {
+    // `race { { a() }.finally(c()), { b(); d() } }`, which the second had won before it was changed.
+    let nodes = vec![
+        PlanNode {
+            inside: vec![RegionId(1), RegionId(4)],
+            ..node(PlanKind::Race, 0, 0, vec![])
+        },
+        PlanNode {
+            inside: vec![RegionId(2), RegionId(3)],
+            ..node(PlanKind::Finally, 1, 0, vec![])
+        },
+        node(PlanKind::Job, 2, 0, vec![]),
+        node(PlanKind::Job, 3, 0, vec![]),
+        node(PlanKind::Job, 4, 0, vec![]),
+        node(PlanKind::Job, 4, 1, vec![]),
+    ];
+    let of = |ids: &[u32]| {
+        let ids = ids.iter().copied().map(NodeId::new);
+        region(ids.collect(), vec![], Some(here(0)))
+    };
+    let regions = [&[0][..], &[1], &[2], &[3], &[4, 5]];
+    let program = Program::new(nodes, regions.map(of).to_vec());
+    let at = |way: &[(u32, u32)], node| Position {
+        frames: way
+            .iter()
+            .map(|(node, index)| FrameStep {
+                node: NodeId::new(*node),
+                index: *index,
+            })
+            .collect(),
+        node: NodeId::new(node),
+    };
+    let records = vec![
+        Record::BlockEntered {
+            at: at(&[(0, 0)], 1),
+        },
+        Record::AttemptStarted {
+            at: at(&[(0, 0), (1, 0)], 2),
+            attempt: Attempt::FIRST,
+        },
+        Record::RaceWon {
+            at: at(&[], 0),
+            entry: 1,
+        },
+    ];
+    for fails_before in [false, true] {
+        let mut engine = recover_in(program.plan.clone(), records.clone()).unwrap();
+        engine.handle(NOW, Report::Granted { slots: 3 });
+        assert!(matches!(
+            actions(&mut engine)[..],
+            [Action::Append { seq: 1, .. }]
+        ));
+        engine.handle(NOW, Report::Durable { seq: 1 });
+        let started = actions(&mut engine);
+        let end = |engine: &mut Engine<u64>, node, outcome| {
+            let started = started.iter().find_map(|action| match action {
+                Action::Start { place, attempt, .. } if place.node == NodeId::new(node) => {
+                    Some((*place, *attempt))
+                }
+                _ => None,
+            });
+            let (place, attempt) = started.unwrap();
+            engine.handle(
+                NOW,
+                Report::AttemptEnded {
+                    place,
+                    attempt,
+                    outcome,
+                },
+            );
+        };
+        if fails_before {
+            end(&mut engine, 4, fail());
+        }
+        engine.handle(
+            NOW,
+            Report::CancelRequested {
+                reason: "enough".into(),
+                ticket: 1,
+            },
+        );
+        let outcome = AttemptOutcome::Succeeded {
+            value: 7,
+            encoded: vec![],
+            extra: None,
+        };
+        end(&mut engine, 3, outcome);
+        let end = actions(&mut engine);
+        let [Action::Append { records, .. }] = &end[..] else {
+            panic!("{end:?}")
+        };
+        assert_eq!(
+            records.last(),
+            Some(&Record::RunFinished(Ending::Cancelled))
+        );
+    }
+}
+
+#[test]
 fn a_broken_rule_halts_the_run_with_a_report() {
     let (mut engine, ..) = one_under_way(0, vec![1]);
     engine.handle(NOW, Report::Granted { slots: 5 });
@@ -390,18 +495,18 @@ fn waits_for_one_name_are_given_signals_in_program_order() {
     let nodes = vec![
         PlanNode {
             inside: vec![RegionId(1), RegionId(2)],
-            ..plans::node(PlanKind::Finally, 0, 0, vec![])
+            ..node(PlanKind::Finally, 0, 0, vec![])
         },
-        plans::node(wait, 0, 1, vec![]),
-        plans::node(wait, 1, 0, vec![]),
+        node(wait, 0, 1, vec![]),
+        node(wait, 1, 0, vec![]),
     ];
     let ids = |numbers: &[u32]| numbers.iter().copied().map(NodeId::new).collect();
     let regions = vec![
-        plans::region(ids(&[0, 1]), vec![], None),
-        plans::region(ids(&[2]), vec![], None),
-        plans::region(vec![], vec![], None),
+        region(ids(&[0, 1]), vec![], None),
+        region(ids(&[2]), vec![], None),
+        region(vec![], vec![], None),
     ];
-    let program = plans::Program::new(nodes, regions);
+    let program = Program::new(nodes, regions);
     let run = RunId::from_u128(1);
     let mut engine = Engine::start(program.plan, run, None, vec![], 0).begin(NOW);
     for (ticket, waits) in [(1, 2), (2, 1)] {
@@ -430,14 +535,14 @@ fn a_run_keeps_no_more_signals_than_it_may() {
         timeout: None,
     };
     let nodes = vec![
-        plans::node(PlanKind::Job, 0, 0, vec![]),
+        node(PlanKind::Job, 0, 0, vec![]),
         PlanNode {
-            after: vec![plans::here(0)],
-            ..plans::node(wait, 0, 1, vec![])
+            after: vec![here(0)],
+            ..node(wait, 0, 1, vec![])
         },
     ];
     let ids = vec![NodeId::new(0), NodeId::new(1)];
-    let program = plans::Program::new(nodes, vec![plans::region(ids, vec![], None)]);
+    let program = Program::new(nodes, vec![region(ids, vec![], None)]);
     let run = RunId::from_u128(1);
     let mut engine = Engine::start(program.plan, run, None, vec![], 0).begin(NOW);
     let mut send = |ticket| {
@@ -464,29 +569,29 @@ fn a_run_keeps_no_more_signals_than_it_may() {
 #[test]
 fn what_is_behind_a_return_is_skipped_and_no_longer_expected() {
     let nodes = vec![
-        plans::node(PlanKind::Input, 0, 0, vec![]),
+        node(PlanKind::Input, 0, 0, vec![]),
         PlanNode {
             inside: vec![RegionId(1), RegionId(2)],
-            ..plans::node(PlanKind::Branch, 0, 1, vec![plans::here(0)])
+            ..node(PlanKind::Branch, 0, 1, vec![here(0)])
         },
         PlanNode {
-            after: vec![plans::here(1)],
-            ..plans::node(PlanKind::Job, 0, 2, vec![])
+            after: vec![here(1)],
+            ..node(PlanKind::Job, 0, 2, vec![])
         },
     ];
     let ids = (0..3).map(NodeId::new).collect();
     let regions = vec![
         PlanRegion {
             jobs: 1,
-            ..plans::region(ids, vec![0], Some(plans::here(2)))
+            ..region(ids, vec![0], Some(here(2)))
         },
         PlanRegion {
             exit: Exit::Return,
-            ..plans::region(vec![], vec![], Some(Source { up: 1, slot: 0 }))
+            ..region(vec![], vec![], Some(Source { up: 1, slot: 0 }))
         },
-        plans::region(vec![], vec![], None),
+        region(vec![], vec![], None),
     ];
-    let program = plans::Program::new(nodes, regions);
+    let program = Program::new(nodes, regions);
     let run = RunId::from_u128(1);
     let mut engine = Engine::start(program.plan, run, Some(started()), vec![5], 0).begin(NOW);
     let Some(Action::Evaluate { place, .. }) = engine.poll_action() else {
@@ -510,20 +615,20 @@ fn what_is_behind_a_return_is_skipped_and_no_longer_expected() {
 fn what_is_inside_an_arm_that_is_not_taken_is_skipped() {
     let entering = |kind, at: (usize, usize), inside: &[usize]| PlanNode {
         inside: inside.iter().copied().map(RegionId).collect(),
-        ..plans::node(kind, at.0, at.1, vec![])
+        ..node(kind, at.0, at.1, vec![])
     };
     let nodes = vec![
         entering(PlanKind::Branch, (0, 0), &[1, 2]),
         entering(PlanKind::Finally, (2, 0), &[3, 4]),
-        plans::node(PlanKind::Job, 3, 0, vec![]),
-        plans::node(PlanKind::Job, 4, 0, vec![]),
+        node(PlanKind::Job, 3, 0, vec![]),
+        node(PlanKind::Job, 4, 0, vec![]),
     ];
     let of = |ids: &[u32]| {
         let ids = ids.iter().copied().map(NodeId::new);
-        plans::region(ids.collect(), vec![], None)
+        region(ids.collect(), vec![], None)
     };
     let regions = vec![of(&[0]), of(&[]), of(&[1]), of(&[2]), of(&[3])];
-    let program = plans::Program::new(nodes, regions);
+    let program = Program::new(nodes, regions);
     let run = RunId::from_u128(1);
     let mut engine = Engine::start(program.plan, run, Some(started()), vec![], 0).begin(NOW);
     let Some(Action::Evaluate { place, .. }) = engine.poll_action() else {
@@ -557,30 +662,26 @@ fn rounds_that_are_over_take_up_no_memory() {
         or_last: true,
     };
     let nodes = vec![
-        plans::node(PlanKind::Input, 0, 0, vec![]),
+        node(PlanKind::Input, 0, 0, vec![]),
         PlanNode {
             inside: vec![RegionId(1)],
             assigned: vec![2],
-            ..plans::node(kind, 0, 1, vec![plans::here(0)])
+            ..node(kind, 0, 1, vec![here(0)])
         },
-        plans::node(PlanKind::Assigned, 0, 2, vec![]),
-        plans::node(PlanKind::Input, 1, 0, vec![]),
-        plans::node(PlanKind::Value, 1, 1, vec![plans::here(0)]),
+        node(PlanKind::Assigned, 0, 2, vec![]),
+        node(PlanKind::Input, 1, 0, vec![]),
+        node(PlanKind::Value, 1, 1, vec![here(0)]),
     ];
     let ids = |numbers: [u32; 2]| numbers.map(NodeId::new).to_vec();
     let regions = vec![
-        plans::region(
-            (0..3).map(NodeId::new).collect(),
-            vec![0],
-            Some(plans::here(2)),
-        ),
+        region((0..3).map(NodeId::new).collect(), vec![0], Some(here(2))),
         PlanRegion {
             exit: Exit::Continue,
-            outs: vec![plans::here(1)],
-            ..plans::region(ids([3, 4]), vec![0], None)
+            outs: vec![here(1)],
+            ..region(ids([3, 4]), vec![0], None)
         },
     ];
-    let program = plans::Program::new(nodes, regions);
+    let program = Program::new(nodes, regions);
     let run = RunId::from_u128(1);
     let mut engine = Engine::start(program.plan, run, None, vec![7], 0).begin(NOW);
     let mut rounds = 0;
@@ -601,17 +702,17 @@ fn a_kept_error_that_is_not_on_record_is_reported() {
     let nodes = vec![
         PlanNode {
             inside: vec![RegionId(1), RegionId(2)],
-            ..plans::node(kind, 0, 0, vec![])
+            ..node(kind, 0, 0, vec![])
         },
         PlanNode {
             keeps_error: true,
-            ..plans::node(PlanKind::Job, 1, 0, vec![])
+            ..node(PlanKind::Job, 1, 0, vec![])
         },
-        plans::node(PlanKind::Input, 2, 0, vec![]),
+        node(PlanKind::Input, 2, 0, vec![]),
     ];
-    let of = |id: u32, inputs| plans::region(vec![NodeId::new(id)], inputs, Some(plans::here(0)));
+    let of = |id: u32, inputs| region(vec![NodeId::new(id)], inputs, Some(here(0)));
     let regions = vec![of(0, vec![]), of(1, vec![]), of(2, vec![0])];
-    let program = plans::Program::new(nodes, regions);
+    let program = Program::new(nodes, regions);
     let at = Position {
         frames: vec![FrameStep {
             node: NodeId::new(0),

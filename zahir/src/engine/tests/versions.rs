@@ -82,6 +82,19 @@ impl Version {
         draft.lay_out(&self.program)
     }
 
+    /// The nodes of another version that are a `for` of this one, with a lower limit.
+    pub(super) fn with_lower_limits(&self, now: &Self) -> BTreeSet<NodeId> {
+        let limit = |code: &Code| match code.plan.kind {
+            PlanKind::Each { limit } => limit.unwrap_or(u32::MAX),
+            _ => 0,
+        };
+        let lowered = (0..).zip(&now.codes).filter(|(_, code)| {
+            let was = self.codes.iter().find(|was| was.id == code.id);
+            was.is_some_and(|was| limit(code) < limit(was))
+        });
+        lowered.map(|(at, _)| NodeId::new(at)).collect()
+    }
+
     /// The same node instance in another version, if it is there.
     pub(super) fn translated(&self, at: &Position, now: &Self) -> Option<Position> {
         let same = |node: NodeId| {
@@ -362,8 +375,7 @@ impl Draft {
         self.regions[region].result = Some(here(slot));
     }
 
-    /// A limit is lifted, which changes nothing. (If it is lowered, what was under way comes to its end
-    /// all the same.)
+    /// A limit is lifted, which changes nothing. It is lowered where that is taken back.
     fn limit(&mut self, rng: &mut Rng) {
         let each = self.any(rng, |_, code| {
             matches!(code.plan.kind, PlanKind::Each { .. })

@@ -152,8 +152,8 @@ pub(super) struct World<'a> {
     is_repaired: bool,
     /// Whether its program was changed while it was undone: nothing of that runs any more.
     is_changed_in_vain: bool,
-    /// Blocks that had begun when the program was changed. They are under way as long as their
-    /// `finally` is owed, however many that are at once.
+    /// What had begun when the program was changed, and goes on however much that is at once: blocks,
+    /// as long as their `finally` is owed, and what was under way in a `for` whose limit is lower now.
     begun: BTreeSet<Position>,
     process: Option<Process>,
     now: Timestamp,
@@ -375,8 +375,14 @@ impl<'a> World<'a> {
         self.is_stale = true;
         self.echoes.clear();
         if let Some((was, now)) = change {
+            let lowered = was.with_lower_limits(now);
+            let goes_on = |at: &Position| {
+                self.past(at).is_under_way
+                    && at.frames.iter().any(|step| lowered.contains(&step.node))
+            };
             let begun = self.disk_records().filter_map(|it| match it {
                 Record::BlockEntered { at } => Some(at.clone()),
+                Record::AttemptStarted { at, .. } if goes_on(at) => Some(at.clone()),
                 _ => None,
             });
             self.begun = begun.collect();

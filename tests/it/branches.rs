@@ -1,6 +1,7 @@
 //! Which arms, rounds and items run, and what is told of those that do not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use zahir::{Race2, RunErrorKind, job, workflow};
@@ -214,6 +215,42 @@ workflow! { pub async fn lowest_item(log: Log) -> u64 {
 #[tokio::test]
 async fn the_first_item_that_returns_wins() {
     assert_eq!(watch(lowest_item(Log::new())).await.output.unwrap(), 20);
+}
+
+#[job]
+pub async fn after(seconds: u64, is_well: bool) -> Result<u64, String> {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    if is_well {
+        Ok(seconds)
+    } else {
+        Err(format!("lost after {seconds}"))
+    }
+}
+
+workflow! { pub async fn returns_or_fails(items: Vec<(u64, bool)>) -> u64 {
+    for (seconds, is_well) in items {
+        let value = after(seconds, is_well);
+        if value > 1 { return value; }
+    };
+    0
+} }
+
+workflow! { pub async fn returns_or_fails_one_by_one(items: Vec<(u64, bool)>) -> u64 {
+    #[limit(1)] for (seconds, is_well) in items {
+        let value = after(seconds, is_well);
+        if value > 1 { return value; }
+    };
+    0
+} }
+
+#[tokio::test(start_paused = true)]
+async fn an_item_that_had_begun_and_fails_fails_the_for_whichever_returns() {
+    for seconds in [1, 9] {
+        let items = vec![(5, true), (seconds, false)];
+        let failure = returns_or_fails(items.clone()).await.unwrap_err();
+        assert_eq!(failure.message(), format!("lost after {seconds}"));
+        assert_eq!(returns_or_fails_one_by_one(items).await.unwrap(), 5);
+    }
 }
 
 workflow! { pub async fn count(log: Log, from: u64) -> (u64, u64) {

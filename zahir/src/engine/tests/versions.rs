@@ -197,6 +197,20 @@ impl Draft {
         })
     }
 
+    /// Whether the workflow may be left from an item of a `for`. If an item behind that fails for good,
+    /// it depends on time whether it had begun.
+    fn returns_from_items(&self, owners: &[Option<usize>]) -> bool {
+        let around = |region: &usize| owners[*region].map(|at| self.codes[at].plan.region.0);
+        let is_items = |region: usize| {
+            let owner = owners[region].map(|at| self.codes[at].plan.kind);
+            matches!(owner, Some(PlanKind::Each { .. }))
+        };
+        (0..self.regions.len()).any(|region| {
+            self.regions[region].exit == Exit::Return
+                && std::iter::successors(Some(region), around).any(is_items)
+        })
+    }
+
     /// Whether a region is what children are instances of.
     fn is_kind(&self, region: usize, owners: &[Option<usize>]) -> bool {
         region != 0 && owners[region].is_none()
@@ -273,12 +287,16 @@ impl Draft {
             ..plans::node(PlanKind::Job, region.0, slot, vec![])
         };
         let (at, id) = (self.codes.len(), rng.next());
+        let mut fails_first = u32::from(rng.chance(1, 6));
+        if self.returns_from_items(&owners) {
+            fails_first = fails_first.min(plan.policy.retry);
+        }
         self.codes.push(Code {
             plan,
             id,
             name: id,
             salt: rng.next(),
-            fails_first: u32::from(rng.chance(1, 6)),
+            fails_first,
             panics: false,
             habit: Habit::default(),
             script: None,

@@ -11,22 +11,17 @@
 use std::error::Error;
 use std::fmt;
 use std::io::{self, BufRead, IsTerminal};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::{Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use zahir::{Failure, RunErrorKind, RunHandle, Runtime, TimedOut, job, workflow};
 
 /// How long an answer may take before somebody is reminded.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-const USAGE: &str = "usage: approval [--demo | --stdin] [--store FILE] [--graph dot|mermaid]
-
-  --demo          answer by itself (default: if stdin is no terminal)
-  --stdin         read the answers from stdin (default: if it is a terminal)
-  --store FILE    where to keep the records (default: approval.redb)
-  --graph FORMAT  print the graph of the workflow and exit";
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Request {
@@ -170,16 +165,10 @@ workflow! {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = match Options::from_args() {
-        Ok(options) => options,
-        Err(problem) => {
-            eprintln!("{problem}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match options.drawing.as_deref() {
-        Some("dot") => print!("{}", Purchase::graph().to_dot()),
-        Some(_) => print!("{}", Purchase::graph().to_mermaid()),
+    let options = Options::parse();
+    match options.graph {
+        Some(Format::Dot) => print!("{}", Purchase::graph().to_dot()),
+        Some(Format::Mermaid) => print!("{}", Purchase::graph().to_mermaid()),
         None => {
             return run(&options).await.unwrap_or_else(|problem| {
                 eprintln!("approval: {problem}");
@@ -198,7 +187,7 @@ async fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         .await?;
     let requests = open_requests(&runtime).await?;
     let (tell, mut answers) = mpsc::channel(16);
-    if options.is_demo {
+    if options.demo || !options.stdin && !io::stdin().is_terminal() {
         let open = requests.iter().map(|request| request.number).collect();
         tokio::spawn(play(open, tell));
     } else {
@@ -237,7 +226,7 @@ async fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     }
     println!(
         "{left} requests are open in {}; run again to go on",
-        options.store
+        options.store.display()
     );
     Ok(ExitCode::from(130))
 }
@@ -351,36 +340,25 @@ fn say(request: &Request, what: &str) {
     println!("request {}: {what}", request.number);
 }
 
+/// Plays five purchase requests; run again after a kill, it goes on with those that are open.
+#[derive(Parser)]
 struct Options {
-    store: String,
-    drawing: Option<String>,
-    is_demo: bool,
+    /// Answer by itself. That is so anyway if stdin is no terminal.
+    #[arg(long)]
+    demo: bool,
+    /// Read the answers from stdin, also if that is no terminal.
+    #[arg(long, conflicts_with = "demo")]
+    stdin: bool,
+    /// Where the runs are kept.
+    #[arg(long, value_name = "FILE", default_value = "approval.redb")]
+    store: PathBuf,
+    /// Print the graph of the workflow and exit.
+    #[arg(long, value_name = "FORMAT")]
+    graph: Option<Format>,
 }
 
-impl Options {
-    fn from_args() -> Result<Self, lexopt::Error> {
-        use lexopt::prelude::{Long, ValueExt};
-        let mut options = Self {
-            store: "approval.redb".to_owned(),
-            drawing: None,
-            is_demo: !io::stdin().is_terminal(),
-        };
-        let mut parser = lexopt::Parser::from_env();
-        while let Some(argument) = parser.next()? {
-            match argument {
-                Long("demo") => options.is_demo = true,
-                Long("stdin") => options.is_demo = false,
-                Long("store") => options.store = parser.value()?.string()?,
-                Long("graph") => {
-                    let format = parser.value()?.string()?;
-                    if !["dot", "mermaid"].contains(&format.as_str()) {
-                        return Err(format!("`{format}` is not a format of `--graph`").into());
-                    }
-                    options.drawing = Some(format);
-                }
-                other => return Err(other.unexpected()),
-            }
-        }
-        Ok(options)
-    }
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Dot,
+    Mermaid,
 }

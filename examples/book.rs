@@ -17,16 +17,9 @@ use std::process::{Command, ExitCode};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use clap::Parser;
 use serde::{Deserialize, Serialize};
 use zahir::{Context, Runtime, job, workflow};
-
-const USAGE: &str = "usage: book [FILE [--store FILE] [--ledger FILE] [--die-after N]]
-
-  FILE             a text; its chapters are what stands between blank lines
-                   (default: play with a book of twelve chapters)
-  --store FILE     where the run is kept (default: book.redb)
-  --ledger FILE    gets a line for each chapter that is read, and for each summary
-  --die-after N    the process is killed when that many jobs have ended";
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Chapter {
@@ -122,13 +115,7 @@ fn ended(what: &str) {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = match Options::from_args() {
-        Ok(options) => options,
-        Err(problem) => {
-            eprintln!("book: {problem}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
+    let options = Options::parse();
     let ended = match &options.file {
         Some(file) => survey(file, &options).await,
         None => play(),
@@ -189,32 +176,24 @@ fn play() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Surveys a book, each chapter of it a job; run again after a kill, it goes on.
+#[derive(Parser)]
 struct Options {
+    /// A text; its chapters are what stands between blank lines. Without it a book of twelve chapters is
+    /// played.
     file: Option<PathBuf>,
+    /// Where the run is kept.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "book.redb",
+        requires = "file"
+    )]
     store: PathBuf,
+    /// Gets a line for each chapter that is read, and for each summary.
+    #[arg(long, value_name = "FILE", requires = "file")]
     ledger: Option<PathBuf>,
+    /// The process is killed when that many jobs have ended.
+    #[arg(long, value_name = "N", requires = "file")]
     die_after: Option<u32>,
-}
-
-impl Options {
-    fn from_args() -> Result<Self, lexopt::Error> {
-        use lexopt::prelude::{Long, Value, ValueExt};
-        let mut options = Self {
-            file: None,
-            store: PathBuf::from("book.redb"),
-            ledger: None,
-            die_after: None,
-        };
-        let mut parser = lexopt::Parser::from_env();
-        while let Some(argument) = parser.next()? {
-            match argument {
-                Value(file) if options.file.is_none() => options.file = Some(file.into()),
-                Long("store") => options.store = parser.value()?.into(),
-                Long("ledger") => options.ledger = Some(parser.value()?.into()),
-                Long("die-after") => options.die_after = Some(parser.value()?.parse()?),
-                other => return Err(other.unexpected()),
-            }
-        }
-        Ok(options)
-    }
 }

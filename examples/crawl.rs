@@ -17,16 +17,10 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use zahir::{Context, Runtime, job, workflow};
-
-const USAGE: &str = "usage: crawl [FOLDER] [--depth N] [--store FILE] [--ledger FILE]
-
-  FOLDER           where to begin (default: this folder)
-  --depth N        how many levels of folders are followed (default: 5)
-  --store FILE     where the run is kept (default: crawl.redb)
-  --ledger FILE    gets a line for each page that is read";
 
 /// What was found in a folder and below it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -118,13 +112,7 @@ fn note(page: &Path) {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = match Options::from_args() {
-        Ok(options) => options,
-        Err(problem) => {
-            eprintln!("crawl: {problem}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
+    let options = Options::parse();
     match run(&options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
@@ -135,6 +123,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    if !options.folder.is_dir() {
+        return Err(format!("{} is no folder", options.folder.display()).into());
+    }
     if let Some(ledger) = &options.ledger {
         let _ = LEDGER.set(ledger.clone());
     }
@@ -181,34 +172,19 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Crawls a folder tree, each entry of it a job; run again after a kill, it goes on.
+#[derive(Parser)]
 struct Options {
+    /// Where to begin.
+    #[arg(default_value = ".")]
     folder: PathBuf,
+    /// How many levels of folders are followed.
+    #[arg(long, default_value_t = 5)]
     depth: u32,
+    /// Where the run is kept.
+    #[arg(long, value_name = "FILE", default_value = "crawl.redb")]
     store: PathBuf,
+    /// Gets a line for each page that is read.
+    #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
-}
-
-impl Options {
-    fn from_args() -> Result<Self, lexopt::Error> {
-        use lexopt::prelude::{Long, Value, ValueExt};
-        let mut folder = None;
-        let mut options = Self {
-            folder: PathBuf::from("."),
-            depth: 5,
-            store: PathBuf::from("crawl.redb"),
-            ledger: None,
-        };
-        let mut parser = lexopt::Parser::from_env();
-        while let Some(argument) = parser.next()? {
-            match argument {
-                Value(value) if folder.is_none() => folder = Some(PathBuf::from(value)),
-                Long("depth") => options.depth = parser.value()?.parse()?,
-                Long("store") => options.store = parser.value()?.into(),
-                Long("ledger") => options.ledger = Some(parser.value()?.into()),
-                other => return Err(other.unexpected()),
-            }
-        }
-        options.folder = folder.unwrap_or(options.folder);
-        Ok(options)
-    }
 }

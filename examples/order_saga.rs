@@ -16,15 +16,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use clap::Parser;
 use serde::{Deserialize, Serialize};
 use zahir::{Context, RunErrorKind, Runtime, fatal, job, workflow};
-
-const USAGE: &str = "usage: order_saga [--to CITY [--order NUMBER] [--folder FOLDER] [--cut STEP]]
-
-  --to CITY        place one order, or go on with it (default: play two of them, and a power cut)
-  --order NUMBER   which order it is (default: 1)
-  --folder FOLDER  where the runs and the books are (default: order_saga)
-  --cut STEP       the power is cut at this step: right before or right after an effect";
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Order {
@@ -201,14 +195,8 @@ fn say(order: &Order, service: &str, what: &str) {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = match Options::from_args() {
-        Ok(options) => options,
-        Err(problem) => {
-            eprintln!("order_saga: {problem}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    let ended = match &options.city {
+    let options = Options::parse();
+    let ended = match &options.to {
         Some(city) => place(city, &options).await,
         None => play(),
     };
@@ -236,22 +224,22 @@ async fn place(city: &str, options: &Options) -> Result<(), Problem> {
         .start()
         .await?;
     if !runtime.recovered().runs().is_empty() {
-        println!("order {}: goes on", options.number);
+        println!("order {}: goes on", options.order);
     }
     let order = Order {
-        number: options.number,
+        number: options.order,
         customer: "Ada".to_owned(),
         city: city.to_owned(),
     };
     // The number of the order is its key: it is placed once, however often this is called.
-    let key = options.number.to_string();
+    let key = options.order.to_string();
     let run = runtime.run(place_order(order)).key(key).start().await?;
     let ended = run.output().await;
     runtime.shutdown().await?;
     match ended {
-        Ok(letter) => println!("order {}: DONE, {letter}", options.number),
+        Ok(letter) => println!("order {}: DONE, {letter}", options.order),
         Err(failed) if matches!(failed.kind(), RunErrorKind::Failed(_)) => {
-            println!("order {}: UNDONE, {}", options.number, failed.message());
+            println!("order {}: UNDONE, {}", options.order, failed.message());
         }
         Err(other) => return Err(other.into()),
     }
@@ -285,32 +273,19 @@ fn play() -> Result<(), Problem> {
     Ok(())
 }
 
+/// Places an order, or goes on with it.
+#[derive(Parser)]
 struct Options {
-    city: Option<String>,
-    number: u32,
+    /// Where to. Without it two orders are played, and a power cut.
+    #[arg(long, value_name = "CITY")]
+    to: Option<String>,
+    /// Which order it is.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, requires = "to")]
+    order: u32,
+    /// Where the runs and the books are.
+    #[arg(long, default_value = "order_saga", requires = "to")]
     folder: PathBuf,
+    /// The power is cut at this step: right before or right after an effect.
+    #[arg(long, value_name = "STEP", requires = "to", value_parser = clap::value_parser!(u32).range(1..=9))]
     cut: Option<u32>,
-}
-
-impl Options {
-    fn from_args() -> Result<Self, lexopt::Error> {
-        use lexopt::prelude::{Long, ValueExt};
-        let mut options = Self {
-            city: None,
-            number: 1,
-            folder: PathBuf::from("order_saga"),
-            cut: None,
-        };
-        let mut parser = lexopt::Parser::from_env();
-        while let Some(argument) = parser.next()? {
-            match argument {
-                Long("to") => options.city = Some(parser.value()?.string()?),
-                Long("order") => options.number = parser.value()?.parse()?,
-                Long("folder") => options.folder = parser.value()?.into(),
-                Long("cut") => options.cut = Some(parser.value()?.parse()?),
-                other => return Err(other.unexpected()),
-            }
-        }
-        Ok(options)
-    }
 }

@@ -17,11 +17,12 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use clap::Parser;
 use zahir::{RunHandle, Runtime, workflow};
 
 use facts::Report;
 use jobs::{add_up, list_files, list_folders, measure, sum_up};
-use options::{Drawing, Options};
+use options::{Format, Options};
 
 workflow! {
     /// What is in a source tree.
@@ -40,16 +41,10 @@ workflow! {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = match Options::from_args() {
-        Ok(options) => options,
-        Err(problem) => {
-            eprintln!("{problem}\n\n{}", options::USAGE);
-            return ExitCode::from(2);
-        }
-    };
-    match options.drawing {
-        Some(Drawing::Dot) => print!("{}", Survey::graph().to_dot()),
-        Some(Drawing::Mermaid) => print!("{}", Survey::graph().to_mermaid()),
+    let options = Options::parse();
+    match options.graph {
+        Some(Format::Dot) => print!("{}", Survey::graph().to_dot()),
+        Some(Format::Mermaid) => print!("{}", Survey::graph().to_mermaid()),
         None => match run(options).await {
             Ok(code) => return code,
             Err(problem) => {
@@ -107,7 +102,7 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
 async fn begin(runtime: &Runtime, options: &Options) -> Result<RunHandle<Report>, Box<dyn Error>> {
     let is_same = |key: &str| {
         key.rsplit_once(" since ")
-            .is_some_and(|(root, _)| root == options.root)
+            .is_some_and(|(root, _)| root == options.folder)
     };
     let mut unfinished = runtime.recovered().runs().iter();
     if let Some(interrupted) = unfinished.find(|run| run.key().is_some_and(is_same)) {
@@ -121,10 +116,10 @@ async fn begin(runtime: &Runtime, options: &Options) -> Result<RunHandle<Report>
         return Ok(run);
     }
     let since = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
-    let call = survey(options.root.clone(), options.ledger.clone());
+    let call = survey(options.folder.clone(), options.ledger.clone());
     Ok(runtime
         .run(call)
-        .key(format!("{} since {since}", options.root))
+        .key(format!("{} since {since}", options.folder))
         .start()
         .await?)
 }

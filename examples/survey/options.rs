@@ -2,63 +2,38 @@
 
 use std::path::Path;
 
-pub const USAGE: &str =
-    "usage: survey [FOLDER] [--store FILE] [--graph dot|mermaid] [--ledger FILE]
+use clap::{Parser, ValueEnum};
 
-  FOLDER          what to survey (default: this repository)
-  --store FILE    where to keep the records (default: survey.redb)
-  --graph FORMAT  print the graph of the workflow and exit
-  --ledger FILE   append a line for each file that is measured";
+/// Surveys a source tree; run again after Ctrl-C or a kill, it goes on.
+#[derive(Parser)]
+pub struct Options {
+    /// What to survey; without it, this repository
+    #[arg(
+        default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/.."),
+        hide_default_value = true,
+        value_parser = absolute
+    )]
+    pub folder: String,
+    /// Where the records are kept.
+    #[arg(long, value_name = "FILE", default_value = "survey.redb")]
+    pub store: String,
+    /// Print the graph of the workflow and exit.
+    #[arg(long, value_name = "FORMAT")]
+    pub graph: Option<Format>,
+    /// Append a line for each file that is measured.
+    #[arg(long, value_name = "FILE")]
+    pub ledger: Option<String>,
+}
 
-pub enum Drawing {
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Format {
     Dot,
     Mermaid,
 }
 
-pub struct Options {
-    /// The folder, as an absolute path.
-    pub root: String,
-    pub store: String,
-    pub drawing: Option<Drawing>,
-    pub ledger: Option<String>,
-}
-
-impl Options {
-    pub fn from_args() -> Result<Self, String> {
-        use lexopt::prelude::{Long, Value, ValueExt};
-        let mut root = concat!(env!("CARGO_MANIFEST_DIR"), "/..").to_owned();
-        let mut store = "survey.redb".to_owned();
-        let (mut drawing, mut ledger) = (None, None);
-        let mut parser = lexopt::Parser::from_env();
-        let text = |value: std::ffi::OsString| value.string().map_err(|e| e.to_string());
-        while let Some(argument) = parser.next().map_err(|e| e.to_string())? {
-            match argument {
-                Value(folder) => root = text(folder)?,
-                Long("store") => store = text(parser.value().map_err(|e| e.to_string())?)?,
-                Long("ledger") => {
-                    ledger = Some(text(parser.value().map_err(|e| e.to_string())?)?);
-                }
-                Long("graph") => {
-                    drawing = match text(parser.value().map_err(|e| e.to_string())?)?.as_str() {
-                        "dot" => Some(Drawing::Dot),
-                        "mermaid" => Some(Drawing::Mermaid),
-                        other => return Err(format!("`{other}` is not a format of `--graph`")),
-                    }
-                }
-                other => return Err(other.unexpected().to_string()),
-            }
-        }
-        let root = Path::new(&root)
-            .canonicalize()
-            .map_err(|e| format!("can't survey `{root}`: {e}"))?
-            .into_os_string()
-            .into_string()
-            .map_err(|path| format!("can't survey {path:?}: the path is not Unicode"))?;
-        Ok(Self {
-            root,
-            store,
-            drawing,
-            ledger,
-        })
-    }
+/// A path as an absolute one, which means the same to the process that goes on.
+fn absolute(path: &str) -> Result<String, String> {
+    let path = Path::new(path).canonicalize().map_err(|e| e.to_string())?;
+    let path = path.into_os_string().into_string();
+    path.map_err(|path| format!("{} is not Unicode", path.display()))
 }

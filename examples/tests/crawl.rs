@@ -132,3 +132,19 @@ fn folders_below_the_depth_are_left_out() {
     assert!(found.starts_with(&all(31)), "{found}");
     assert!(found.ends_with("in 31 folders, 0 left out"), "{found}");
 }
+
+#[test]
+fn what_is_no_folder_is_refused_and_no_run_begins() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = folder.path().join("crawl.redb");
+    let mut command = Command::new(crawl());
+    command.arg(folder.path().join("nowhere"));
+    let output = command.arg("--store").arg(&store).output().expect("it ran");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).expect("text");
+    assert!(
+        text.starts_with("crawl: ") && text.ends_with("nowhere is no folder\n"),
+        "{text}"
+    );
+    assert!(!store.exists());
+}

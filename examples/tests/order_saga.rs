@@ -144,7 +144,8 @@ fn an_order_that_is_cut_off_twice_goes_on_a_third_time() {
 
 #[test]
 fn an_order_that_succeeds_is_not_undone() {
-    for cut in 0..=8 {
+    check("Berlin", &DELIVERED, &[]);
+    for cut in 1..=8 {
         check("Berlin", &DELIVERED, &[cut]);
     }
 }
@@ -223,5 +224,25 @@ fn the_story_is_told() {
             panic!("no {part:?} in {rest}");
         };
         rest = after;
+    }
+}
+
+#[test]
+fn the_power_is_cut_where_there_is_a_step_or_not_at_all() {
+    for (arguments, problem) in [
+        (&["--to", "Berlin", "--cut", "0"][..], "0 is not in 1..=9"),
+        (&["--to", "Berlin", "--cut", "10"], "10 is not in 1..=9"),
+        (&["--cut", "1"], "--to <CITY>"),
+    ] {
+        let output = Command::new(order_saga())
+            .args(arguments)
+            .output()
+            .expect("it ran");
+        assert_eq!(output.status.code(), Some(2));
+        let text = String::from_utf8(output.stderr).expect("text");
+        assert!(
+            text.starts_with("error: ") && text.contains(problem),
+            "{text}"
+        );
     }
 }

@@ -4,7 +4,7 @@ use zahir_store::{Failure, FailureKind, NodeId, Record};
 
 use super::action::Evaluation;
 use super::frame::{FrameId, Place};
-use super::state::{Change, Departure, Each, Instance, State};
+use super::state::{Change, Departure, Each, Instance, Item, State};
 use super::{Engine, Phase};
 use crate::plan::{Exit, PlanKind};
 
@@ -82,24 +82,29 @@ impl<V: Clone> Engine<V> {
     /// the rest for frames to come.
     ///
     /// If the run was revised, more may have been rebuilt than may be under way at once: what was
-    /// under way comes first, and the others wait like those that have not begun.
+    /// under way comes first, and the others wait, before those that have not begun.
     fn deal_items(&mut self, place: Place, items: Vec<V>) {
         let mut waiting = Vec::with_capacity(items.len());
         let (mut first, mut later) = (Vec::new(), Vec::new());
-        for (item, index) in items.into_iter().zip(0_u32..) {
-            match self.replayed.get(&(place, index)).copied() {
-                Some(frame) if self.was_under_way(frame) => first.push((index, item)),
-                Some(_) => later.push((index, item)),
+        for (value, index) in items.into_iter().zip(0_u32..) {
+            let frame = self.replayed.get(&(place, index)).copied();
+            let item = Item {
+                index,
+                has_begun: frame.is_some(),
+                value,
+            };
+            match frame {
+                Some(frame) if self.was_under_way(frame) => first.push(item),
+                Some(_) => later.push(item),
                 None if self.each(place).is_some_and(|each| each.lacks(index)) => {
-                    waiting.push((index, item));
+                    waiting.push(item);
                 }
                 None => {}
             }
         }
         let room = self.room(place).saturating_sub(first.len());
         if later.len() > room {
-            waiting.extend(later.drain(room..));
-            waiting.sort_unstable_by_key(|(index, _)| *index);
+            waiting.splice(0..0, later.drain(room..));
         }
         first.extend(later);
         if let Some(each) = self.each_mut(place) {
@@ -108,9 +113,9 @@ impl<V: Clone> Engine<V> {
             each.active = u32::try_from(first.len()).unwrap_or(u32::MAX);
         }
         self.going.push(place);
-        for (index, item) in first {
-            if let Some(frame) = self.frame_of(place, index) {
-                self.wake(frame, [item]);
+        for item in first {
+            if let Some(frame) = self.frame_of(place, item.index) {
+                self.wake(frame, [item.value]);
             }
         }
         self.join_if_done(place);
@@ -186,7 +191,7 @@ impl<V: Clone> Engine<V> {
             return;
         };
         if each.departure.is_some() {
-            if each.active > 0 || each.items.is_none() || each.next_index().is_some() {
+            if each.active > 0 || each.items.is_none() || each.next().is_some() {
                 return;
             }
             if let Some((_, departure)) = each.departure.take() {
@@ -214,9 +219,9 @@ impl<V: Clone> Engine<V> {
             let opened = if self.plan.node(place.node).kind == PlanKind::Job {
                 self.take_child(place).map(|frame| (frame, None))
             } else {
-                self.take_item(place).and_then(|(index, item)| {
-                    let frame = self.frame_of(place, index)?;
-                    Some((frame, Some(item)))
+                self.take_item(place).and_then(|item| {
+                    let frame = self.frame_of(place, item.index)?;
+                    Some((frame, Some(item.value)))
                 })
             };
             if let Some((frame, item)) = opened {
@@ -231,7 +236,7 @@ impl<V: Clone> Engine<V> {
     /// The next item of a `for` that needs a frame, if there may be one. Where everything comes to
     /// its end no job starts any more, but what is pure goes on, and what had begun before a restart:
     /// what comes behind it may be under way.
-    fn take_item(&mut self, place: Place) -> Option<(u32, V)> {
+    fn take_item(&mut self, place: Place) -> Option<Item<V>> {
         let PlanKind::Each { limit } = self.plan.node(place.node).kind else {
             return None;
         };
@@ -244,11 +249,10 @@ impl<V: Clone> Engine<V> {
 
     /// Drops the next items that have not begun: they will not.
     fn pass_over_items(&mut self, place: Place) {
-        while let Some(next) = self.each(place).and_then(Each::next_index)
-            && !self.replayed.contains_key(&(place, next))
+        while let Some(each) = self.each_mut(place)
+            && each.next().is_some_and(|next| !next.has_begun)
         {
-            let items = self.each_mut(place).and_then(|each| each.items.as_mut());
-            drop(items.and_then(Iterator::next));
+            drop(each.items.as_mut().and_then(Iterator::next));
         }
     }
 
@@ -270,16 +274,16 @@ impl<V> Each<V> {
             && self.departure.as_ref().is_none_or(|(it, _)| *it != index)
     }
 
-    /// The next item that needs a frame: none behind one from which the workflow returns.
-    fn next_index(&self) -> Option<u32> {
-        let (next, _) = self.items.as_ref()?.as_slice().first()?;
+    /// The next item that may go on: none that has not begun behind one from which the workflow returns.
+    fn next(&self) -> Option<&Item<V>> {
+        let next = self.items.as_ref()?.as_slice().first()?;
         let last = self.departure.as_ref().map(|(index, _)| *index);
-        last.is_none_or(|last| *next < last).then_some(*next)
+        (next.has_begun || last.is_none_or(|last| next.index < last)).then_some(next)
     }
 
     /// The next item to open a frame for.
-    fn take(&mut self, limit: Option<u32>) -> Option<(u32, V)> {
-        self.next_index()?;
+    fn take(&mut self, limit: Option<u32>) -> Option<Item<V>> {
+        self.next()?;
         let items = self.items.as_mut()?;
         if limit.is_some_and(|limit| self.active >= limit) {
             self.is_at_limit = items.len() > 0;

@@ -213,8 +213,8 @@ pub(super) enum Outcome<V> {
 /// A `for` under way.
 #[derive(Debug)]
 pub(super) struct Each<V> {
-    /// The items that have no frame yet; `None` until they are computed in this process.
-    pub(super) items: Option<vec::IntoIter<(u32, V)>>,
+    /// The items that have to wait; `None` until they are computed in this process.
+    pub(super) items: Option<vec::IntoIter<Item<V>>>,
     /// Whether they are being computed, or were.
     pub(super) is_computing: bool,
     /// The results so far, by item.
@@ -243,6 +243,15 @@ impl<V> Each<V> {
             departure: None,
         }
     }
+}
+
+/// An item of a `for` that waits.
+#[derive(Debug)]
+pub(super) struct Item<V> {
+    pub(super) index: u32,
+    /// Whether it had begun before a restart.
+    pub(super) has_begun: bool,
+    pub(super) value: V,
 }
 
 /// A loop under way.

@@ -149,6 +149,72 @@ fn finished_items_are_not_run_again() {
 }
 
 #[test]
+fn an_item_that_had_begun_goes_on_behind_one_that_returns() {
+    // `#[limit(2)] for item in items { if item == 2 { return item } else { work() } item }`: the first item
+    // is over, the second has returned, which is not on record, and the third had begun by then.
+    let nodes = vec![
+        node(PlanKind::Input, 0, 0, vec![]),
+        PlanNode {
+            inside: vec![RegionId(1)],
+            ..node(PlanKind::Each { limit: Some(2) }, 0, 1, vec![here(0)])
+        },
+        node(PlanKind::Input, 1, 0, vec![]),
+        PlanNode {
+            inside: vec![RegionId(2), RegionId(3)],
+            ..node(PlanKind::Branch, 1, 1, vec![here(0)])
+        },
+        node(PlanKind::Job, 3, 0, vec![]),
+    ];
+    let ids = |ids: &[u32]| ids.iter().copied().map(NodeId::new).collect();
+    let returns = PlanRegion {
+        exit: Exit::Return,
+        ..region(vec![], vec![], Some(Source { up: 1, slot: 0 }))
+    };
+    let works = PlanRegion {
+        jobs: 1,
+        ..region(ids(&[4]), vec![], Some(here(0)))
+    };
+    let regions = vec![
+        region(ids(&[0, 1]), vec![0], None),
+        region(ids(&[2, 3]), vec![0], Some(here(0))),
+        returns,
+        works,
+    ];
+    let branch = |item| Position {
+        node: NodeId::new(3),
+        ..job(item)
+    };
+    let mut work = branch(0);
+    work.frames.push(FrameStep {
+        node: NodeId::new(3),
+        index: 1,
+    });
+    work.node = NodeId::new(4);
+    let taken = |item, arm| Record::BranchTaken {
+        at: branch(item),
+        arm,
+    };
+    let records = vec![
+        counted(3),
+        taken(0, 1),
+        Record::AttemptStarted {
+            at: work.clone(),
+            attempt: Attempt::FIRST,
+        },
+        Record::AttemptSucceeded {
+            at: work,
+            attempt: Attempt::FIRST,
+            output: vec![7],
+        },
+        taken(1, 0),
+        taken(2, 1),
+    ];
+    let mut engine = recover_in(Program::new(nodes, regions).plan, records).unwrap();
+    assert_eq!(give_items(&mut engine, vec![1, 2, 3]), []);
+    assert_eq!(engine.wanted(), 1, "the third item goes on");
+}
+
+#[test]
 fn an_undecodable_result_is_reported_with_its_node() {
     let done = Record::AttemptSucceeded {
         at: job(0),

@@ -131,7 +131,7 @@ impl<V: Clone> Engine<V> {
             at: self.frames.position(place),
             attempt,
         });
-        self.change(place, Change::Started(attempt));
+        self.begin_attempt(place, attempt);
         if !self.owed.remove(&place) {
             self.shift_live(place.frame, true);
         }
@@ -149,6 +149,14 @@ impl<V: Clone> Engine<V> {
             inputs,
             work,
         });
+    }
+
+    /// An attempt begins; the same for what is live and for what is on record.
+    pub(super) fn begin_attempt(&mut self, place: Place, attempt: Attempt) {
+        self.change(place, Change::Started(attempt));
+        if self.policy(place).at_most_once {
+            self.spend_children(place.frame);
+        }
     }
 
     /// What the next attempt is, if it is not just the job.

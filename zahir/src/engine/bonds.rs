@@ -1,15 +1,11 @@
 //! What becomes of children when their parent has its result, hands over, or begins anew.
 
-use std::sync::Arc;
-
-use zahir_store::{Attempt, Bond, ChildCall, FailureKind, Record};
+use zahir_store::{Attempt, Bond, ChildCall, Record};
 
 use super::Engine;
 use super::children::{ChildState, Children};
-use super::frame::Place;
+use super::frame::{Frame, FrameId, Place};
 use super::spawning::Asked;
-use super::state::Failing;
-use crate::plan::Plan;
 
 /// The most children that one record numbers.
 pub(crate) const NUMBERS_MAX: usize = 1 << 14;
@@ -107,21 +103,27 @@ impl<V: Clone> Engine<V> {
         }
     }
 
-    /// An attempt failed and another one follows: what failed of its children is not given to that.
-    pub(super) fn loosen_children(&mut self, parent: Place, attempt: Attempt) {
-        let plan = Arc::clone(&self.plan);
-        if let Some(children) = self.children_mut(parent) {
-            children.loosen(attempt, |failing| is_final(&plan, failing));
+    /// Something was started that is never started twice: none of the children that it is in is called
+    /// again as a new one.
+    pub(super) fn spend_children(&mut self, mut frame: FrameId) {
+        while let Some(Frame {
+            owner: Some(owner),
+            index,
+            ..
+        }) = self.frames.get(frame)
+        {
+            let (owner, index) = (*owner, *index);
+            frame = owner.frame;
+            if let Some(child) = self.children_mut(owner).and_then(|it| it.get_mut(index)) {
+                child.is_spent = true;
+            }
         }
     }
-}
 
-/// Whether what failed is not to be started again: it may be what kills the process, or may be started
-/// once only.
-fn is_final<V>(plan: &Plan, failing: &Failing<V>) -> bool {
-    let is_lost = matches!(
-        failing.failure.kind,
-        FailureKind::Poisoned | FailureKind::Interrupted
-    );
-    is_lost || plan.node(failing.at.node).policy.at_most_once
+    /// An attempt failed and another one follows: what failed of its children is not given to that.
+    pub(super) fn loosen_children(&mut self, parent: Place, attempt: Attempt) {
+        if let Some(children) = self.children_mut(parent) {
+            children.loosen(attempt);
+        }
+    }
 }

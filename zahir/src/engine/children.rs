@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use zahir_store::{Attempt, Bond, ChildCall, ChildLimits, Fan, NodeId, SpawnedChild};
+use zahir_store::{Attempt, Bond, ChildCall, ChildLimits, FailureKind, Fan, NodeId, SpawnedChild};
 
 use super::action::ChildEnd;
 use super::calls::Calls;
@@ -78,6 +78,8 @@ pub(super) struct Child<V> {
     fan: Option<u32>,
     /// Whether it does nothing more until its parent calls it again.
     is_suspended: bool,
+    /// Whether something was started in it that is never started twice.
+    pub(super) is_spent: bool,
     /// The last attempt of its parent that asked for it; 0 if that does not count.
     pub(super) asked: u32,
     /// The last attempt of its parent that was told of its end.
@@ -115,6 +117,16 @@ struct FanOut {
 }
 
 impl<V> Child<V> {
+    /// Whether it is not to be started again when it has failed: something in it may be started once only,
+    /// or may be what kills the process.
+    fn is_final(&self) -> bool {
+        let is_lost = |failing: &Failing<V>| {
+            let kind = failing.failure.kind;
+            matches!(kind, FailureKind::Poisoned | FailureKind::Interrupted)
+        };
+        self.is_spent || matches!(&self.state, ChildState::Failed(failing) if is_lost(failing))
+    }
+
     /// Whether nothing more will happen to it.
     pub(super) const fn is_over(&self) -> bool {
         !matches!(self.state, ChildState::Waiting | ChildState::Open)
@@ -225,6 +237,7 @@ impl<V> Children<V> {
             bond: spawned.bond,
             fan,
             is_suspended: false,
+            is_spent: false,
             asked: attempt,
             told: 0,
             call: spawned.call.clone(),
@@ -254,6 +267,7 @@ impl<V> Children<V> {
             bond: Bond::Held,
             fan: None,
             is_suspended: false,
+            is_spent: false,
             asked: 0,
             told: 0,
             call: ChildCall::Number(u32::MAX),
@@ -386,16 +400,14 @@ impl<V> Children<V> {
 
     /// An attempt failed: what the next one calls is not one of those that failed.
     /// But some do not begin again, whoever calls them.
-    pub(super) fn loosen(&mut self, attempt: Attempt, is_final: impl Fn(&Failing<V>) -> bool) {
+    pub(super) fn loosen(&mut self, attempt: Attempt) {
         self.failed_attempt = attempt.number();
         for number in std::mem::take(&mut self.failed) {
             if !self.is_called(number) {
                 continue;
             }
             if let Some(child) = self.get_mut(number) {
-                if let ChildState::Failed(failing) = &child.state
-                    && is_final(failing)
-                {
+                if child.is_final() {
                     continue;
                 }
                 if child.is_over() {

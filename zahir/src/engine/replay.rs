@@ -542,7 +542,7 @@ impl<V: Clone> Engine<V> {
         if !was_running {
             self.shift_live(place.frame, true);
         }
-        self.change(place, Change::Started(attempt));
+        self.begin_attempt(place, attempt);
         Ok(())
     }
 

@@ -762,6 +762,69 @@ fn what_is_never_started_twice_is_not_by_the_next_attempt_of_its_parent() {
 }
 
 #[test]
+fn what_something_was_started_in_that_is_never_started_twice_is_not_called_as_a_new_one() {
+    let more = || PlanNode {
+        after: vec![here(1)],
+        ..node(PlanKind::Job, 3, 2, vec![])
+    };
+    for (is_once, begins_again) in [(5, false), (7, true)] {
+        for crashes in [false, true] {
+            let once = |nodes: &mut Vec<PlanNode>| {
+                nodes.push(more());
+                nodes[0].policy.retry = 1;
+                nodes[is_once].policy.at_most_once = true;
+            };
+            let mut story = Story::new(family_of(once, &[4, 5, 7]));
+            let call = || vec![child(CALL, 0, Bond::Held)];
+            story.park("0", call(), &[(&[0], 0)]);
+            if begins_again {
+                story.fail("0[0]/3[0]/5", "no");
+            } else {
+                story.succeed("0[0]/3[0]/5", 9);
+                story.fail("0[0]/3[0]/7", "no");
+            }
+            story.fail("0", "a child failed");
+            story.log.clear();
+            if crashes {
+                story.crash();
+            }
+            story.pass(60_000);
+            story.park("0", call(), &[(&[0], 0)]);
+            let then = if begins_again {
+                "start 0[1]/3[0]/5 #1"
+            } else {
+                "resume 0 0=no"
+            };
+            story.expect(&["start 0 #2", then]);
+        }
+    }
+}
+
+/// The effect is a child of the child.
+#[test]
+fn a_child_that_has_had_such_an_effect_is_not_called_as_a_new_one() {
+    let once = |nodes: &mut Vec<PlanNode>| {
+        nodes[0].policy.retry = 1;
+        nodes[6].policy.at_most_once = true;
+    };
+    for crashes in [false, true] {
+        let mut story = Story::new(family(once));
+        story.park("0", held(0..1), &[(&[0], 0)]);
+        story.park("0[0]/2", vec![child(EFFECT, 0, Bond::Held)], &[(&[0], 0)]);
+        story.succeed("0[0]/2[0]/6", 1);
+        story.fail("0[0]/2", "no");
+        story.fail("0", "a child failed");
+        story.log.clear();
+        if crashes {
+            story.crash();
+        }
+        story.pass(60_000);
+        story.park("0", held(0..1), &[(&[0], 0)]);
+        story.expect(&["start 0 #2", "resume 0 0=no"]);
+    }
+}
+
+#[test]
 fn what_kills_the_process_is_not_started_again_by_the_next_attempt_of_its_parent() {
     let retry = |nodes: &mut Vec<PlanNode>| nodes[0].policy.retry = 1;
     let crashes_max = 1;

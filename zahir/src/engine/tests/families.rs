@@ -73,6 +73,8 @@ pub(super) struct Child {
     pub(super) plain_end: Option<PlainEnd>,
     /// Whether it has failed, and is never started again.
     pub(super) is_spent: bool,
+    /// Whether something was started in it that is never started twice.
+    has_once: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,6 +208,7 @@ impl Families {
                     is_plain: program.is_plain(heir.kind),
                     plain_end: None,
                     is_spent: false,
+                    has_once: false,
                 });
             }
             Record::DeadlineSet { at, due } => {
@@ -237,6 +240,9 @@ impl Families {
             Record::AttemptResumed { at, .. }
             | Record::AttemptStarted { at, .. }
             | Record::AttemptInterrupted { at, .. } => {
+                if matches!(record, Record::AttemptStarted { .. }) {
+                    self.note_once(program, at);
+                }
                 if let Some(family) = self.all.get_mut(at) {
                     family.is_parked = false;
                 }
@@ -277,6 +283,20 @@ impl Families {
         }
     }
 
+    /// If what begins is never started twice, none of the children that it is in is.
+    fn note_once(&mut self, program: &Program, at: &Position) {
+        let node = program.plan.node(at.node);
+        let policy = match &node.recovery {
+            Some(recovery) if self.recovering.contains_key(at) => recovery.policy,
+            _ => node.policy,
+        };
+        let mut inner = at.clone();
+        while let Some((parent, number, _)) = parent(&program.plan, &inner) {
+            self.family(&parent).children[usize(number)].has_once |= policy.at_most_once;
+            inner = parent;
+        }
+    }
+
     /// If this is a child that is a job without children, it is over.
     fn end_plain(&mut self, program: &Program, at: &Position, failed: Option<FailureKind>) {
         let Some((parent, number, depth)) = parent(&program.plan, at) else {
@@ -314,6 +334,11 @@ impl Family {
             let before = &self.children[usize(before)];
             let is_other = before.kind != child.kind || before.arguments != child.arguments;
             assert!(
+                is_repaired || !before.has_once,
+                "{:?} is started twice",
+                child.call
+            );
+            assert!(
                 is_repaired
                     || before.failures < self.failures && (is_other || before.plain_end.is_none()),
                 "{:?} is spawned twice",
@@ -333,6 +358,7 @@ impl Family {
             is_plain: program.is_plain(child.kind),
             plain_end: None,
             is_spent: false,
+            has_once: false,
         });
     }
 

@@ -195,6 +195,22 @@ pub(crate) fn unhandled(plan: &Plan, facts: &Facts) -> BTreeSet<Position> {
     unhandled.map(|(at, _)| at.clone()).collect()
 }
 
+/// What failed beside these node instances, and keeps them from running although it was handled around
+/// them.
+pub(crate) fn stopping(plan: &Plan, facts: &Facts, nodes: &[Position]) -> Vec<Position> {
+    let stops = |frames: &[FrameStep], node: &Position| {
+        let inner = node.frames.strip_prefix(frames);
+        inner.is_some_and(|inner| !is_last(plan, inner))
+    };
+    let stopping = facts.nodes.iter().filter(|(at, fact)| {
+        fact.failed.as_ref().is_some_and(|(_, failed)| {
+            let frames = stopped(plan, facts, &at.frames, failed);
+            !frames.is_empty() && nodes.iter().any(|node| stops(frames, node))
+        })
+    });
+    stopping.map(|(at, _)| at.clone()).collect()
+}
+
 /// What failed inside of a job that failed, and was not handled there.
 pub(crate) fn below(plan: &Plan, facts: &Facts, job: &Position) -> Vec<Position> {
     let failed = facts.within(job).filter(|(_, fact)| fact.failed.is_some());

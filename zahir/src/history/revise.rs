@@ -295,6 +295,8 @@ impl<'a> Reviser<'a> {
                     }
                     seeds.named.extend(found);
                 }
+                let stopping = failures::stopping(self.case.plan, facts, &seeds.named);
+                seeds.again.extend(stopping);
                 seeds.again.extend(seeds.named.iter().cloned());
                 seeds
             }

@@ -696,3 +696,47 @@ fn a_repair_can_be_repaired() {
         ["e ok", "a ok", "b ok", "c ok", "d ok", "f ok", "over"]
     );
 }
+
+workflow! {
+    async fn boxed(order: u64) -> u64 {
+        let paid = {
+            let a = one(order);
+            let b = fallible(order);
+            let c = { one(order).named("cleaned") }.finally(one(order).named("last"));
+            let d = two(a, b);
+            two(c, d).named("sum")
+        }.rescue(|_| one(order).named("plan"));
+        one(paid).named("end")
+    }
+}
+
+/// As long as the failure counts, nothing in its block goes on.
+#[test]
+fn what_has_stopped_the_block_of_a_named_node_runs_again_with_it() {
+    let told = [
+        "paid/a ok",
+        "paid/c/cleaned ok",
+        "paid/b failed",
+        "paid/c/last ok",
+        "paid/plan ok",
+        "end ok",
+        "succeeded",
+    ];
+    check(Boxed::graph(), &told, &["paid/a"], &expect![[r#"
+        counts: paid/c/cleaned ok
+        kept: `paid/c/cleaned`
+        runs again: `paid/a`, `paid/b`, `paid/c/last`, `paid/plan`, `end`"#]]);
+    // What is owed anyway runs whatever failed, and so does what is outside.
+    check(Boxed::graph(), &told, &["paid/c/last"], &expect![[r#"
+        counts: paid/a ok, paid/c/cleaned ok, paid/b failed
+        kept: `paid/a`, `paid/b`, `paid/c/cleaned`
+        runs again: `paid/c/last`, `paid/plan`, `end`"#]]);
+    check(Boxed::graph(), &told, &["paid/plan"], &expect![[r#"
+        counts: paid/a ok, paid/c/cleaned ok, paid/b failed, paid/c/last ok
+        kept: `paid/a`, `paid/b`, `paid/c/cleaned`, `paid/c/last`
+        runs again: `paid/plan`, `end`"#]]);
+    check(Boxed::graph(), &told, &["end"], &expect![[r#"
+        counts: paid/a ok, paid/c/cleaned ok, paid/b failed, paid/c/last ok, paid/plan ok
+        kept: `paid/a`, `paid/b`, `paid/c/cleaned`, `paid/c/last`, `paid/plan`
+        runs again: `end`"#]]);
+}

@@ -201,6 +201,8 @@ enum Phase {
 enum Task {
     /// Perhaps everything a node needs is there.
     Unblock(Place),
+    /// All that a node comes behind is there, which has its result already.
+    Release(Place),
     /// Perhaps nothing more is to be expected of a frame.
     Finish(FrameId),
     /// A loop may begin its next round.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use zahir_store::{Failure, FailureKind};
+use zahir_store::{Failure, FailureKind, NodeId};
 
 use super::action::{Action, Evaluation, Violation};
 use super::frame::{FrameId, Place};
@@ -18,6 +18,7 @@ impl<V: Clone> Engine<V> {
     pub(super) fn run_task(&mut self, task: Task) {
         match task {
             Task::Unblock(place) => self.unblock_if_free(place),
+            Task::Release(place) => self.release(place),
             Task::Finish(frame) => self.finish_frame(frame),
             Task::Round(place) => self.start_round(place),
             Task::Lose(place) => self.lose(place),
@@ -103,21 +104,24 @@ impl<V: Clone> Engine<V> {
     /// Attempts that were under way in a frame when the process died: they still count as such, and
     /// are made again.
     fn interrupt_attempts(&mut self, id: FrameId) {
-        let Some(frame) = self.frames.get(id) else {
-            return;
-        };
-        let region = frame.region;
-        for slot in 0..self.plan.region(region).nodes.len() {
-            let node = self.plan.region(region).nodes[slot];
-            let place = Place { frame: id, node };
-            let is_running = self
-                .instance(place)
-                .is_some_and(|it| matches!(it.state, State::Running(_)));
-            if is_running {
-                self.change(place, Change::Crashed);
-                self.owed.insert(place);
-            }
+        for place in self.attempts_in(id) {
+            self.change(place, Change::Crashed);
+            self.owed.insert(place);
         }
+    }
+
+    /// The nodes of a frame that have an attempt under way, or had when the process died.
+    pub(super) fn attempts_in(&self, id: FrameId) -> Vec<Place> {
+        let Some(frame) = self.frames.get(id) else {
+            return Vec::new();
+        };
+        let nodes = frame
+            .nodes
+            .iter()
+            .zip(&self.plan.region(frame.region).nodes);
+        let running = nodes.filter(|(it, _)| matches!(it.state, State::Running(_)));
+        let place = |node: NodeId| Place { frame: id, node };
+        running.map(|(_, node)| place(*node)).collect()
     }
 
     pub(super) fn unblock_if_free(&mut self, place: Place) {
@@ -330,9 +334,21 @@ impl<V: Clone> Engine<V> {
             let slot = self.plan.node(place.node).assigned[at];
             let region = self.plan.node(place.node).region;
             let node = self.plan.region(region).nodes[slot];
-            let assigned = Place { node, ..place };
-            self.change(assigned, Change::Succeeded(out));
-            self.release_dependents(assigned, true);
+            self.change(Place { node, ..place }, Change::Succeeded(out));
+        }
+        // What is on record may come before what it comes behind, if that is pure or runs again.
+        if self.instance(place).is_some_and(|it| it.waits == 0) {
+            self.release(place);
+        }
+    }
+
+    /// What comes behind a node that has its result, and behind what that assigns, may begin.
+    fn release(&mut self, place: Place) {
+        for at in 0..self.plan.node(place.node).assigned.len() {
+            let slot = self.plan.node(place.node).assigned[at];
+            let region = self.plan.node(place.node).region;
+            let node = self.plan.region(region).nodes[slot];
+            self.release_dependents(Place { node, ..place }, true);
         }
         self.release_dependents(place, true);
     }
@@ -367,13 +383,20 @@ impl<V: Clone> Engine<V> {
             let Some(frame) = self.frames.get_mut(place.frame) else {
                 return;
             };
-            frame.nodes[slot].waits -= 1;
-            if and_unblock && frame.is_awake && frame.nodes[slot].waits == 0 {
-                let node = self.plan.region(frame.region).nodes[slot];
-                self.tasks.push_back(Task::Unblock(Place {
-                    frame: place.frame,
-                    node,
-                }));
+            let instance = &mut frame.nodes[slot];
+            instance.waits -= 1;
+            if instance.waits > 0 {
+                continue;
+            }
+            let is_there = instance.state.value().is_some();
+            let freed = Place {
+                frame: place.frame,
+                node: self.plan.region(frame.region).nodes[slot],
+            };
+            if is_there {
+                self.tasks.push_back(Task::Release(freed));
+            } else if and_unblock && frame.is_awake {
+                self.tasks.push_back(Task::Unblock(freed));
             }
         }
     }
@@ -535,12 +558,7 @@ impl<V: Clone> Engine<V> {
         if self.replayed.is_empty() && self.frames.inside(id).next().is_none() {
             return self.frames.remove(id);
         }
-        let mut all = vec![id];
-        let mut at = 0;
-        while let Some(id) = all.get(at).copied() {
-            all.extend(self.frames.inside(id).map(|(id, _)| id));
-            at += 1;
-        }
+        let all = self.frames.tree(id);
         self.count_removed(&all[1..]);
         for id in all.into_iter().rev() {
             if !self.replayed.is_empty()

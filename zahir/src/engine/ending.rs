@@ -1,10 +1,12 @@
 //! How a run ends: with its output, with a failure, cancelled, or left for the next process.
 
+use std::collections::BTreeSet;
+
 use zahir_store::{Attempt, CancelRequest, Ending, Failure, Position, Record};
 
 use super::action::Action;
-use super::frame::{FrameId, Place, Stop};
-use super::state::{Change, Instance, State};
+use super::frame::{FrameId, Stop};
+use super::state::Change;
 use super::{Engine, Phase};
 
 impl<V: Clone> Engine<V> {
@@ -120,39 +122,14 @@ impl<V: Clone> Engine<V> {
     /// Attempts that were under way when an earlier process died, in frames that this one has not
     /// come to, are not under way here.
     fn forget_rebuilt_attempts(&mut self) {
-        let mut found = Vec::new();
-        for frame in self.replayed.values() {
-            found.push(*frame);
-        }
-        let mut at = 0;
-        while let Some(id) = found.get(at).copied() {
-            at += 1;
-            found.extend(self.frames.inside(id).map(|(id, _)| id));
-        }
-        found.sort_unstable();
-        found.dedup();
+        // Each once: what was rebuilt is also inside what was rebuilt around it.
+        let rebuilt = self.replayed.values();
+        let found: BTreeSet<FrameId> = rebuilt.flat_map(|id| self.frames.tree(*id)).collect();
         for id in found {
-            self.forget_attempts(id);
-        }
-    }
-
-    fn forget_attempts(&mut self, id: FrameId) {
-        let Some(frame) = self.frames.get(id) else {
-            return;
-        };
-        let running = |instance: &Instance<V>| matches!(instance.state, State::Running(_));
-        let nodes = &self.plan.region(frame.region).nodes;
-        let found = frame.nodes.iter().zip(nodes);
-        let found: Vec<Place> = found
-            .filter(|(instance, _)| running(instance))
-            .map(|(_, node)| Place {
-                frame: id,
-                node: *node,
-            })
-            .collect();
-        for place in found {
-            self.shift_live(id, false);
-            self.change(place, Change::Interrupted);
+            for place in self.attempts_in(id) {
+                self.shift_live(id, false);
+                self.change(place, Change::Interrupted);
+            }
         }
     }
 

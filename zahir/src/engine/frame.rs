@@ -238,6 +238,17 @@ impl<V> Frames<V> {
         std::iter::successors(self.entry(first), |(_, frame)| self.entry(frame.links.next))
     }
 
+    /// A frame and all that are inside it, each behind the one around it.
+    pub(super) fn tree(&self, root: FrameId) -> Vec<FrameId> {
+        let mut all = vec![root];
+        let mut at = 0;
+        while let Some(id) = all.get(at).copied() {
+            all.extend(self.inside(id).map(|(inner, _)| inner));
+            at += 1;
+        }
+        all
+    }
+
     fn entry(&self, id: FrameId) -> Option<(FrameId, &Frame<V>)> {
         self.get(id).map(|frame| (id, frame))
     }

@@ -128,12 +128,7 @@ impl<V: Clone> Engine<V> {
     fn tallied(&self) -> Vec<Tally> {
         let mut counts = self.tallies.counts.clone();
         if !counts.is_empty() {
-            let mut frames = vec![self.body];
-            let mut at = 0;
-            while let Some(frame) = frames.get(at) {
-                frames.extend(self.frames.inside(*frame).map(|(inner, _)| inner));
-                at += 1;
-            }
+            let frames = self.frames.tree(self.body);
             for (parent, kind, counted) in self.begun_children(&frames) {
                 let key = (self.parents(parent), kind);
                 counts.entry(key).or_default().add(counted);

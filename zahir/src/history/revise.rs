@@ -175,12 +175,12 @@ impl<'a> Reviser<'a> {
         self.check_undoing(&after)?;
         self.check_twice(&after, &seeds.named)?;
         let changes = self.changes(&after);
-        let mut follows = replaced(wish, &seeds, (&facts, &after));
-        if !undoes_again {
-            follows.extend(self.follows(&after, &reach));
-        }
         let mut attempts = drops::attempts(&dropped);
         attempts.retain(|at| after.outlives_attempts(at));
+        let mut follows = replaced(wish, &seeds, (&facts, &after));
+        if !undoes_again {
+            follows.extend(self.follows(&after, &reach, &attempts));
+        }
         for at in &attempts {
             follows.push(Record::AttemptsDropped { at: at.clone() });
             follows.extend(self.suspended(&after, at));
@@ -513,18 +513,22 @@ impl<'a> Reviser<'a> {
     /// What is recorded behind the revision, so that nothing is taken for under way that is not.
     ///
     /// What was under way when the run ended was dropped; it did not die. And what was under way in a
-    /// construct that waits for something that runs again is not: the engine would wait for it
-    /// before it ends.
-    fn follows(&self, after: &Facts, reach: &Reach<'_>) -> Vec<Record> {
+    /// construct that waits for something that runs again is not, nor is it in a child that waits until
+    /// one of the jobs `anew` calls it again: the engine would wait for it before it ends.
+    fn follows(&self, after: &Facts, reach: &Reach<'_>, anew: &BTreeSet<Position>) -> Vec<Record> {
         let waiting = reach.waiting().iter().map(|at| Dropped {
             at: at.clone(),
             from: None,
         });
         let waiting = Drops::of(&waiting.collect::<Vec<_>>());
+        let inside = anew.iter().flat_map(|job| after.within(job));
+        // Children wait until they are called again, if nothing goes on by itself.
+        let suspended = inside.filter(|_| self.is_over).map(|(at, _)| at);
+        let suspended: BTreeSet<&Position> = suspended.collect();
         let is_waiting = |at: &Position| {
             let matching = self.matching.as_ref();
             let waits = |step: &FrameStep| matching.is_some_and(|it| it.is_waiting(step.node));
-            waiting.cover(at) || at.frames.iter().any(waits)
+            waiting.cover(at) || suspended.contains(at) || at.frames.iter().any(waits)
         };
         let is_stopped = !self.is_over && self.ends().next().is_some();
         let mut records = Vec::new();
@@ -535,7 +539,10 @@ impl<'a> Reviser<'a> {
                 // It was dropped with the record that says so.
                 continue;
             }
-            let is_once = self.case.plan.node(at.node).policy.at_most_once;
+            let node = self.case.plan.node(at.node);
+            let recovery = node.recovery.as_ref().filter(|_| fact.is_recovering());
+            let policy = recovery.map_or(node.policy, |recovery| recovery.policy);
+            let is_once = policy.at_most_once;
             if is_waiting(at) && is_once {
                 records.push(Record::AttemptFailed {
                     at: at.clone(),

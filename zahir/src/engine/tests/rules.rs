@@ -61,6 +61,7 @@ fn recover(records: Vec<Record>) -> Result<Engine<u64>, RecoverError> {
     recover_in(plans::fan(0).plan, records)
 }
 
+/// The run is given as many inputs as its body takes, each of them 5.
 fn recover_in(plan: Arc<Plan>, records: Vec<Record>) -> Result<Engine<u64>, RecoverError> {
     let decode = &mut |_, _, bytes: &[u8]| match bytes {
         [byte] => Ok(u64::from(*byte)),
@@ -69,7 +70,8 @@ fn recover_in(plan: Arc<Plan>, records: Vec<Record>) -> Result<Engine<u64>, Reco
             message: "not one byte".into(),
         }),
     };
-    let recovered = Engine::recover(plan, &stored(records), vec![5], 0, decode);
+    let inputs = vec![5; plan.region(RegionId::BODY).inputs.len()];
+    let recovered = Engine::recover(plan, &stored(records), inputs, 0, decode);
     recovered.map(|engine| engine.begin(NOW))
 }
 
@@ -146,6 +148,73 @@ fn finished_items_are_not_run_again() {
     );
     give_items(&mut engine, vec![1, 2, 3]);
     assert_eq!(engine.wanted(), 2);
+}
+
+#[test]
+fn what_comes_behind_a_branch_waits_for_all_that_the_branch_does() {
+    // `let a = job(); let b = if .. { job() } else { a }; job(b)`: the first job runs again, the arm that
+    // was taken stays.
+    let nodes = vec![
+        node(PlanKind::Job, 0, 0, vec![]),
+        PlanNode {
+            inside: vec![RegionId(1), RegionId(2)],
+            ..node(PlanKind::Branch, 0, 1, vec![])
+        },
+        node(PlanKind::Job, 1, 0, vec![]),
+        node(PlanKind::Job, 0, 2, vec![here(1)]),
+    ];
+    let ids = |ids: &[u32]| ids.iter().copied().map(NodeId::new).collect();
+    let regions = vec![
+        region(ids(&[0, 1, 3]), vec![], None),
+        region(ids(&[2]), vec![], Some(here(0))),
+        region(vec![], vec![], Some(Source { up: 1, slot: 0 })),
+    ];
+    let at = |node| Position {
+        frames: vec![],
+        node: NodeId::new(node),
+    };
+    let mut inner = at(2);
+    inner.frames.push(FrameStep {
+        node: NodeId::new(1),
+        index: 0,
+    });
+    let records = vec![
+        Record::BranchTaken { at: at(1), arm: 0 },
+        Record::AttemptStarted {
+            at: inner.clone(),
+            attempt: Attempt::FIRST,
+        },
+        Record::AttemptSucceeded {
+            at: inner,
+            attempt: Attempt::FIRST,
+            output: vec![7],
+        },
+    ];
+    let mut engine = recover_in(Program::new(nodes, regions).plan, records).unwrap();
+    engine.handle(NOW, Report::Granted { slots: 1 });
+    assert_eq!(engine.wanted(), 0);
+    let [Action::Append { seq, .. }] = actions(&mut engine)[..] else {
+        panic!("one job starts")
+    };
+    engine.handle(NOW, Report::Durable { seq });
+    let [Action::Start { place, attempt, .. }] = actions(&mut engine)[..] else {
+        panic!("one job starts")
+    };
+    assert_eq!(place.node, NodeId::new(0));
+    let outcome = AttemptOutcome::Succeeded {
+        value: 7,
+        encoded: vec![],
+        extra: None,
+    };
+    engine.handle(
+        NOW,
+        Report::AttemptEnded {
+            place,
+            attempt,
+            outcome,
+        },
+    );
+    assert_eq!(engine.wanted(), 1);
 }
 
 #[test]
@@ -372,9 +441,8 @@ fn nothing_starts_after_a_failure_and_siblings_end_first() {
     assert_eq!(*at, job(0));
 }
 
-#[test]
-fn a_cancelled_race_ends_whether_or_not_its_winner_had() {
-    // `race { { a() }.finally(c()), { b(); d() } }`, which the second had won before it was changed.
+/// `race { { a() }.finally(c()), { b(); d() } }`, which the second had won before it was changed.
+fn won_anew() -> (Program, Vec<Record>) {
     let nodes = vec![
         PlanNode {
             inside: vec![RegionId(1), RegionId(4)],
@@ -418,6 +486,12 @@ fn a_cancelled_race_ends_whether_or_not_its_winner_had() {
             entry: 1,
         },
     ];
+    (program, records)
+}
+
+#[test]
+fn a_cancelled_race_ends_whether_or_not_its_winner_had() {
+    let (program, records) = won_anew();
     for fails_before in [false, true] {
         let mut engine = recover_in(program.plan.clone(), records.clone()).unwrap();
         engine.handle(NOW, Report::Granted { slots: 3 });

@@ -464,3 +464,17 @@ fn many_children_are_told_at_once() {
         runs again: `made`"#]]
     .assert_eq(&revised.changes.to_string());
 }
+
+/// They were under way when the run ended: nothing of it goes on before the job calls them.
+#[test]
+fn what_was_under_way_in_children_that_wait_to_be_called_is_not() {
+    check_shelf(
+        "head ok, made open, made spawned=page,paid, made parked, made[0]/page open, made[1]/paid open, \
+         made resumed, made breaks, cancel, cancelled",
+        &["failed"],
+        &expect![[r#"
+            counts: head ok, made spawned 2, made[0]/page interrupted, made[1]/paid failed, made anew, made suspends [0, 1]
+            kept: `head`
+            runs again: `made`, `made[0]/page`, `made[1]/paid`"#]],
+    );
+}

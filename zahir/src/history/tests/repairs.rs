@@ -722,21 +722,41 @@ fn what_has_stopped_the_block_of_a_named_node_runs_again_with_it() {
         "end ok",
         "succeeded",
     ];
-    check(Boxed::graph(), &told, &["paid/a"], &expect![[r#"
+    check(
+        Boxed::graph(),
+        &told,
+        &["paid/a"],
+        &expect![[r#"
         counts: paid/c/cleaned ok
         kept: `paid/c/cleaned`
-        runs again: `paid/a`, `paid/b`, `paid/c/last`, `paid/plan`, `end`"#]]);
+        runs again: `paid/a`, `paid/b`, `paid/c/last`, `paid/plan`, `end`"#]],
+    );
     // What is owed anyway runs whatever failed, and so does what is outside.
-    check(Boxed::graph(), &told, &["paid/c/last"], &expect![[r#"
+    check(
+        Boxed::graph(),
+        &told,
+        &["paid/c/last"],
+        &expect![[r#"
         counts: paid/a ok, paid/c/cleaned ok, paid/b failed
         kept: `paid/a`, `paid/b`, `paid/c/cleaned`
-        runs again: `paid/c/last`, `paid/plan`, `end`"#]]);
-    check(Boxed::graph(), &told, &["paid/plan"], &expect![[r#"
+        runs again: `paid/c/last`, `paid/plan`, `end`"#]],
+    );
+    check(
+        Boxed::graph(),
+        &told,
+        &["paid/plan"],
+        &expect![[r#"
         counts: paid/a ok, paid/c/cleaned ok, paid/b failed, paid/c/last ok
         kept: `paid/a`, `paid/b`, `paid/c/cleaned`, `paid/c/last`
-        runs again: `paid/plan`, `end`"#]]);
-    check(Boxed::graph(), &told, &["end"], &expect![[r#"
+        runs again: `paid/plan`, `end`"#]],
+    );
+    check(
+        Boxed::graph(),
+        &told,
+        &["end"],
+        &expect![[r#"
         counts: paid/a ok, paid/c/cleaned ok, paid/b failed, paid/c/last ok, paid/plan ok
         kept: `paid/a`, `paid/b`, `paid/c/cleaned`, `paid/c/last`, `paid/plan`
-        runs again: `end`"#]]);
+        runs again: `end`"#]],
+    );
 }

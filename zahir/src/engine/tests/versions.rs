@@ -1,7 +1,7 @@
 //! Versions of a random program: what somebody changes from one to the next, what is stored of each,
 //! and what such a change has to mean.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use zahir_store::{FrameStep, NodeId, Position};
 
@@ -740,12 +740,11 @@ impl Author<'_> {
             // Not part of it.
             PlanKind::Input | PlanKind::Assigned => String::new(),
             PlanKind::Job => {
-                let reachable = reachable(self.codes, code);
-                let salts = reachable
-                    .iter()
-                    .map(|kind| self.codes[*kind].salt.to_string());
-                let salts: Vec<String> = salts.collect();
-                format!("{} spawns {}", code.salt, salts.join(" "))
+                // In an order that stays when others are numbered otherwise.
+                let reachable = reachable(self.codes, code).into_iter();
+                let kinds = reachable.map(|kind| &self.codes[kind]);
+                let salts: BTreeMap<u64, u64> = kinds.map(|kind| (kind.id, kind.salt)).collect();
+                format!("{} spawns {salts:?}", code.salt)
             }
             _ => code.salt.to_string(),
         };

@@ -312,3 +312,28 @@ async fn what_no_attempt_calls_again_does_not_run() {
     assert_eq!(ran(test), "insist x2, post x2, ship");
     runtime.shutdown().await.unwrap();
 }
+
+/// Its parent has called another one in its place.
+#[tokio::test]
+async fn a_child_that_was_replaced_is_not_run_again() {
+    let (test, (runtime, _folder)) = (test(), open().await);
+    let run = runtime.run(insisted(test)).start().await.unwrap();
+    assert_eq!(run.output().await.unwrap(), 2);
+    let refused = run.rerun_from("number[0]/post").plan().await.unwrap_err();
+    assert!(matches!(refused, zahir::RepairError::Replaced { .. }));
+    assert_eq!(
+        refused.to_string(),
+        "nobody asks for `number[0]/post` any more: the job that did has called another child in its \
+         place since"
+    );
+    let told = run.rerun_from("number[1]/post").plan().await.unwrap();
+    assert_eq!(
+        told.runs_again(),
+        [
+            "number".to_owned(),
+            "number[1]/post".to_owned(),
+            "ship".to_owned()
+        ]
+    );
+    runtime.shutdown().await.unwrap();
+}

@@ -272,13 +272,14 @@ impl<V: Clone> Engine<V> {
                 }
                 Ok(())
             }
-            Record::ChildrenSuspended { at, children } => self.job(at).map(|place| {
-                for number in children {
-                    if let Some(all) = self.children_mut(place) {
-                        all.suspend(*number);
-                    }
+            Record::ChildrenSuspended { at, children } => {
+                // It may be in a child that is not called any more.
+                let place = self.place(at);
+                if let Some(all) = place.and_then(|place| self.children_mut(place)) {
+                    children.iter().for_each(|number| all.suspend(*number));
                 }
-            }),
+                Ok(())
+            }
             Record::ChildrenResumed { at, children } => self.replay_resumed_children(at, children),
             // For other runs to read.
             Record::ResultShared { .. } => Ok(()),

@@ -72,6 +72,12 @@ fn passed_on(plan: &Plan, facts: &Facts, frames: &[FrameStep], depth: usize) -> 
     Some(bearing.unwrap_or(Bearing::Followed))
 }
 
+/// Whether something in these frames is in a child that its parent has called another one in place of.
+pub(crate) fn is_replaced(plan: &Plan, facts: &Facts, frames: &[FrameStep]) -> bool {
+    let mut depths = 0..frames.len();
+    depths.any(|depth| passed_on(plan, facts, frames, depth) == Some(Bearing::Replaced))
+}
+
 /// The node instance that has the frame of this depth.
 fn owner(frames: &[FrameStep], depth: usize) -> Option<Position> {
     Some(Position {

@@ -80,6 +80,8 @@ pub(crate) enum Refused {
     NothingFailed,
     /// Nothing of what has this name is on record.
     NeverRan(String),
+    /// All that has this name is in children in whose places others were called since.
+    Replaced(String),
     /// All that has this name has its result.
     Succeeded(String),
     /// What has this name is to be given inputs, and is not one node instance.
@@ -283,7 +285,7 @@ impl<'a> Reviser<'a> {
                 let mut seeds = self.failed(facts);
                 for (at, named) in again.nodes.iter().enumerate() {
                     let is_given = at == 0 && again.arguments.is_some();
-                    let found = self.meant(named, again.even_if_done)?;
+                    let found = self.meant(named, again.even_if_done, facts)?;
                     if is_given && found.len() != 1 {
                         return Err(Refused::Several(named.name.clone()));
                     }
@@ -462,7 +464,12 @@ impl<'a> Reviser<'a> {
 
     /// What a name means: of jobs, sleeps and waits those that are on record; of a construct all of
     /// it, if anything in it is.
-    fn meant(&self, named: &Named, even_if_done: bool) -> Result<Vec<Position>, Refused> {
+    fn meant(
+        &self,
+        named: &Named,
+        even_if_done: bool,
+        facts: &Facts,
+    ) -> Result<Vec<Position>, Refused> {
         let mut found = Vec::new();
         let mut has_run = false;
         for meant in &named.nodes {
@@ -498,8 +505,11 @@ impl<'a> Reviser<'a> {
                 found.push(meant.clone());
             }
         }
+        let count = found.len();
+        found.retain(|at| !failures::is_replaced(self.case.plan, facts, &at.frames));
         match (found.is_empty(), has_run) {
             (false, _) => Ok(found),
+            (true, _) if count > 0 => Err(Refused::Replaced(named.name.clone())),
             (true, true) => Err(Refused::Succeeded(named.name.clone())),
             (true, false) => Err(Refused::NeverRan(named.name.clone())),
         }

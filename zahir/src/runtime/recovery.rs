@@ -334,6 +334,7 @@ impl Obstacle {
             Refused::Unlisted(spawned) => unlisted(&spawned),
             Refused::NothingFailed
             | Refused::NeverRan(_)
+            | Refused::Replaced(_)
             | Refused::Succeeded(_)
             | Refused::Several(_) => ProblemKind::Misfit {
                 reason: "it can't be revised (a bug in zahir)".to_owned(),

@@ -479,6 +479,7 @@ impl Case {
         match refused {
             Refused::NothingFailed => RepairError::NothingFailed { run: self.run },
             Refused::NeverRan(node) => RepairError::NeverRan { node },
+            Refused::Replaced(node) => RepairError::Replaced { node },
             Refused::Succeeded(node) => RepairError::HasResult { node },
             Refused::Several(node) => RepairError::Inputs {
                 node,

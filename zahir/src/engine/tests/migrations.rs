@@ -51,9 +51,12 @@ fn migrate<'a>(world: &mut World<'a>, wish: &Wish, (was, now): (&'a Version, &'a
             return Fate::Refused;
         }
         Err(Refused::Undoing(_)) => return Fate::Refused,
-        Err(Refused::NothingFailed | Refused::Succeeded(_) | Refused::NeverRan(_))
-            if !matches!(wish, Wish::GoOn) =>
-        {
+        Err(
+            Refused::NothingFailed
+            | Refused::Succeeded(_)
+            | Refused::NeverRan(_)
+            | Refused::Replaced(_),
+        ) if !matches!(wish, Wish::GoOn) => {
             return Fate::Refused;
         }
         Err(refused) => panic!("{refused:?}"),

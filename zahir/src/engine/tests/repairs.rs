@@ -43,7 +43,12 @@ fn a_repaired_run_ends_as_the_reference_says() {
             let wish = wish(&world, rng);
             match world.repair(&wish) {
                 Ok(()) => {}
-                Err(Refused::NothingFailed | Refused::Twice(_) | Refused::Succeeded(_)) => continue,
+                Err(
+                    Refused::NothingFailed
+                    | Refused::Twice(_)
+                    | Refused::Succeeded(_)
+                    | Refused::Replaced(_),
+                ) => continue,
                 Err(refused) => panic!("{refused:?}"),
             }
             repairs += 1;

@@ -478,3 +478,27 @@ fn what_was_under_way_in_children_that_wait_to_be_called_is_not() {
             runs again: `made`, `made[0]/page`, `made[1]/paid`"#]],
     );
 }
+
+/// An attempt of the job failed, and the next one called another child in the place of the first.
+#[test]
+fn what_is_in_a_child_that_was_replaced_is_not_run_again() {
+    let told = "head ok, made open, made spawned=book#0, made parked, made[0]/book open, \
+                made[0]/book spawned=page, made[0]/book parked, made[0]/book[0]/page ok, \
+                made[0]/book resumed, made[0]/book breaks, made resumed, made retried, made open, \
+                made spawned=book#0, made[1]/book ok, made ends, end ok, succeeded";
+    let told: Vec<&str> = told.split(", ").collect();
+    let run = Run::of(Shelf::graph(), &told);
+    for name in ["made[0]/book[0]/page", "made[0]/book"] {
+        let refused = run.revised(&run.again(&[name])).unwrap_err();
+        assert_eq!(refused, Refused::Replaced(name.to_owned()));
+    }
+    // What is called so is in both; and in one of them it counts.
+    check_shelf(
+        &told.join(", "),
+        &["made/book"],
+        &expect![[r#"
+        counts: head ok, made spawned 1, made[0]/book spawned 1, made[0]/book[0]/page ok, made[0]/book failed, made spawned 1, made anew, made suspends [0, 1]
+        kept: `head`, `made[0]/book`, `made[0]/book[0]/page`
+        runs again: `made`, `made[1]/book`, `end`"#]],
+    );
+}

@@ -59,6 +59,12 @@ pub enum RepairError {
         /// The node.
         node: String,
     },
+    /// The node is a child, or in one, that its parent does not ask for any more: it has called another
+    /// one in its place.
+    Replaced {
+        /// The node.
+        node: String,
+    },
     /// The node has its result.
     HasResult {
         /// The node.
@@ -148,6 +154,11 @@ impl fmt::Display for RepairError {
                  is made from, or one that uses it"
             ),
             Self::NeverRan { node } => write!(f, "`{node}` has not run in this run"),
+            Self::Replaced { node } => write!(
+                f,
+                "nobody asks for `{node}` any more: the job that did has called another child in its \
+                 place since"
+            ),
             Self::HasResult { node } => write!(
                 f,
                 "`{node}` has its result: to run it all the same, write `rerun_from(\"{node}\")`"
@@ -191,6 +202,7 @@ impl StdError for RepairError {
             | Self::NoSuchNode { .. }
             | Self::Pure { .. }
             | Self::NeverRan { .. }
+            | Self::Replaced { .. }
             | Self::HasResult { .. }
             | Self::NothingFailed { .. }
             | Self::Blocked { .. }

@@ -334,7 +334,7 @@ impl Family {
             let before = &self.children[usize(before)];
             let is_other = before.kind != child.kind || before.arguments != child.arguments;
             assert!(
-                is_repaired || !before.has_once,
+                is_repaired || is_other || !before.has_once,
                 "{:?} is started twice",
                 child.call
             );

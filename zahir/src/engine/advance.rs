@@ -8,6 +8,7 @@ use super::action::{Action, Evaluation, Violation};
 use super::frame::{FrameId, Place};
 use super::report::Evaluated;
 use super::state::{Change, Departure, Instance, Outcome, State};
+use super::tally::Counted;
 use super::{Engine, Phase, Task};
 use crate::plan::{Exit, PlanKind, RegionId, Source, index};
 
@@ -369,9 +370,16 @@ impl<V: Clone> Engine<V> {
 
     /// Forgets frames that replay rebuilt, and that turned out to be over: those below `index`.
     pub(super) fn drop_rebuilt(&mut self, owner: Place, index: u32) {
+        // What has stopped may have left children that were not over.
+        let kind = self.plan.node(owner.node).kind;
+        let of_children = if kind.catches() {
+            Counted::Running
+        } else {
+            Counted::Succeeded
+        };
         while let Some((_, frame)) = self.replayed.range((owner, 0)..(owner, index)).next() {
             let frame = *frame;
-            self.remove_tree(frame);
+            self.remove_tree_with(frame, of_children);
         }
     }
 
@@ -553,13 +561,18 @@ impl<V: Clone> Engine<V> {
         }
     }
 
-    /// Takes a frame out, and all frames inside it.
+    /// Takes a frame out, and all frames inside it: children that are not over by then never will be.
     pub(super) fn remove_tree(&mut self, id: FrameId) {
+        self.remove_tree_with(id, Counted::Running);
+    }
+
+    /// The same where children in it that had begun, and have not failed, are this.
+    fn remove_tree_with(&mut self, id: FrameId, of_children: Counted) {
         if self.replayed.is_empty() && self.frames.inside(id).next().is_none() {
             return self.frames.remove(id);
         }
         let all = self.frames.tree(id);
-        self.count_removed(&all[1..]);
+        self.count_removed(&all[1..], of_children);
         for id in all.into_iter().rev() {
             if !self.replayed.is_empty()
                 && let Some(frame) = self.frames.get(id)

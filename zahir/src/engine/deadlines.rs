@@ -30,6 +30,7 @@ impl<V: Clone> Engine<V> {
         let is_going = !self.is_stopped(place.frame) || self.is_owed(place);
         if let Some(due) = due
             && is_going
+            && !self.tallies.is_recount
         {
             self.deadlines.insert((due, place));
         }

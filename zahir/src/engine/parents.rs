@@ -53,6 +53,21 @@ impl<V: Clone> Engine<V> {
         self.progress.known = self.progress.known.saturating_sub(jobs);
     }
 
+    /// These children wait until they are called again; but for those that have failed, and have that to
+    /// give.
+    pub(super) fn suspend_children(&mut self, parent: Place, numbers: &[u32]) {
+        for number in numbers {
+            let frame = self.replayed.get(&(parent, *number));
+            let frame = frame.and_then(|frame| self.frames.get(*frame));
+            if frame.is_some_and(|frame| frame.failure.is_some()) {
+                continue;
+            }
+            if let Some(children) = self.children_mut(parent) {
+                children.suspend(*number);
+            }
+        }
+    }
+
     /// An attempt asks for a child that was there: gives whether it was suspended. The same for a live
     /// one and for one on record.
     pub(super) fn resume_child(&mut self, parent: Place, number: u32, attempt: u32) -> bool {

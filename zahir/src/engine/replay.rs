@@ -274,9 +274,8 @@ impl<V: Clone> Engine<V> {
             }
             Record::ChildrenSuspended { at, children } => {
                 // It may be in a child that is not called any more.
-                let place = self.place(at);
-                if let Some(all) = place.and_then(|place| self.children_mut(place)) {
-                    children.iter().for_each(|number| all.suspend(*number));
+                if let Some(place) = self.place(at) {
+                    self.suspend_children(place, children);
                 }
                 Ok(())
             }

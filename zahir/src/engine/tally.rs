@@ -87,9 +87,9 @@ impl<V: Clone> Engine<V> {
         self.tallies.counts.entry(key).or_default().add(counted);
     }
 
-    /// These frames are about to be removed with what is around them. The children among them will not
-    /// be over.
-    pub(super) fn count_removed(&mut self, frames: &[FrameId]) {
+    /// These frames are about to be removed with what is around them. The children among them that have
+    /// not failed are `counted` so: as those that will not be over, or as those that were.
+    pub(super) fn count_removed(&mut self, frames: &[FrameId], counted: Counted) {
         if self.tallies.counts.is_empty() {
             return;
         }
@@ -97,8 +97,10 @@ impl<V: Clone> Engine<V> {
             let is_awake = self.frames.get(*id).is_some_and(|frame| frame.is_awake);
             !is_awake && self.child_of(*id).is_some()
         };
-        self.tallies.is_partial |= self.phase != Phase::Replaying && frames.iter().any(was_found);
-        for (parent, kind, counted) in self.begun_children(frames) {
+        let is_known = self.phase == Phase::Replaying || matches!(counted, Counted::Succeeded);
+        self.tallies.is_partial |= !is_known && frames.iter().any(was_found);
+        for (parent, kind, has_failed) in self.begun_children(frames) {
+            let counted = if has_failed { Counted::Failed } else { counted };
             self.count_child(parent, kind, counted);
         }
     }
@@ -129,8 +131,13 @@ impl<V: Clone> Engine<V> {
         let mut counts = self.tallies.counts.clone();
         if !counts.is_empty() {
             let frames = self.frames.tree(self.body);
-            for (parent, kind, counted) in self.begun_children(&frames) {
+            for (parent, kind, has_failed) in self.begun_children(&frames) {
                 let key = (self.parents(parent), kind);
+                let counted = if has_failed {
+                    Counted::Failed
+                } else {
+                    Counted::Running
+                };
                 counts.entry(key).or_default().add(counted);
             }
         }
@@ -166,8 +173,8 @@ impl<V: Clone> Engine<V> {
     }
 
     /// The parents and kinds of the children among these frames of which something is on record, and
-    /// what becomes of them. The frames inside of others come behind them.
-    fn begun_children(&self, frames: &[FrameId]) -> Vec<(Place, NodeId, Counted)> {
+    /// whether they have failed. The frames inside of others come behind them.
+    fn begun_children(&self, frames: &[FrameId]) -> Vec<(Place, NodeId, bool)> {
         let (mut begun, mut children) = (BTreeSet::new(), Vec::new());
         for id in frames.iter().rev() {
             let Some(frame) = self.frames.get(*id) else {
@@ -178,11 +185,8 @@ impl<V: Clone> Engine<V> {
                 continue;
             }
             begun.insert(owner.frame);
-            let counted = match frame.failure {
-                Some(_) => Counted::Failed,
-                None => Counted::Running,
-            };
-            children.extend(self.child_of(*id).map(|it| (owner, it.kind, counted)));
+            let has_failed = frame.failure.is_some();
+            children.extend(self.child_of(*id).map(|it| (owner, it.kind, has_failed)));
         }
         children
     }

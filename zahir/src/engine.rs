@@ -102,7 +102,7 @@ pub(crate) use bonds::NUMBERS_MAX;
 pub(crate) use calls::Calls;
 pub(crate) use children::ChildrenMax;
 pub(crate) use frame::Place;
-pub(crate) use replay::{RecoverError, Stored};
+pub(crate) use replay::{RecoverError, Stored, last_attempt};
 pub(crate) use report::{AttemptOutcome, Evaluated, Extra, Report, Verdict};
 pub(crate) use tally::Tally;
 pub(crate) use waits::SIGNALS_MAX;

@@ -87,6 +87,10 @@ impl<V: Clone> Engine<V> {
                 number += 1;
             }
         }
+        engine.undoing.recall_attempt(|failed| {
+            let records = stored.steps.iter().rev();
+            last_attempt(records.flat_map(|step| step.records.iter().rev()), failed)
+        });
         engine.settling.clear();
         engine.phase = Phase::Going;
         engine.inputs = inputs;
@@ -623,6 +627,17 @@ impl<V: Clone> Engine<V> {
         self.replayed.insert((parent, number), frame);
         Some(frame)
     }
+}
+
+/// The last attempt of a node instance, among these records, of which the last comes first.
+pub(crate) fn last_attempt<'r>(
+    mut backwards: impl Iterator<Item = &'r Record>,
+    of: &Position,
+) -> Option<Attempt> {
+    backwards.find_map(|record| match record {
+        Record::AttemptStarted { at, attempt } if at == of => Some(*attempt),
+        _ => None,
+    })
 }
 
 fn decoded<V>(

@@ -32,7 +32,7 @@ pub(super) struct Undoing {
     owed: Vec<Owed>,
     /// How the run ends behind it, as soon as it has begun.
     ending: Option<Ending>,
-    /// The attempt that failed the run in this process.
+    /// The attempt that failed the run.
     attempt: Option<Attempt>,
     /// The results by position: numbers of `owed`.
     order: Vec<usize>,
@@ -131,6 +131,13 @@ impl Undoing {
             .ok()
             .and_then(|it| self.owed.get(it));
         owed.is_some_and(|owed| matches!(owed.state, State::Ready(_)))
+    }
+
+    /// Which attempt has failed the run is on record elsewhere.
+    pub(super) fn recall_attempt(&mut self, last: impl FnOnce(&Position) -> Option<Attempt>) {
+        if let Some(Ending::Failed { at: Some(at), .. }) = &self.ending {
+            self.attempt = last(at);
+        }
     }
 
     /// The run is to end like this.

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use zahir_store::{
-    Ending, Position, Record, RunId, RunStart, Store, StoreError, StoredRun, TEXT_BYTES_MAX,
+    Attempt, Ending, Record, RunId, RunStart, Store, StoreError, StoredRun, TEXT_BYTES_MAX,
 };
 
+use crate::engine;
 use crate::error::{FailedNode, RunError, StartError};
 use crate::job::Call;
 use crate::runtime::claim::Claim;
@@ -463,7 +464,7 @@ fn outcome(executable: &Executable, loaded: &Loaded) -> Option<Outcome> {
         Ending::Failed { at, failure } => {
             let failed = at.as_ref().map(|at| FailedNode {
                 path: loaded.path(executable, at),
-                attempt: last_attempt(stored, at),
+                attempt: engine::last_attempt(backwards(stored), at).map(Attempt::number),
             });
             let error = RunError::new(failure.clone())
                 .of_run(id, executable.name)
@@ -479,17 +480,6 @@ fn backwards(stored: &StoredRun) -> impl Iterator<Item = &Record> {
     let records = stored.steps.iter().rev();
     let records = records.flat_map(|step| step.records.iter().rev());
     records.take_while(|record| !matches!(record, Record::RunRevised(_)))
-}
-
-fn last_attempt(stored: &StoredRun, failed: &Position) -> Option<u32> {
-    let number = |record: &Record| {
-        if let Record::AttemptStarted { at, attempt } = record {
-            (at == failed).then(|| attempt.number())
-        } else {
-            None
-        }
-    };
-    backwards(stored).find_map(number)
 }
 
 /// The nodes whose results could not be undone.

@@ -405,6 +405,7 @@ async fn undoing_goes_on_after_a_restart() {
     let again = find(&runtime, &flow, run.id()).await;
     let error = again.output().await.unwrap_err();
     assert_eq!(error.to_string(), "node `ship` failed: no truck");
+    assert_eq!(error.attempt(), Some(1));
     let told = log.lock().unwrap().clone();
     assert_eq!(told, ["undo charge [2, 3]", "undo reserve [1, 2]"]);
     runtime.shutdown().await.unwrap();

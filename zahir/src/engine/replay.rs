@@ -634,9 +634,12 @@ pub(crate) fn last_attempt<'r>(
     mut backwards: impl Iterator<Item = &'r Record>,
     of: &Position,
 ) -> Option<Attempt> {
-    backwards.find_map(|record| match record {
-        Record::AttemptStarted { at, attempt } if at == of => Some(*attempt),
-        _ => None,
+    backwards.find_map(|record| {
+        if let Record::AttemptStarted { at, attempt } = record {
+            (at == of).then_some(*attempt)
+        } else {
+            None
+        }
     })
 }
 

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use zahir_store::{
-    Attempt, Failure, FailureKind, Heir, NodeId, Position, Record, SpawnedChild, StoredRun,
-    Timestamp,
+    Attempt, Failure, FailureKind, FrameStep, Heir, NodeId, Position, Record, SpawnedChild,
+    StoredRun, Timestamp,
 };
 
 use super::children::ChildState;
@@ -270,7 +270,7 @@ impl<V: Clone> Engine<V> {
             }
             Record::AttemptsDropped { at } => {
                 // A job that handed over before has its result, and may be over with the frame it is in.
-                let place = self.place(at);
+                let place = self.find(at);
                 if let Some(children) = place.and_then(|place| self.children_mut(place)) {
                     children.disclaim();
                 }
@@ -278,7 +278,7 @@ impl<V: Clone> Engine<V> {
             }
             Record::ChildrenSuspended { at, children } => {
                 // It may be in a child that is not called any more.
-                if let Some(place) = self.place(at) {
+                if let Some(place) = self.find(at) {
                     self.suspend_children(place, children);
                 }
                 Ok(())
@@ -562,6 +562,19 @@ impl<V: Clone> Engine<V> {
         } else {
             Err("that attempt was not under way")
         }
+    }
+
+    /// The node instance that a record speaks of, unless the frame it was in is over.
+    fn find(&self, position: &Position) -> Option<Place> {
+        let mut frame = self.body;
+        for FrameStep { node, index } in &position.frames {
+            let owner = Place { frame, node: *node };
+            frame = *self.replayed.get(&(owner, *index))?;
+        }
+        Some(Place {
+            frame,
+            node: position.node,
+        })
     }
 
     /// The node instance that a record speaks of, in a frame that is rebuilt if it is not there.

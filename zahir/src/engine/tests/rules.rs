@@ -150,6 +150,28 @@ fn finished_items_are_not_run_again() {
     assert_eq!(engine.wanted(), 2);
 }
 
+/// What a repair says of a job and its children may be of one that is over with all that is around it.
+#[test]
+fn what_a_repair_says_of_a_finished_item_begins_nothing() {
+    let records = |repair: Record| {
+        let done = Record::AttemptSucceeded {
+            at: job(0),
+            attempt: Attempt::FIRST,
+            output: vec![9],
+        };
+        vec![counted(1), tried(0), done, repair]
+    };
+    let suspended = Record::ChildrenSuspended {
+        at: job(0),
+        children: vec![0],
+    };
+    for repair in [Record::AttemptsDropped { at: job(0) }, suspended] {
+        let mut engine = recover(records(repair)).unwrap();
+        drop(give_items(&mut engine, vec![1]));
+        assert_eq!(engine.wanted(), 0);
+    }
+}
+
 #[test]
 fn what_comes_behind_a_branch_waits_for_all_that_the_branch_does() {
     // `let a = job(); let b = if .. { job() } else { a }; job(b)`: the first job runs again, the arm that

@@ -657,12 +657,24 @@ impl<'a> Reviser<'a> {
         };
         let steps = was.frames.iter().zip(&now.frames);
         let mut nodes = steps.map(|(was, now)| (was.node, now.node));
-        let changed = nodes
-            .find(|(_, now)| !matching.is_kept(*now))
-            .unwrap_or((was.node, now.node));
-        match matching.reason(before, current, changed) {
-            Some(reason) => format!("{has}, and {reason}"),
-            None => has.to_owned(),
+        let around = nodes.position(|(_, now)| !matching.is_kept(now));
+        let around = around.and_then(|depth| {
+            Some(Position {
+                frames: was.frames.get(..depth)?.to_vec(),
+                node: was.frames.get(depth)?.node,
+            })
+        });
+        let changed = match &around {
+            Some(around) => (around.node, now.frames[around.frames.len()].node),
+            None => (was.node, now.node),
+        };
+        match (matching.reason(before, current, changed), around) {
+            (Some(reason), Some(around)) => {
+                let around = self.path_before(&around);
+                format!("{has}, and `{around}`, which it is in, has changed: {reason}")
+            }
+            (Some(reason), None) => format!("{has}, and {reason}"),
+            (None, _) => has.to_owned(),
         }
     }
 

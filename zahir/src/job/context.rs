@@ -204,7 +204,8 @@ impl Context {
         self.0.run
     }
 
-    /// The name of the node: that of its variable in the workflow. Empty outside of a run.
+    /// The name of the node: that of its variable in the workflow, or of the job if it is a child of
+    /// another one. Empty outside of a run.
     #[must_use]
     pub fn node(&self) -> &str {
         self.0.name
@@ -216,12 +217,17 @@ impl Context {
         self.0.attempt.number()
     }
 
-    /// A text that is the same for every attempt of this node of this run, also after a restart,
-    /// and for nothing else.
+    /// A text that is the same for every attempt of this node of this run, also after a restart, and
+    /// that no other node has, in this run or another.
     ///
     /// Hand it to a service that accepts idempotency keys, so that an effect that was repeated
     /// after a crash counts once. The attempts of a recovery job have a key of their own, which ends
     /// in `/recover`, and so have those that undo the result, in `/undo`.
+    ///
+    /// It is the same after a repair, too, whatever inputs that gives the node: a service that has seen
+    /// it then answers as it did. Children are told apart by their numbers, in the order in which their
+    /// parent called them first. If that is run again from its beginning, with
+    /// [`rerun_from`](crate::RunHandle::rerun_from), its children are numbered anew.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
         let role = match self.role() {

@@ -81,6 +81,9 @@ impl<O: Send + Sync + 'static> RunHandle<O> {
     /// The children that the jobs of this run have, counted by parent and kind. None of those that an
     /// attempt has not yet asked for.
     ///
+    /// What is counted of a run that was over before this process began is read from its records. If
+    /// its workflow was changed since, these are of no workflow that is known, and none are counted.
+    ///
     /// # Errors
     ///
     /// If the run has ended before this process began, and the store can't be read.

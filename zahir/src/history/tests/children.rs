@@ -449,6 +449,32 @@ fn a_child_that_is_never_started_twice_is_not() {
     run.revised(&run.again(&["made", "made[0]/paid"])).unwrap();
 }
 
+workflow! {
+    async fn shelf_of_the_order(order: u64) -> u64 {
+        let _head = one(order).named("head");
+        let made = book(order).named("made");
+        one(made).named("end")
+    }
+}
+
+/// It is its parent that has changed.
+#[test]
+fn why_a_child_would_run_again_is_told_of_what_it_is_in() {
+    let told = [
+        "head ok",
+        "made open",
+        "made spawned=paid",
+        "made[0]/paid ok",
+    ];
+    let run = Run::of(Shelf::graph(), &told);
+    let now = revisions::version(ShelfOfTheOrder::graph(), Shelf::graph());
+    let Err(Refused::Twice(jobs)) = run.revised_for(&now, &Wish::GoOn) else {
+        panic!("it is not refused");
+    };
+    let told: Vec<String> = jobs.iter().map(ToString::to_string).collect();
+    expect!["`made[0]/paid`: it has its result, and `made`, which it is in, has changed: how `made` is called has changed"].assert_eq(&told.join("\n"));
+}
+
 /// Many children are told as how many they are.
 #[test]
 fn many_children_are_told_at_once() {

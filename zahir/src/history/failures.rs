@@ -204,14 +204,20 @@ pub(crate) fn unhandled(plan: &Plan, facts: &Facts) -> BTreeSet<Position> {
 /// What failed beside these node instances, and keeps them from running although it was handled around
 /// them.
 pub(crate) fn stopping(plan: &Plan, facts: &Facts, nodes: &[Position]) -> Vec<Position> {
-    let stops = |frames: &[FrameStep], node: &Position| {
-        let inner = node.frames.strip_prefix(frames);
-        inner.is_some_and(|inner| !is_last(plan, inner))
-    };
+    // The frames that would keep one of them from running if they were stopped.
+    let mut around = BTreeSet::new();
+    for node in nodes {
+        for depth in 1..=node.frames.len() {
+            let (outer, inner) = node.frames.split_at(depth);
+            if !is_last(plan, inner) {
+                around.insert(outer);
+            }
+        }
+    }
     let stopping = facts.nodes.iter().filter(|(at, fact)| {
         fact.failed.as_ref().is_some_and(|(_, failed)| {
             let frames = stopped(plan, facts, &at.frames, failed);
-            !frames.is_empty() && nodes.iter().any(|node| stops(frames, node))
+            around.contains(frames)
         })
     });
     stopping.map(|(at, _)| at.clone()).collect()

@@ -445,22 +445,17 @@ impl<V: Clone> Engine<V> {
     /// Why a job can't be tried again, after the process died during an attempt of it.
     pub(super) fn loss(&self, place: Place, tries: Tries) -> Option<Failure> {
         let Tries { crashes, .. } = tries;
-        let (kind, message) = if crashes >= self.crashes_max {
-            let times = if crashes == 1 { "once" } else { "times" };
-            let count = if crashes == 1 {
-                times.to_owned()
-            } else {
-                format!("{crashes} {times}")
-            };
-            let message = format!("the process died {count} while it was under way");
-            (FailureKind::Poisoned, message)
+        if crashes >= self.crashes_max {
+            Some(poisoned(crashes))
         } else if crashes > 0 && self.policy(place).at_most_once {
             let message = "the process ended while it was under way, and it is never started twice";
-            (FailureKind::Interrupted, message.to_owned())
+            Some(Failure {
+                kind: FailureKind::Interrupted,
+                message: message.to_owned(),
+            })
         } else {
-            return None;
-        };
-        Some(Failure { kind, message })
+            None
+        }
     }
 
     /// A job whose attempt died with the process is not tried again.
@@ -539,5 +534,18 @@ impl<V: Clone> Engine<V> {
 
     pub(super) fn tries(&self, place: Place) -> Option<Tries> {
         self.instance(place)?.state.tries()
+    }
+}
+
+/// The failure of what kills the process.
+pub(super) fn poisoned(crashes: u32) -> Failure {
+    let times = if crashes == 1 {
+        "once".to_owned()
+    } else {
+        format!("{crashes} times")
+    };
+    Failure {
+        kind: FailureKind::Poisoned,
+        message: format!("the process died {times} while it was under way"),
     }
 }

@@ -18,6 +18,7 @@ use zahir_store::{Attempt, Ending, Failure, FailureKind, NodeId, Position, Recor
 
 use self::order::{Level, Task};
 use super::action::{Action, Work};
+use super::attempts::poisoned;
 use super::frame::{FrameId, Place};
 use super::report::{AttemptOutcome, Verdict};
 use super::state::Tries;
@@ -287,14 +288,7 @@ impl<V: Clone> Engine<V> {
             if tries.crashes >= self.crashes_max
                 && let Some(attempt) = Attempt::new(tries.attempts)
             {
-                let failure = Failure {
-                    kind: FailureKind::Poisoned,
-                    message: format!(
-                        "the process died {} times while it was under way",
-                        tries.crashes
-                    ),
-                };
-                self.give_up_undo(number, attempt, failure);
+                self.give_up_undo(number, attempt, poisoned(tries.crashes));
             }
         }
         self.rouse_undo_deadlines();

@@ -713,3 +713,91 @@ fn no_two_attempts_run_whose_next_crash_would_be_their_last() {
     assert!(session.engine.uses_lane() && !session.engine.wants_lane());
     assert_eq!(session.engine.wanted(), 1, "the other one waits");
 }
+
+/// `race { job(), job() }` and a job behind it.
+fn race_of_two() -> Program {
+    let nodes = vec![
+        PlanNode {
+            inside: vec![RegionId(1), RegionId(2)],
+            ..node(PlanKind::Race, 0, 0, vec![])
+        },
+        node(PlanKind::Job, 1, 0, vec![]),
+        node(PlanKind::Job, 2, 0, vec![]),
+        PlanNode {
+            after: vec![here(0)],
+            ..job(1)
+        },
+    ];
+    let ids = |numbers: &[u32]| numbers.iter().copied().map(NodeId::new).collect();
+    let regions = vec![
+        region(ids(&[0, 3]), vec![], None),
+        region(ids(&[1]), vec![], Some(here(0))),
+        region(ids(&[2]), vec![], Some(here(0))),
+    ];
+    Program::new(nodes, regions)
+}
+
+#[test]
+fn what_waits_for_the_lane_and_is_cancelled_waits_no_more() {
+    let program = race_of_two();
+    let inputs: [u64; 0] = [];
+    let mut world = World::new(&program, &inputs, 2);
+    world.boot();
+    world.acknowledge();
+    world.grant(2);
+    world.acknowledge();
+    assert_eq!(world.live(), 2);
+    world.crash(0);
+    let disk = world.stored();
+    let decode = &mut |_, _, _: &[u8]| Ok(0);
+    let engine = Engine::recover(program.plan.clone(), &disk, vec![], 0, decode).unwrap();
+    let mut session = Session::begun(engine.with_crashes_max(2));
+    session.engine.handle(NOW, Report::LaneGranted);
+    let slots = session.engine.wanted();
+    session.engine.handle(NOW, Report::Granted { slots });
+    let Some(Action::Append { seq, .. }) = session.engine.poll_action() else {
+        panic!("one of them starts")
+    };
+    session.engine.handle(NOW, Report::Durable { seq });
+    let winner = session.start_one();
+    session.end(&winner, owed(1));
+    assert!(!session.engine.uses_lane() && !session.engine.wants_lane());
+}
+
+#[test]
+fn an_undo_that_kills_the_process_is_given_up() {
+    for (crashes_max, told) in [(1, "once"), (2, "2 times")] {
+        let mut program = jobs(vec![undoable(0, &[]), {
+            PlanNode {
+                after: vec![here(0)],
+                ..job(1)
+            }
+        }]);
+        program.fails_first[1] = 1;
+        program.crashes_max = crashes_max;
+        let mut world = World::new(&program, &[], 1);
+        let is_undoing = |world: &World<'_>| {
+            let mut records = world.disk_records();
+            records.any(|it| matches!(it, Record::UndoStarted { .. }))
+        };
+        for _ in 0..crashes_max {
+            world.boot();
+            while !is_undoing(&world) || world.live() == 0 {
+                world.grant(1);
+                world.acknowledge();
+                if !is_undoing(&world) && world.live() > 0 {
+                    world.end_attempt(0, false);
+                }
+            }
+            world.crash(0);
+        }
+        world.boot();
+        drive_in_order(&mut world, usize::MAX);
+        let ended = world.disk_records().find_map(|it| match it {
+            Record::RunFinished(Ending::Failed { failure, .. }) => Some(failure.message.clone()),
+            _ => None,
+        });
+        let told = format!("the process died {told} while it was under way");
+        assert!(ended.is_some_and(|it| it.contains(&told)), "{told}");
+    }
+}

@@ -568,6 +568,54 @@ fn a_cancelled_race_ends_whether_or_not_its_winner_had() {
 }
 
 #[test]
+fn what_died_in_an_entry_that_has_lost_has_not_failed() {
+    // Whose first entry was over, but for pure code, and whose second is never started twice.
+    let mut nodes = vec![
+        PlanNode {
+            inside: vec![RegionId(1), RegionId(2)],
+            ..node(PlanKind::Race, 0, 0, vec![])
+        },
+        node(PlanKind::Job, 1, 0, vec![]),
+        node(PlanKind::Job, 2, 0, vec![]),
+    ];
+    nodes[2].policy.at_most_once = true;
+    let of = |id| region(vec![NodeId::new(id)], vec![], Some(here(0)));
+    let program = Program::new(nodes, (0..3).map(of).collect());
+    let at = |entry| Position {
+        frames: vec![FrameStep {
+            node: NodeId::new(0),
+            index: entry,
+        }],
+        node: NodeId::new(entry + 1),
+    };
+    let started = |entry| Record::AttemptStarted {
+        at: at(entry),
+        attempt: Attempt::FIRST,
+    };
+    let done = Record::AttemptSucceeded {
+        at: at(0),
+        attempt: Attempt::FIRST,
+        output: vec![7],
+    };
+    let records = vec![started(0), started(1), done];
+    let mut engine = recover_in(program.plan, records).unwrap();
+    let won = actions(&mut engine);
+    let recorded = won.iter().filter_map(|action| match action {
+        Action::Append { records, .. } => Some(records.clone()),
+        _ => None,
+    });
+    let at = Position {
+        frames: vec![],
+        node: NodeId::new(0),
+    };
+    assert_eq!(
+        recorded.flatten().collect::<Vec<_>>(),
+        [Record::RaceWon { at, entry: 0 }],
+        "{won:?}"
+    );
+}
+
+#[test]
 fn a_broken_rule_halts_the_run_with_a_report() {
     let (mut engine, ..) = one_under_way(0, vec![1]);
     engine.handle(NOW, Report::Granted { slots: 5 });

@@ -267,6 +267,11 @@ impl<V: Clone> Engine<V> {
         self
     }
 
+    /// The latest moment that it was told of; after a recovery, of those on record.
+    pub(crate) const fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// Lets a run that is new, or was recovered, go on: what waits for a time waits from now on.
     pub(crate) fn begin(mut self, now: Timestamp) -> Self {
         self.now = self.now.max(now);

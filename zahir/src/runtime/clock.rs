@@ -4,6 +4,7 @@
 //! monotonic clock, so that it stands still for nobody: a wall clock that was set back is not
 //! followed, one that was set forward is.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -50,6 +51,34 @@ impl Clock {
             offset = self.offset.fetch_max(seen, Ordering::Relaxed).max(seen);
         }
         Timestamp::from_millis(offset.saturating_add(elapsed))
+    }
+}
+
+/// The time of a run: that of the machine, but never before the last moment that is on record of it.
+/// Where an earlier process had a clock that was ahead, it goes on from there, so that waits take as
+/// long as they should.
+#[derive(Debug)]
+pub(crate) struct RunClock {
+    clock: Arc<Clock>,
+    /// That moment, if it is ahead, and when the run was there.
+    ahead: Option<(Timestamp, Instant)>,
+}
+
+impl RunClock {
+    pub(crate) fn new(clock: &Arc<Clock>, recorded: Timestamp) -> Self {
+        let is_ahead = recorded > clock.now();
+        Self {
+            clock: Arc::clone(clock),
+            ahead: is_ahead.then(|| (recorded, Instant::now())),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        let now = self.clock.now();
+        match &self.ahead {
+            Some((recorded, since)) => now.max(recorded.after(since.elapsed())),
+            None => now,
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use crate::engine::{Action, AttemptOutcome, Engine, Evaluation, Place, Refusal, 
 use crate::error::{FailedNode, RunError};
 use crate::event::{Event, Pending};
 use crate::plan::SignalId;
+use crate::runtime::clock::RunClock;
 use crate::runtime::core::Core;
 use crate::runtime::executor::{self, Key, Start};
 use crate::runtime::run::{Left, Message, Outcome, Run, paths};
@@ -41,6 +42,7 @@ pub(crate) struct Driver {
     core: Arc<Core>,
     run: Arc<Run>,
     engine: Engine<Value>,
+    clock: RunClock,
     now: Timestamp,
     held: Held,
     /// How many of them were waited for, and not used yet.
@@ -98,7 +100,8 @@ impl Driver {
 
     /// The driver of a run that is where `engine` is, and has not begun in this process.
     pub(crate) fn new(core: &Arc<Core>, run: &Arc<Run>, engine: Engine<Value>) -> Self {
-        let now = core.clock.now();
+        let clock = RunClock::new(&core.clock, engine.now());
+        let now = clock.now();
         let engine = engine
             .with_crashes_max(core.crash_attempts_max)
             .with_children_max(core.children_max)
@@ -108,6 +111,7 @@ impl Driver {
             core: Arc::clone(core),
             run: Arc::clone(run),
             engine,
+            clock,
             now,
             held: Held::none(Arc::clone(&core.slots)),
             fresh: 0,
@@ -150,16 +154,16 @@ impl Driver {
                     tokio::task::consume_budget().await;
                     if self.engine.poll_timeout().is_some() {
                         // Something has a deadline, which jobs that never wait could run past.
-                        self.now = self.core.clock.now();
+                        self.now = self.clock.now();
                     }
                 }
                 Turn::Yield => {
                     tokio::task::yield_now().await;
-                    self.now = self.core.clock.now();
+                    self.now = self.clock.now();
                 }
                 Turn::Wait => {
                     std::future::poll_fn(|context| self.poll_wake(context)).await;
-                    self.now = self.core.clock.now();
+                    self.now = self.clock.now();
                 }
             }
         }
@@ -260,7 +264,7 @@ impl Driver {
         );
         if waits || self.run.executable.plan.is_timed {
             // What waits from here on, for a retry, a time or a signal, waits from when this ended.
-            self.now = self.core.clock.now();
+            self.now = self.clock.now();
         }
         self.share(Key { place, attempt }, &outcome);
         self.engine.handle(
@@ -453,7 +457,7 @@ impl Driver {
         let result = executor::evaluate(&self.run, place, what, inputs);
         if self.run.executable.plan.is_timed {
             // A sleep begins when its time is known, however long that took.
-            self.now = self.core.clock.now();
+            self.now = self.clock.now();
         }
         self.engine
             .handle(self.now, Report::Evaluated { place, result });
@@ -470,7 +474,7 @@ impl Driver {
     fn skip(&self, node: &Position) {
         if self.core.hub.is_watched() {
             let run = (self.run.id, &*self.run.executable);
-            let event = Event::skipped(run, self.core.clock.now().max(self.now), node);
+            let event = Event::skipped(run, self.clock.now().max(self.now), node);
             self.core.hub.emit(std::iter::once(event));
         }
     }
@@ -481,7 +485,7 @@ impl Driver {
             // How long a run may take is only on record as the time from here to its deadline.
             self.now
         } else {
-            self.core.clock.now().max(self.now)
+            self.clock.now().max(self.now)
         };
         if self.core.hub.is_watched() {
             let run = (self.run.id, &*self.run.executable);
@@ -602,7 +606,7 @@ impl Driver {
             return Poll::Pending;
         };
         if self.alarm.as_ref().is_none_or(|alarm| alarm.due != due) {
-            let wait = due.since(self.core.clock.now()).min(SLEEP_MAX);
+            let wait = due.since(self.clock.now()).min(SLEEP_MAX);
             let sleep = Box::pin(tokio::time::sleep(wait));
             self.alarm = Some(Alarm { due, sleep });
         }

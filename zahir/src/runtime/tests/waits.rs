@@ -113,6 +113,42 @@ async fn a_sleep_keeps_its_end_over_a_restart() {
     second.shutdown().await.unwrap();
 }
 
+static SET_BACK: AtomicU64 = AtomicU64::new(1_000_000_000_000);
+
+#[tokio::test]
+async fn waits_take_no_longer_where_the_clock_was_set_back_between_two_processes() {
+    let _watch = watch();
+    let flow = Flow::new("naps")
+        .sleep("nap", &[0], HOUR)
+        .job("work", &[0], add(1))
+        .sleep("again", &[1], HOUR)
+        .job("rest", &[1], add(1))
+        .build();
+    let store = TestStore::default();
+    let open = || {
+        let clock = Arc::new(Clock::new(|| SET_BACK.load(Ordering::SeqCst)));
+        let runtime = Runtime::with_store(store.clone());
+        runtime.executable(&flow).clock(&clock).start()
+    };
+    let first = open().await.unwrap();
+    let id = begin(&first, &flow, &[1]).await.id();
+    until(|| !dues(&store, id).is_empty()).await;
+    first.shutdown().await.unwrap();
+    SET_BACK.fetch_sub(24 * 3_600_000, Ordering::SeqCst);
+    tokio::time::pause();
+    let start = Instant::now();
+    let second = open().await.unwrap();
+    let run = start::find(second.core(), &flow, id).await.unwrap();
+    run.finished().await;
+    let slept = start.elapsed();
+    assert!((HOUR..3 * HOUR).contains(&slept), "{slept:?}");
+    let [nap, again] = dues(&store, id)[..] else {
+        panic!("two waits")
+    };
+    assert!((HOUR..HOUR + SECOND).contains(&again.since(nap)));
+    second.shutdown().await.unwrap();
+}
+
 static WALL: AtomicU64 = AtomicU64::new(1_000_000_000_000);
 
 #[tokio::test(start_paused = true)]

@@ -902,11 +902,13 @@ impl<'a> Meaning<'a> {
         steps || self.is_changed(index(at.node))
     }
 
-    /// Whether something in a race around it runs again, which may be what won.
+    /// Whether something in a race around it runs again, or waits for that, which may be what won.
     pub(super) fn is_in_a_changed_race(&mut self, at: &Position) -> bool {
         at.frames.iter().any(|step| {
             let plan = &self.new.codes[index(step.node)].plan;
-            plan.kind == PlanKind::Race && plan.inside.iter().any(|inner| self.runs(inner.0))
+            let mut entries = plan.inside.iter();
+            plan.kind == PlanKind::Race
+                && entries.any(|inner| self.runs(inner.0) || self.gives_another(inner.0))
         })
     }
 

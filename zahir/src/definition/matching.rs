@@ -78,6 +78,7 @@ impl Matching {
             new: &new,
             same: new.parts.keys().copied().collect(),
             quiet: new.parts.keys().copied().collect(),
+            altered: BTreeSet::new(),
             fates: matching.fates,
         };
         judge.judge();
@@ -272,6 +273,8 @@ struct Judge<'v> {
     /// is known.
     same: BTreeSet<&'v str>,
     quiet: BTreeSet<&'v str>,
+    /// Blocks with a handler in which something runs again, or is other than it was.
+    altered: BTreeSet<usize>,
     fates: Vec<Fate>,
 }
 
@@ -281,6 +284,7 @@ impl<'v> Judge<'v> {
     fn judge(&mut self) {
         loop {
             let (mut same, mut quiet) = (BTreeSet::new(), BTreeSet::new());
+            self.altered.clear();
             for workflow in self.new.parts.keys().copied() {
                 self.region(workflow, 0);
                 if self.is_same(workflow) {
@@ -369,6 +373,10 @@ impl<'v> Judge<'v> {
             // A workflow that is called in it may run nothing again, and give another of its values.
             let mut nodes = self.nodes(workflow, *inner).iter();
             is_same &= nodes.all(|at| self.fate(*at).is_same);
+            let is_body = place == 0 && node.kind == RESCUE;
+            if is_body && !(is_quiet && is_same && self.is_as_before(at, *inner)) {
+                self.altered.insert(at);
+            }
         }
         if node.kind == LOOP && !(is_quiet && is_same) {
             self.set(at, |fate| fate.is_kept = false);
@@ -383,6 +391,22 @@ impl<'v> Judge<'v> {
             fate.is_quiet &= fate.is_kept && is_quiet;
             fate.is_same &= fate.is_quiet && is_same && uses_same && was == Some(node.fingerprint);
         });
+    }
+
+    /// Whether the first region of a node has the nodes that it had.
+    fn is_as_before(&self, at: usize, region: u32) -> bool {
+        let fingerprints = |view: &View<'_>, nodes: &[usize]| -> Vec<Option<u64>> {
+            let nodes = nodes.iter().map(|at| view.shape.nodes.get(*at));
+            nodes.map(|node| node.map(|it| it.fingerprint)).collect()
+        };
+        let (before, now) = (self.before(at), self.new.shape.nodes.get(at));
+        let (Some(before), Some(now)) = (before, now) else {
+            return false;
+        };
+        let part = self.old.parts.get(before.workflow.as_str());
+        let was = part.zip(before.inside.first());
+        let was = was.map_or(&[][..], |(part, region)| part.nodes(*region));
+        fingerprints(self.old, was) == fingerprints(self.new, self.nodes(&now.workflow, region))
     }
 
     /// Whether a node goes the way that it went: it is what it was, and so is what its own step
@@ -415,7 +439,11 @@ impl<'v> Judge<'v> {
         let part = self.new.parts.get(node.workflow.as_str());
         let region = usize::try_from(node.region).ok();
         let owner = part.and_then(|part| part.regions.get(region?)?.owner.map(|id| part.at(id)));
-        owner.is_none_or(|owner| self.fate(owner).is_kept)
+        owner.is_none_or(|owner| {
+            // What failed may do so no more, or something else may fail.
+            let is_other = node.kind == CAUGHT && self.altered.contains(&owner);
+            self.fate(owner).is_kept && !is_other
+        })
     }
 
     /// Whether these nodes of the same workflow give what they gave.

@@ -500,6 +500,63 @@ fn a_signal_that_nobody_waits_for_any_more_is_counted() {
     );
 }
 
+#[job]
+async fn note(failure: &crate::Failure, order: u64) -> u64 {
+    order + u64::from(failure.attempt())
+}
+
+workflow! {
+    async fn noted(order: u64) -> u64 {
+        let paid = {
+            let a = one(order);
+            let b = fallible(order);
+            let c = one(a);
+            two(b, c).named("sum")
+        }.rescue(|failure| {
+            let plan = one(order);
+            let noted = note(&failure, order);
+            two(plan, noted).named("instead")
+        });
+        one(paid).named("end")
+    }
+}
+
+workflow! {
+    async fn noted_2(order: u64) -> u64 {
+        let paid = {
+            let a = one(order);
+            one(a).named("c")
+        }.rescue(|failure| {
+            let plan = one(order);
+            let noted = note(&failure, order);
+            two(plan, noted).named("instead")
+        });
+        one(paid).named("end")
+    }
+}
+
+/// If something else fails in its block, that is what the handler is given.
+#[test]
+fn what_was_given_a_failure_goes_with_what_has_failed() {
+    let told = [
+        "paid/a ok",
+        "paid/b failed",
+        "paid/plan ok",
+        "paid/noted ok",
+        "paid/instead open",
+    ];
+    check_change(
+        Noted::graph(),
+        &told,
+        Noted2::graph(),
+        &expect![[r#"
+        counts: paid/a ok, paid/plan ok
+        kept: `paid/a`, `paid/plan`
+        runs again: `paid/noted`, `paid/instead`
+        gone: `paid/b`, `paid/sum`"#]],
+    );
+}
+
 /// A `finally` that ran because of a failure, which is taken back.
 #[test]
 fn what_a_failure_that_does_not_count_has_stopped_is_not_at_its_end() {

@@ -186,6 +186,52 @@ fn another_value_of_a_called_workflow_changes_what_is_behind_the_construct_aroun
     assert_eq!(moved(LOOP, 0), "a x y");
 }
 
+/// A block that calls a workflow with these jobs, of which the first gives its result, and a handler.
+fn handled(jobs: &[&str]) -> Definition {
+    let nodes = vec![
+        job("a", &[]),
+        node("block", RESCUE, &[0]),
+        call("pay", "inner", &[]),
+        node("error", CAUGHT, &[]),
+        job("note", &[3]),
+        job("plan", &[]),
+    ];
+    let inner = jobs.iter().map(|name| job(name, &[])).collect();
+    let mut shape = defined(vec![Part("outer", nodes), Part("inner", inner)]).shape;
+    shape.nodes[1].inside = vec![1, 2];
+    shape.nodes[2].region = 1;
+    for handler in &mut shape.nodes[3..6] {
+        handler.region = 2;
+    }
+    let inside = |result| DefinedRegion {
+        owner: Some(1),
+        result: Some(result),
+        ..shape.regions[0].clone()
+    };
+    let inside = [inside(2), inside(4)];
+    shape.regions.splice(1..1, inside);
+    shape.regions[3].result = Some(0);
+    Definition::from_shape(shape)
+}
+
+/// The failure that a handler was given may be of a job that is gone.
+#[test]
+fn what_a_handler_did_with_a_failure_goes_if_something_else_may_fail() {
+    let moved = |now: &[&str]| {
+        let (old, new) = (handled(&["x", "y"]), handled(now));
+        let matching = Matching::new(&old, &new);
+        let moved = matching.moved(&new).filter_map(|(_, is)| new.node(is));
+        moved
+            .map(|node| node.name.clone())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(moved(&["x", "y"]), "a block pay note plan x y");
+    assert_eq!(moved(&["x"]), "a block pay plan x");
+    // What is new runs first, and then whatever the handler does.
+    assert_eq!(moved(&["x", "y", "z"]), "a block pay x y");
+}
+
 #[test]
 fn a_workflow_may_call_itself() {
     let inner = |job_of| {

@@ -692,11 +692,9 @@ fn a_job_that_died_with_the_process_stops_nothing_that_is_not_awake() {
     assert_eq!(world.executions.len(), 2, "the `finally` ran");
 }
 
-#[test]
-fn no_two_attempts_run_whose_next_crash_would_be_their_last() {
-    let program = jobs(vec![job(0), job(1)]);
-    let inputs: [u64; 0] = [];
-    let mut world = World::new(&program, &inputs, 2);
+/// The two jobs of this program were under way when the process died, and may die once more.
+fn both_crashed(program: &Program) -> Session {
+    let mut world = World::new(program, &[], 2);
     world.boot();
     world.acknowledge();
     world.grant(2);
@@ -706,7 +704,12 @@ fn no_two_attempts_run_whose_next_crash_would_be_their_last() {
     let disk = world.stored();
     let decode = &mut |_, _, _: &[u8]| Ok(0);
     let engine = Engine::recover(program.plan.clone(), &disk, vec![], 0, decode).unwrap();
-    let mut session = Session::begun(engine.with_crashes_max(2));
+    Session::begun(engine.with_crashes_max(2))
+}
+
+#[test]
+fn no_two_attempts_run_whose_next_crash_would_be_their_last() {
+    let mut session = both_crashed(&jobs(vec![job(0), job(1)]));
     assert_eq!(session.engine.wanted(), 0);
     assert!(session.engine.wants_lane());
     session.engine.handle(NOW, Report::LaneGranted);
@@ -739,19 +742,7 @@ fn race_of_two() -> Program {
 
 #[test]
 fn what_waits_for_the_lane_and_is_cancelled_waits_no_more() {
-    let program = race_of_two();
-    let inputs: [u64; 0] = [];
-    let mut world = World::new(&program, &inputs, 2);
-    world.boot();
-    world.acknowledge();
-    world.grant(2);
-    world.acknowledge();
-    assert_eq!(world.live(), 2);
-    world.crash(0);
-    let disk = world.stored();
-    let decode = &mut |_, _, _: &[u8]| Ok(0);
-    let engine = Engine::recover(program.plan.clone(), &disk, vec![], 0, decode).unwrap();
-    let mut session = Session::begun(engine.with_crashes_max(2));
+    let mut session = both_crashed(&race_of_two());
     session.engine.handle(NOW, Report::LaneGranted);
     let slots = session.engine.wanted();
     session.engine.handle(NOW, Report::Granted { slots });
@@ -767,12 +758,11 @@ fn what_waits_for_the_lane_and_is_cancelled_waits_no_more() {
 #[test]
 fn an_undo_that_kills_the_process_is_given_up() {
     for (crashes_max, told) in [(1, "once"), (2, "2 times")] {
-        let mut program = jobs(vec![undoable(0, &[]), {
-            PlanNode {
-                after: vec![here(0)],
-                ..job(1)
-            }
-        }]);
+        let behind = PlanNode {
+            after: vec![here(0)],
+            ..job(1)
+        };
+        let mut program = jobs(vec![undoable(0, &[]), behind]);
         program.fails_first[1] = 1;
         program.crashes_max = crashes_max;
         let mut world = World::new(&program, &[], 1);

@@ -219,7 +219,8 @@ impl<'p> Reach<'p> {
         frames.is_some_and(|frames| self.values.contains(&(frames.to_vec(), source.slot)))
     }
 
-    /// Finds what in a node needs what is around it. Another workflow sees nothing of its caller.
+    /// Finds what in a node needs what is around it, and whether the node gives another value by that.
+    /// Another workflow sees nothing of its caller.
     fn descend(&mut self, at: &Position) {
         let node = self.plan.node(at.node);
         if node.kind == PlanKind::Call {
@@ -242,6 +243,11 @@ impl<'p> Reach<'p> {
                 } else {
                     self.descend(&inner);
                 }
+            }
+            let region = self.plan.region(*region);
+            let mut given = region.result.iter().chain(&region.outs);
+            if given.any(|source| self.is_other(&frames, *source)) {
+                self.tasks.push(Task::Spread(at.clone()));
             }
         }
     }

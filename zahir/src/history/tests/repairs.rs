@@ -760,3 +760,33 @@ fn what_has_stopped_the_block_of_a_named_node_runs_again_with_it() {
         runs again: `end`"#]],
     );
 }
+
+workflow! {
+    async fn lent(order: u64) -> u64 {
+        let rate = one(order);
+        let kind = one(order).named("kind");
+        let paid = {
+            let price = if kind > 3 { one(order).named("list") } else { rate };
+            let charged = fallible(price);
+            charged
+        }.rescue(|_| one(order).named("plan"));
+        one(paid).named("end")
+    }
+}
+
+/// The arm gives what is around the block, and in the block another job is given that.
+#[test]
+fn what_is_given_a_value_from_around_its_block_runs_again_with_it() {
+    let told = [
+        "rate ok",
+        "kind ok",
+        "paid/price arm=1",
+        "paid/charged ok",
+        "end ok",
+        "succeeded",
+    ];
+    check(Lent::graph(), &told, &["rate"], &expect![[r#"
+        counts: kind ok, paid/price arm=1
+        kept: `kind`
+        runs again: `rate`, `paid/charged`, `end`"#]]);
+}

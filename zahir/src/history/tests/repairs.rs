@@ -785,8 +785,13 @@ fn what_is_given_a_value_from_around_its_block_runs_again_with_it() {
         "end ok",
         "succeeded",
     ];
-    check(Lent::graph(), &told, &["rate"], &expect![[r#"
+    check(
+        Lent::graph(),
+        &told,
+        &["rate"],
+        &expect![[r#"
         counts: kind ok, paid/price arm=1
         kept: `kind`
-        runs again: `rate`, `paid/charged`, `end`"#]]);
+        runs again: `rate`, `paid/charged`, `end`"#]],
+    );
 }

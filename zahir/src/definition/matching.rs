@@ -241,11 +241,18 @@ impl<'s> View<'s> {
     /// What tells the result of a workflow, but for the workflows that it calls.
     fn outline(&self, workflow: &str) -> Option<(Vec<u64>, Option<u64>, &str)> {
         let part = self.parts.get(workflow)?;
-        let fingerprint = |at: usize| self.shape.nodes.get(at).map(|node| node.fingerprint);
-        let nodes = part.nodes(0).iter().filter_map(|at| fingerprint(*at));
         let body = part.regions.first()?;
-        let result = body.result.and_then(|id| fingerprint(part.at(id)));
-        Some((nodes.collect(), result, &body.exit))
+        let result = body.result.and_then(|id| self.fingerprint(part.at(id)));
+        Some((self.fingerprints(part.nodes(0)), result, &body.exit))
+    }
+
+    fn fingerprints(&self, nodes: &[usize]) -> Vec<u64> {
+        let nodes = nodes.iter();
+        nodes.filter_map(|at| self.fingerprint(*at)).collect()
+    }
+
+    fn fingerprint(&self, at: usize) -> Option<u64> {
+        self.shape.nodes.get(at).map(|node| node.fingerprint)
     }
 }
 
@@ -371,10 +378,10 @@ impl<'v> Judge<'v> {
             }
             is_quiet &= self.is_quiet(workflow, *inner);
             // A workflow that is called in it may run nothing again, and give another of its values.
-            let mut nodes = self.nodes(workflow, *inner).iter();
-            is_same &= nodes.all(|at| self.fate(*at).is_same);
+            let nodes = self.nodes(workflow, *inner);
+            is_same &= nodes.iter().all(|at| self.fate(*at).is_same);
             let is_body = place == 0 && node.kind == RESCUE;
-            if is_body && !(is_quiet && is_same && self.is_as_before(at, *inner)) {
+            if is_body && !(is_quiet && is_same && self.is_as_before(at, nodes)) {
                 self.altered.insert(at);
             }
         }
@@ -393,20 +400,15 @@ impl<'v> Judge<'v> {
         });
     }
 
-    /// Whether the first region of a node has the nodes that it had.
-    fn is_as_before(&self, at: usize, region: u32) -> bool {
-        let fingerprints = |view: &View<'_>, nodes: &[usize]| -> Vec<Option<u64>> {
-            let nodes = nodes.iter().map(|at| view.shape.nodes.get(*at));
-            nodes.map(|node| node.map(|it| it.fingerprint)).collect()
-        };
-        let (before, now) = (self.before(at), self.new.shape.nodes.get(at));
-        let (Some(before), Some(now)) = (before, now) else {
+    /// Whether these, the nodes of the first region of a node, are those that it had.
+    fn is_as_before(&self, at: usize, now: &[usize]) -> bool {
+        let Some(before) = self.before(at) else {
             return false;
         };
         let part = self.old.parts.get(before.workflow.as_str());
         let was = part.zip(before.inside.first());
         let was = was.map_or(&[][..], |(part, region)| part.nodes(*region));
-        fingerprints(self.old, was) == fingerprints(self.new, self.nodes(&now.workflow, region))
+        self.old.fingerprints(was) == self.new.fingerprints(now)
     }
 
     /// Whether a node goes the way that it went: it is what it was, and so is what its own step

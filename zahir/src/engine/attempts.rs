@@ -131,7 +131,7 @@ impl<V: Clone> Engine<V> {
             at: self.frames.position(place),
             attempt,
         });
-        self.begin_attempt(place, attempt);
+        self.begin_attempt(place, attempt, &policy);
         if !self.owed.remove(&place) {
             self.shift_live(place.frame, true);
         }
@@ -152,9 +152,9 @@ impl<V: Clone> Engine<V> {
     }
 
     /// An attempt begins; the same for what is live and for what is on record.
-    pub(super) fn begin_attempt(&mut self, place: Place, attempt: Attempt) {
+    pub(super) fn begin_attempt(&mut self, place: Place, attempt: Attempt, policy: &Policy) {
         self.change(place, Change::Started(attempt));
-        if self.policy(place).at_most_once {
+        if policy.at_most_once {
             self.spend_children(place.frame);
         }
     }

@@ -546,7 +546,8 @@ impl<V: Clone> Engine<V> {
         if !was_running {
             self.shift_live(place.frame, true);
         }
-        self.begin_attempt(place, attempt);
+        let policy = self.policy(place);
+        self.begin_attempt(place, attempt, &policy);
         Ok(())
     }
 

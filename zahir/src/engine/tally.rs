@@ -99,8 +99,7 @@ impl<V: Clone> Engine<V> {
         };
         let is_known = self.phase == Phase::Replaying || matches!(counted, Counted::Succeeded);
         self.tallies.is_partial |= !is_known && frames.iter().any(was_found);
-        for (parent, kind, has_failed) in self.begun_children(frames) {
-            let counted = if has_failed { Counted::Failed } else { counted };
+        for (parent, kind, counted) in self.begun_children(frames, counted) {
             self.count_child(parent, kind, counted);
         }
     }
@@ -131,13 +130,8 @@ impl<V: Clone> Engine<V> {
         let mut counts = self.tallies.counts.clone();
         if !counts.is_empty() {
             let frames = self.frames.tree(self.body);
-            for (parent, kind, has_failed) in self.begun_children(&frames) {
+            for (parent, kind, counted) in self.begun_children(&frames, Counted::Running) {
                 let key = (self.parents(parent), kind);
-                let counted = if has_failed {
-                    Counted::Failed
-                } else {
-                    Counted::Running
-                };
                 counts.entry(key).or_default().add(counted);
             }
         }
@@ -173,8 +167,9 @@ impl<V: Clone> Engine<V> {
     }
 
     /// The parents and kinds of the children among these frames of which something is on record, and
-    /// whether they have failed. The frames inside of others come behind them.
-    fn begun_children(&self, frames: &[FrameId]) -> Vec<(Place, NodeId, bool)> {
+    /// what becomes of them: those that have not failed are `others`. The frames inside of others come
+    /// behind them.
+    fn begun_children(&self, frames: &[FrameId], others: Counted) -> Vec<(Place, NodeId, Counted)> {
         let (mut begun, mut children) = (BTreeSet::new(), Vec::new());
         for id in frames.iter().rev() {
             let Some(frame) = self.frames.get(*id) else {
@@ -185,8 +180,11 @@ impl<V: Clone> Engine<V> {
                 continue;
             }
             begun.insert(owner.frame);
-            let has_failed = frame.failure.is_some();
-            children.extend(self.child_of(*id).map(|it| (owner, it.kind, has_failed)));
+            let counted = match frame.failure {
+                Some(_) => Counted::Failed,
+                None => others,
+            };
+            children.extend(self.child_of(*id).map(|it| (owner, it.kind, counted)));
         }
         children
     }
